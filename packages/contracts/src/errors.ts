@@ -1,0 +1,235 @@
+/**
+ * Every error a caller can meet, with a stable code. `status` is the HTTP status, `retry` says whether
+ * repeating can help (`now`, `later`, `never`), `title` is the plain sentence of the problem+json answer,
+ * `remedy` what the caller should do. docs/errors.md is made from this table and a test compares them.
+ */
+export const ERRORS = {
+  PHONE_REQUIRED: {
+    status: 400,
+    retry: "never",
+    title: "A phone number is needed.",
+    remedy: "Send phoneNumber, or store a phone for the number.",
+  },
+  INVALID_PHONE_FORMAT: {
+    status: 400,
+    retry: "never",
+    title: "This is not a phone number.",
+    remedy:
+      "Send the number with its country code, e.g. 79001234567, or set the country of the company.",
+  },
+  INVALID_REQUEST: {
+    status: 400,
+    retry: "never",
+    title: "The request is not valid.",
+    remedy: "See errors[] for the field and the rule.",
+  },
+  INVALID_COMPANY_ID: {
+    status: 400,
+    retry: "never",
+    title: "This is not a company id.",
+    remedy: "Use 1 to 64 letters, digits, _ or -.",
+  },
+  UNAUTHORIZED: {
+    status: 401,
+    retry: "never",
+    title: "No valid token was sent.",
+    remedy: "Send Authorization: Bearer <token>, or open the page from a new pairing link.",
+  },
+  LINK_INVALID: {
+    status: 401,
+    retry: "never",
+    title: "This link no longer works.",
+    remedy: "Ask for a new pairing link.",
+  },
+  FORBIDDEN: {
+    status: 403,
+    retry: "never",
+    title: "The token does not allow this.",
+    remedy: "Use a token with the scope named in the detail.",
+  },
+  COMPANY_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such company.",
+    remedy: "Check the id; create the company first.",
+  },
+  NUMBER_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such number in this company.",
+    remedy: "Check ?number=, or list the numbers.",
+  },
+  NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is nothing here.",
+    remedy: "See the API documentation.",
+  },
+  NO_QR: {
+    status: 404,
+    retry: "later",
+    title: "No QR code is being shown.",
+    remedy: "Start one with POST …/reconnect and ask again when pairing.qr_issued arrives.",
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    retry: "never",
+    title: "This method is not offered here.",
+    remedy: "See the API documentation.",
+  },
+  COMPANY_EXISTS: {
+    status: 409,
+    retry: "never",
+    title: "A company with this id exists.",
+    remedy: "Change it with PATCH, or choose another id.",
+  },
+  ALREADY_CONNECTED: {
+    status: 409,
+    retry: "never",
+    title: "The number is linked and working.",
+    remedy: "Nothing to do. Unlink it first to link another phone.",
+  },
+  REQUEST_IN_PROGRESS: {
+    status: 409,
+    retry: "later",
+    title: "A pairing attempt is in progress.",
+    remedy: "Wait for its result; it arrives by event.",
+  },
+  PHONE_ALREADY_LINKED: {
+    status: 409,
+    retry: "never",
+    title: "This phone is linked to another number of the company.",
+    remedy: "Use that number, or unlink it first.",
+  },
+  NUMBER_LIMIT_REACHED: {
+    status: 409,
+    retry: "never",
+    title: "The company has as many numbers as it may have.",
+    remedy: "Remove a number, or raise maxNumbersPerCompany.",
+  },
+  COMPANY_DISABLED: {
+    status: 409,
+    retry: "never",
+    title: "WhatsApp is switched off for this company.",
+    remedy: "Set whatsappEnabled to true.",
+  },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    retry: "never",
+    title: "The request is too large.",
+    remedy: "Send less.",
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    retry: "never",
+    title: "The body must be JSON.",
+    remedy: "Send Content-Type: application/json.",
+  },
+  PROVIDER_NOT_SUPPORTED: {
+    status: 422,
+    retry: "never",
+    title: "This is not possible with the provider of this number.",
+    remedy: 'Use a number of provider "linked".',
+  },
+  PHONE_NOT_ON_WHATSAPP: {
+    status: 422,
+    retry: "never",
+    title: "This phone number is not on WhatsApp.",
+    remedy: "Check the digits; set up WhatsApp on the phone first.",
+  },
+  PASSKEY_REQUIRED: {
+    status: 422,
+    retry: "never",
+    title: "WhatsApp wants a passkey for this number.",
+    remedy: "Link another number, or use the Cloud API for this one.",
+  },
+  RATE_LIMITED: {
+    status: 429,
+    retry: "later",
+    title: "Too many pairing codes were asked for.",
+    remedy: "Wait for the time in Retry-After.",
+  },
+  TOO_MANY_REQUESTS: {
+    status: 429,
+    retry: "later",
+    title: "Too many requests.",
+    remedy: "Wait for the time in Retry-After.",
+  },
+  WHATSAPP_REFUSED: {
+    status: 502,
+    retry: "later",
+    title: "WhatsApp does not link new devices to this number now.",
+    remedy: "This is WhatsApp's own pause; try again in an hour or two.",
+  },
+  PAIRING_CODE_FAILED: {
+    status: 502,
+    retry: "now",
+    title: "WhatsApp gave no code.",
+    remedy: "Try again, or use the QR code.",
+  },
+  INTERNAL: {
+    status: 500,
+    retry: "later",
+    title: "Something went wrong on our side.",
+    remedy: "Try again; if it lasts, name the requestId.",
+  },
+  UNAVAILABLE: {
+    status: 503,
+    retry: "later",
+    title: "The service cannot answer at the moment.",
+    remedy: "Try again in a few seconds.",
+  },
+  NO_OWNER: {
+    status: 503,
+    retry: "later",
+    title: "No worker owns this number at the moment.",
+    remedy: "Try again in a few seconds.",
+  },
+  COMMAND_TIMEOUT: {
+    status: 504,
+    retry: "now",
+    title: "The worker did not answer in time.",
+    remedy: "Try again; the timed-out command has no later effect.",
+  },
+} as const satisfies Record<string, ErrorDefinition>;
+
+export type ErrorDefinition = {
+  status: number;
+  retry: "now" | "later" | "never";
+  title: string;
+  remedy: string;
+};
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
+
+/** Facts that go with an error and into its answer. `retryAfterSeconds` becomes `Retry-After`. */
+export type ErrorFacts = {
+  detail?: string;
+  retryAfterSeconds?: number;
+  [fact: string]: unknown;
+};
+
+/** The one error class with a code. `expose`: the detail may be shown to the caller (5xx never is). */
+export class ManylineError extends Error {
+  override readonly name = "ManylineError";
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: { cause?: unknown }) {
+    super(facts.detail ?? ERRORS[code].title, options);
+    this.code = code;
+    this.facts = facts;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retry(): ErrorDefinition["retry"] {
+    return ERRORS[this.code].retry;
+  }
+}
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}

@@ -1,0 +1,116 @@
+/** Companies and numbers over REST. */
+import { Type, type Static } from "typebox";
+import {
+  NumberIdField,
+  PhoneField,
+  ProviderField,
+  ReasonField,
+  StatusField,
+  Timestamp,
+  nullable,
+  oneOf,
+} from "../events/fields.ts";
+import { COMPANY_ID_PATTERN } from "../ids.ts";
+import { DESIRED_STATES } from "../session.ts";
+
+export const LANGUAGES = ["en", "ru", "es", "pt"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+/** Per-company settings; unknown keys are refused so that a typing mistake is seen. */
+export const WhatsappConfig = Type.Object(
+  {
+    maxNumbersPerCompany: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+    smsNotifications: Type.Optional(Type.Boolean()),
+    smsProvider: Type.Optional(Type.String({ maxLength: 40 })),
+    returnUrl: Type.Optional(Type.String({ maxLength: 500, pattern: "^https?://" })),
+  },
+  { additionalProperties: false },
+);
+export type WhatsappConfig = Static<typeof WhatsappConfig>;
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Country = Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" });
+const Email = Type.String({ maxLength: 254, pattern: "^[^\\s@]+@[^\\s@]+$" });
+const RawPhone = Type.String({ maxLength: 40, description: "any form; stored as E.164 digits" });
+const Timezone = Type.String({ maxLength: 64, description: "IANA name, e.g. Europe/Moscow" });
+
+const changeable = {
+  name: Type.Optional(Name),
+  country: Type.Optional(nullable(Country)),
+  phone: Type.Optional(nullable(RawPhone)),
+  adminEmail: Type.Optional(nullable(Email)),
+  notificationEmail: Type.Optional(nullable(Email)),
+  timezone: Type.Optional(Timezone),
+  language: Type.Optional(oneOf(LANGUAGES)),
+  whatsappEnabled: Type.Optional(Type.Boolean()),
+  whatsappConfig: Type.Optional(WhatsappConfig),
+};
+export const CreateCompany = Type.Object(
+  { id: Type.String({ pattern: COMPANY_ID_PATTERN }), ...changeable, name: Name },
+  { additionalProperties: false },
+);
+export type CreateCompany = Static<typeof CreateCompany>;
+export const ChangeCompany = Type.Object(changeable, {
+  additionalProperties: false,
+  minProperties: 1,
+});
+export type ChangeCompany = Static<typeof ChangeCompany>;
+
+export const Company = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    country: nullable(Type.String()),
+    phone: nullable(PhoneField),
+    adminEmail: nullable(Type.String()),
+    notificationEmail: nullable(Type.String()),
+    timezone: Type.String(),
+    language: oneOf(LANGUAGES),
+    whatsappEnabled: Type.Boolean(),
+    whatsappConfig: WhatsappConfig,
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
+  },
+  { $id: "Company" },
+);
+export type Company = Static<typeof Company>;
+
+export const CreateNumber = Type.Object(
+  {
+    provider: Type.Optional(ProviderField),
+    phone: Type.Optional(nullable(RawPhone)),
+    name: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
+    isPrimary: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: false },
+);
+export type CreateNumber = Static<typeof CreateNumber>;
+export const ChangeNumber = Type.Object(
+  {
+    phone: Type.Optional(nullable(RawPhone)),
+    name: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
+    isPrimary: Type.Optional(Type.Literal(true)),
+    desiredState: Type.Optional(oneOf(DESIRED_STATES)),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
+export type ChangeNumber = Static<typeof ChangeNumber>;
+
+/** `Number` in the documents; the suffix keeps clear of the language's own name. */
+export const NumberAnswer = Type.Object(
+  {
+    id: NumberIdField,
+    companyId: Type.String(),
+    provider: ProviderField,
+    name: nullable(Type.String()),
+    phone: nullable(PhoneField),
+    isPrimary: Type.Boolean(),
+    desiredState: oneOf(DESIRED_STATES),
+    status: StatusField,
+    reason: ReasonField,
+    since: Timestamp,
+    createdAt: Timestamp,
+  },
+  { $id: "Number" },
+);
+export type NumberAnswer = Static<typeof NumberAnswer>;

@@ -1,0 +1,30 @@
+/** Every NATS subject that is not made from an event definition. Nobody types a subject elsewhere. */
+import type { CompanyId, NumberId } from "./ids.ts";
+
+/** The one durable stream: files, 48 h. */
+export const EVENTS_STREAM = "EVENTS";
+export const EVENTS_MAX_AGE_MS = 48 * 3_600_000;
+
+/** Core NATS: the shard has work (a command, a new number, a changed desired state). No payload. */
+export function shardPoke(shardId: number): string {
+  return `ctl.shard.${shardId}`;
+}
+/** Core NATS, for a worker: any shard. */
+export const ANY_SHARD_POKE = "ctl.shard.*";
+
+/** Core NATS: a lease was released, a worker came or drains; everybody looks at the leases now. */
+export const LEASE_POKE = "ctl.lease";
+
+/** Core NATS: a command's row has its result. */
+export function commandDonePoke(commandId: string): string {
+  return `ctl.done.${commandId}`;
+}
+export const ANY_COMMAND_DONE_POKE = "ctl.done.*";
+
+/**
+ * Core NATS, no stream, under its own permission: the pairing code in clear for subscribers who need it
+ * (the seed's `pairing-code` event: `companyId`, `code`, `phoneNumber`).
+ */
+export function secretPairing(companyId: CompanyId, numberId: NumberId): string {
+  return `secret.pairing.${companyId}.${numberId}`;
+}
