@@ -1,0 +1,13 @@
+export * from "./config.ts";
+export * from "./health.ts";
+export * from "./lifecycle.ts";
+export * from "./logger.ts";
+export * from "./metrics.ts";
+export { describeError, maskDigits, redactText, redactValue } from "./redact.ts";
+export { METRICS_CONTENT_TYPE, metricsText, stopTelemetry } from "./telemetry-state.ts";
+export * from "./time-scale.ts";
+export * from "./trace.ts";
+export * from "./bus/errors.ts";
+export { createBus } from "./bus/nats-bus.ts";
+export type { BusOptions } from "./bus/bus.ts";
+export type * from "./bus/types.ts";

@@ -1,0 +1,15 @@
+export type { Connection } from "./connection.ts";
+export { applyFault, clearFaults, FAULT_KINDS } from "./fault-actions.ts";
+export type { FaultRequest } from "./fault-actions.ts";
+export type { DeviceView, PhoneView } from "./http/views.ts";
+export { muteLibsignal } from "./libsignal.ts";
+export { DEFAULT_OPTIONS } from "./options.ts";
+export type { PhoneOptions, ServerOptions } from "./options.ts";
+export { PHONE_ERRORS, PhoneError } from "./phone-error.ts";
+export type { PhoneErrorCode } from "./phone-error.ts";
+export type { Phone } from "./phone.ts";
+export { WhatsAppServer } from "./server.ts";
+export type { ServerEvents } from "./server.ts";
+export { startWhatsAppSimulator } from "./start.ts";
+export type { SimulatorOptions, WhatsAppSimulator } from "./start.ts";
+export { verifyXEdDSA } from "./xeddsa.ts";
