@@ -1,0 +1,76 @@
+/** All SQL of the product: migrations, row types, repositories, encryption at rest, the event log and its relay. */
+export {
+  type Database,
+  type Executor,
+  inTransaction,
+  openDatabase,
+  type OpenOptions,
+  type Tx,
+  type Tx as Transaction,
+  withCompany,
+} from "./open.ts";
+export { CryptoError, FencedError, isUnavailable, SchemaVersionError } from "./errors.ts";
+export { DB_ROLES, type DbRole, loginOf, roleUrl } from "./roles.ts";
+export { assertSchema, migrate, type MigrateOptions, schemaVersion } from "./migrate.ts";
+export { SCHEMA_VERSION } from "./migrations/index.ts";
+export {
+  createKeyring,
+  hashPhone,
+  type Kek,
+  type Keyring,
+  parseKeks,
+  rotateKek,
+  type SealContext,
+  type Sealer,
+} from "./crypto/keyring.ts";
+export * from "./repositories/companies.ts";
+export {
+  createNumber,
+  getNumber,
+  getNumberByNo,
+  getPrimaryNumber,
+  isPhoneLinkedElsewhere,
+  listNumbers,
+  type NumberInput,
+  type NumberPatch,
+  type NumberRow,
+  removeNumber,
+  updateNumber,
+} from "./repositories/numbers.ts";
+export * from "./repositories/tokens.ts";
+export * from "./repositories/audit.ts";
+export * from "./repositories/commands.ts";
+export * from "./repositories/status.ts";
+export {
+  type AttemptInput,
+  type AttemptPatch,
+  type AttemptRow,
+  type AttemptSecret,
+  deleteOldAttempts,
+  endOrphanAttempts,
+  eraseExpiredSecrets,
+  insertAttempt,
+  isWatched,
+  liveAttempt,
+  readAttempt,
+  readAttemptSecret,
+  updateAttempt,
+  watchedUntil,
+  watchPairing,
+} from "./repositories/pairing-attempts.ts";
+export { type Fence, fencedTransaction } from "./repositories/fence.ts";
+export {
+  appendEvents,
+  dropOldPartitions,
+  ensurePartitions,
+  type EventInput,
+  listEvents,
+  type StoredEvent,
+} from "./repositories/events.ts";
+export * from "./repositories/workers.ts";
+export * from "./repositories/leases.ts";
+export * from "./repositories/owned-numbers.ts";
+export * from "./repositories/limits.ts";
+export * from "./repositories/auth-state.ts";
+export * from "./repositories/housekeeping.ts";
+export { EventRelay, type EventRelayOptions, type Publisher } from "./relay/event-relay.ts";

@@ -1,0 +1,68 @@
+/** Pieces of SQL that migrations share. Changing them changes the past: add, never edit. */
+import { type Kysely, sql } from "kysely";
+import type { DbRole } from "../roles.ts";
+import { loginOf } from "../roles.ts";
+
+/** Runs a text of several statements. */
+export async function run(db: Kysely<unknown>, text: string): Promise<void> {
+  await sql.raw(text).execute(db);
+}
+
+/**
+ * The row is of the company that the transaction has set. The nullif is needed: after a transaction-local
+ * set_config the setting is '' rather than NULL, and ''::int raises.
+ */
+export const OWN = "company_no = nullif(current_setting('app.company_no', true), '')::int";
+
+/** The row is of the company whose number's fence the transaction holds. */
+export const HELD_COMPANY =
+  "company_no = nullif(current_setting('app.held_company', true), '')::int";
+
+/** The row is of the number whose fence the transaction holds (`hold_fence`). */
+export const HELD = `${HELD_COMPANY} and number_no = nullif(current_setting('app.held_number', true), '')::int`;
+
+/** Row security on, for the table's owner as well. */
+export function protect(...tables: string[]): string {
+  return tables
+    .map(
+      (table) =>
+        `alter table ${table} enable row level security; alter table ${table} force row level security;`,
+    )
+    .join("\n");
+}
+
+type Action = "all" | "select" | "insert" | "update" | "delete";
+
+/**
+ * One policy. `using` judges rows that are there, `check` rows to be written (default: the same).
+ * `owner` is the role that runs the migrations: its SECURITY DEFINER functions are judged too.
+ */
+export function policy(
+  table: string,
+  role: DbRole | "owner",
+  action: Action,
+  using: string,
+  check = using,
+): string {
+  const parts = [
+    `create policy ${role}_${action} on ${table} for ${action}`,
+    `to ${role === "owner" ? "current_user" : loginOf(role)}`,
+  ];
+  if (action !== "insert") parts.push(`using (${using})`);
+  if (action === "all" || action === "insert" || action === "update") {
+    parts.push(`with check (${check})`);
+  }
+  return `${parts.join(" ")};`;
+}
+
+export function grant(role: DbRole, rights: string, on: string): string {
+  return `grant ${rights} on ${on} to ${loginOf(role)};`;
+}
+
+/** A function is for the named roles only (by default Postgres lets everybody call it). */
+export function onlyFor(signature: string, ...roles: DbRole[]): string {
+  return [
+    `revoke all on function ${signature} from public;`,
+    ...roles.map((role) => `grant execute on function ${signature} to ${loginOf(role)};`),
+  ].join("\n");
+}

@@ -1,0 +1,20 @@
+/** The migrations in order, listed by hand: what is not here does not run. */
+import type { Migration } from "kysely/migration";
+import * as tenants from "./20261121-0100-tenants.ts";
+import * as authState from "./20261121-0200-auth-state.ts";
+import * as pairing from "./20261121-0300-pairing.ts";
+import * as operations from "./20261121-0400-operations.ts";
+import * as events from "./20261121-0500-events.ts";
+import * as views from "./20261121-0600-views.ts";
+
+export const migrations: Record<string, Migration> = {
+  "20261121-0100-tenants": tenants,
+  "20261121-0200-auth-state": authState,
+  "20261121-0300-pairing": pairing,
+  "20261121-0400-operations": operations,
+  "20261121-0500-events": events,
+  "20261121-0600-views": views,
+};
+
+/** The name of the newest migration: the schema version this build needs. */
+export const SCHEMA_VERSION = Object.keys(migrations).toSorted().at(-1) ?? "";

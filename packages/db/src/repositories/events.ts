@@ -1,0 +1,109 @@
+import type { Envelope, OutgoingEvent } from "@manyline/contracts";
+import { sql } from "kysely";
+import { type Executor, firstRow, rows } from "../open.ts";
+
+/** An event that is committed. `eventNo` grows in the order of writing, across companies. */
+export type StoredEvent = {
+  eventNo: number;
+  eventId: string;
+  companyNo: number;
+  numberNo: number | null;
+  type: string;
+  natsSubject: string;
+  envelope: Envelope;
+  createdAt: Date;
+};
+
+export type EventInput = { companyNo: number; numberNo: number | null; event: OutgoingEvent };
+
+export const eventColumns = sql.raw(
+  [
+    "e.event_no, e.event_id, e.company_no, e.number_no, e.type, e.subject as nats_subject, e.envelope",
+    "e.created_at",
+  ].join(", "),
+);
+
+/**
+ * Writes events into the log, in the transaction of the facts they tell, in their order. Hand the result
+ * to `EventRelay.publish` after the commit; if that does not happen, the sweeper publishes them.
+ */
+export async function appendEvents(
+  executor: Executor,
+  events: readonly EventInput[],
+): Promise<StoredEvent[]> {
+  if (events.length === 0) return [];
+  const envelopes = events.map(({ event }) => event.envelope);
+  const stored = await rows(
+    executor,
+    sql<{ eventNo: number; eventId: string; createdAt: Date }>`
+      insert into whatsapp_events as e (company_no, number_no, event_id, type, subject, envelope)
+      select company_no, number_no, event_id, type, subject, envelope::json
+      from unnest(${events.map(({ companyNo }) => companyNo)}::int[],
+        ${events.map(({ numberNo }) => numberNo)}::int[],
+        ${envelopes.map(({ id }) => id)}::text[],
+        ${envelopes.map(({ type }) => type)}::text[],
+        ${events.map(({ event }) => event.natsSubject)}::text[],
+        ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[])
+        with ordinality as n (company_no, number_no, event_id, type, subject, envelope, place)
+      order by place
+      returning event_no, event_id, created_at`,
+  );
+  const byId = new Map(stored.map((row) => [row.eventId, row]));
+  return events.map(({ companyNo, numberNo, event }) => {
+    const row = byId.get(event.envelope.id);
+    if (row === undefined) throw new Error(`event ${event.envelope.id} was not written`);
+    const { type } = event.envelope;
+    return {
+      ...row,
+      companyNo,
+      numberNo,
+      type,
+      natsSubject: event.natsSubject,
+      envelope: event.envelope,
+    };
+  });
+}
+
+/**
+ * A company's events in the order of writing, after the one with the id `afterId` (a Last-Event-ID). An
+ * `afterId` that the log no longer holds: everything it does hold. A transaction that commits late can
+ * put an event before one that was already read; who must see each reads from the stream.
+ */
+export async function listEvents(
+  executor: Executor,
+  query: {
+    companyNo: number;
+    numberNo?: number | undefined;
+    afterId?: string | undefined;
+    limit: number;
+  },
+): Promise<StoredEvent[]> {
+  const { companyNo, numberNo, afterId, limit } = query;
+  return rows(
+    executor,
+    sql<StoredEvent>`select ${eventColumns} from whatsapp_events e
+      where e.company_no = ${companyNo}
+        and e.event_no > coalesce((select max(a.event_no) from whatsapp_events a
+          where a.company_no = ${companyNo} and a.event_id = ${afterId ?? null}), 0)
+        and (${numberNo ?? null}::int is null or e.number_no is null or e.number_no = ${numberNo ?? null})
+      order by e.event_no limit ${limit}`,
+  );
+}
+
+/** Makes the partitions of today and the next days. Role worker; returns how many were missing. */
+export async function ensurePartitions(executor: Executor, daysAhead: number): Promise<number> {
+  const row = await firstRow(
+    executor,
+    sql<{ made: number }>`select create_event_partitions(${daysAhead}) as made`,
+  );
+  return row?.made ?? 0;
+}
+
+/** Drops the days before the last `keepDays` (at least 2). Role worker; returns how many. */
+export async function dropOldPartitions(executor: Executor, keepDays: number): Promise<number> {
+  const row = await firstRow(
+    executor,
+    sql<{ dropped: number }>`select drop_event_partitions(${keepDays}) as dropped`,
+  );
+  return row?.dropped ?? 0;
+}

@@ -1,0 +1,228 @@
+import type { DesiredState, Provider, SessionReason, SessionStatus } from "@manyline/contracts";
+import { sql } from "kysely";
+import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import type { Fence } from "./fence.ts";
+
+/** A number as its owner sees it, with what it needs of the company. `epoch` is the lease's. */
+export type OwnedNumber = {
+  numberNo: number;
+  numberId: string;
+  companyNo: number;
+  companyId: string;
+  shardId: number;
+  epoch: number;
+  provider: Provider;
+  phone: string | null;
+  isPrimary: boolean;
+  desiredState: DesiredState;
+  status: SessionStatus;
+  reason: SessionReason;
+  since: Date;
+  isLinked: boolean;
+  lastConnectedAt: Date | null;
+  companyPhone: string | null;
+  companyEnabled: boolean;
+  country: string | null;
+  language: string;
+  timezone: string;
+  /** The later change of the two: number or company. */
+  updatedAt: Date;
+};
+
+const columns = sql.raw(
+  [
+    "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
+    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since",
+    "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
+    "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
+    "c.language, c.timezone, greatest(n.updated_at, c.updated_at) as updated_at",
+  ].join(", "),
+);
+const from = sql.raw(`from shard_leases l
+  join companies c on c.shard_id = l.shard_id
+  join numbers n on n.company_no = c.company_no`);
+
+/**
+ * Raises the fences of a shard to the epoch of its lease; after it returns, no write of an older epoch can
+ * happen. First all that are free, in one statement; then, one by one, those that a writer holds at this
+ * moment, so that one stuck writer (Postgres ends it after 5 s idle) delays its own number only. Not in a
+ * transaction. Returns how many were raised.
+ */
+export async function raiseFences(
+  executor: Executor,
+  shardId: number,
+  epoch: number,
+): Promise<number> {
+  const free = await changed(
+    executor,
+    sql`with free as materialized (
+        select f.company_no, f.number_no from number_fence f
+        join companies c on c.company_no = f.company_no
+        where c.shard_id = ${shardId} and f.epoch < ${epoch}
+        order by f.company_no, f.number_no for update of f skip locked
+      )
+      update number_fence f set epoch = ${epoch} from free
+      where f.company_no = free.company_no and f.number_no = free.number_no`,
+  );
+  const held = await rows(
+    executor,
+    sql<{ companyNo: number; numberNo: number }>`
+      select f.company_no, f.number_no from number_fence f
+      join companies c on c.company_no = f.company_no
+      where c.shard_id = ${shardId} and f.epoch < ${epoch} order by f.company_no, f.number_no`,
+  );
+  let raised = free;
+  for (const { companyNo, numberNo } of held) {
+    raised += await changed(
+      executor,
+      sql`update number_fence set epoch = ${epoch}
+        where company_no = ${companyNo} and number_no = ${numberNo} and epoch < ${epoch}`,
+    );
+  }
+  return raised;
+}
+
+/**
+ * Raises the fences of numbers that came since (a new number starts with epoch 0) and returns those
+ * numbers. One statement; numbers a writer holds are left for the next call.
+ */
+export async function adoptNumbers(executor: Executor, workerId: string): Promise<OwnedNumber[]> {
+  return rows(
+    executor,
+    sql<OwnedNumber>`
+      with fresh as materialized (
+        select f.company_no, f.number_no, l.epoch from number_fence f
+        join companies c on c.company_no = f.company_no
+        join shard_leases l on l.shard_id = c.shard_id
+        where l.owner = ${workerId} and f.epoch < l.epoch
+        order by f.company_no, f.number_no for update of f skip locked
+      ), raised as (
+        update number_fence f set epoch = fresh.epoch from fresh
+        where f.company_no = fresh.company_no and f.number_no = fresh.number_no
+        returning f.number_no
+      )
+      select ${columns} ${from} join raised on raised.number_no = n.number_no
+      order by n.number_no`,
+  );
+}
+
+/** All numbers of a shard that the worker owns, whoever was connected last first. */
+export async function listOwnedNumbers(
+  executor: Executor,
+  workerId: string,
+  shardId: number,
+): Promise<OwnedNumber[]> {
+  return rows(
+    executor,
+    sql<OwnedNumber>`select ${columns} ${from}
+      where l.owner = ${workerId} and l.shard_id = ${shardId}
+      order by n.last_connected_at desc nulls last, n.number_no`,
+  );
+}
+
+/** One number, if the worker owns its shard. */
+export async function getOwnedNumber(
+  executor: Executor,
+  workerId: string,
+  numberNo: number,
+): Promise<OwnedNumber | undefined> {
+  return firstRow(
+    executor,
+    sql<OwnedNumber>`select ${columns} ${from}
+      where l.owner = ${workerId} and n.number_no = ${numberNo}`,
+  );
+}
+
+/**
+ * Numbers of the worker's shards of which a person changed something after `since` (theirs or their
+ * company's). Looks 5 s further back, as a transaction may have committed late: some come twice.
+ */
+export async function changedNumbers(
+  executor: Executor,
+  workerId: string,
+  since: Date,
+): Promise<OwnedNumber[]> {
+  return rows(
+    executor,
+    sql<OwnedNumber>`select ${columns} ${from}
+      where l.owner = ${workerId}
+        and greatest(n.updated_at, c.updated_at) > ${since}::timestamptz - interval '5 seconds'
+      order by n.number_no`,
+  );
+}
+
+/** The number_no of all numbers in the worker's shards; what it serves and is missing here was removed. */
+export async function ownedNumberNos(executor: Executor, workerId: string): Promise<number[]> {
+  const owned = await rows(
+    executor,
+    sql<{
+      numberNo: number;
+    }>`select n.number_no ${from} where l.owner = ${workerId} order by n.number_no`,
+  );
+  return owned.map(({ numberNo }) => numberNo);
+}
+
+export type StatusChange = {
+  status: SessionStatus;
+  reason: SessionReason;
+  since: Date;
+  /** When it ends by itself; left out: not known. */
+  until?: Date | null | undefined;
+  /** The phone that linked. */
+  phone?: string;
+  lastConnectedAt?: Date;
+};
+
+/** Stores the status of a number, in a fenced transaction, and returns the one before. */
+export async function setNumberStatus(
+  tx: Tx,
+  fence: Fence,
+  change: StatusChange,
+): Promise<{ previousStatus: SessionStatus; previousReason: SessionReason }> {
+  const row = await firstRow(
+    tx,
+    sql<{ previousStatus: SessionStatus; previousReason: SessionReason }>`
+      with before as (
+        select company_no, number_no, status, reason from numbers
+        where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} for no key update
+      )
+      update numbers n set status = ${change.status}, reason = ${change.reason}, since = ${change.since},
+        until = ${change.until ?? null},
+        phone_e164 = coalesce(${change.phone ?? null}::text, n.phone_e164),
+        last_connected_at = coalesce(${change.lastConnectedAt ?? null}::timestamptz, n.last_connected_at)
+      from before where n.company_no = before.company_no and n.number_no = before.number_no
+      returning before.status as previous_status, before.reason as previous_reason`,
+  );
+  if (row === undefined) throw new Error("a status was set outside its fenced transaction");
+  return row;
+}
+
+export type HealthChange = {
+  status: SessionStatus;
+  reconnectAttempts: number;
+  lastSeenAt: Date | null;
+  disconnectReason?: string | null;
+  details?: Record<string, unknown>;
+};
+
+/**
+ * Notes how the connection fares, in a fenced transaction: only when something changed, or when it was
+ * last seen a minute later than stored. Returns whether a row was written.
+ */
+export async function setHealth(tx: Tx, fence: Fence, health: HealthChange): Promise<boolean> {
+  const count = await changed(
+    tx,
+    sql`insert into whatsapp_session_health as h
+        (company_no, number_no, status, disconnect_reason, reconnect_attempts, last_seen, details)
+      values (${fence.companyNo}, ${fence.numberNo}, ${health.status}, ${health.disconnectReason ?? null},
+        ${health.reconnectAttempts}, ${health.lastSeenAt}, ${JSON.stringify(health.details ?? {})}::jsonb)
+      on conflict (company_no, number_no) do update set status = excluded.status,
+        disconnect_reason = excluded.disconnect_reason, reconnect_attempts = excluded.reconnect_attempts,
+        last_seen = coalesce(excluded.last_seen, h.last_seen), details = excluded.details,
+        updated_at = clock_timestamp()
+      where (h.status, h.disconnect_reason, h.reconnect_attempts, h.details) is distinct from
+          (excluded.status, excluded.disconnect_reason, excluded.reconnect_attempts, excluded.details)
+        or excluded.last_seen > coalesce(h.last_seen, '-infinity') + interval '1 minute'`,
+  );
+  return count > 0;
+}

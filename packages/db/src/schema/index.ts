@@ -1,0 +1,40 @@
+/** All tables by name. Each type says what the table holds, who writes it and how long rows stay. */
+import type { ApiTokensTable, AuditLogTable, HousekeepingTable } from "./access.ts";
+import type { AuthCredsTable, AuthKeyPacksTable, AuthKeysTable } from "./auth-state.ts";
+import type { CommandsTable } from "./commands.ts";
+import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
+import type { DataKeysTable } from "./data-keys.ts";
+import type { WhatsappEventsTable } from "./events.ts";
+import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
+import type {
+  PairingAttemptsTable,
+  PairingPhoneLimitsTable,
+  PairingWatchTable,
+  WhatsappRateLimitsTable,
+} from "./pairing.ts";
+import type { WhatsappSessionHealthTable } from "./session-health.ts";
+import type { ShardLeasesTable, ShardsTable, WorkersTable } from "./shards.ts";
+
+export type Schema = {
+  apiTokens: ApiTokensTable;
+  auditLog: AuditLogTable;
+  authCreds: AuthCredsTable;
+  authKeyPacks: AuthKeyPacksTable;
+  authKeys: AuthKeysTable;
+  commands: CommandsTable;
+  companies: CompaniesTable;
+  companyCounter: CompanyCounterTable;
+  dataKeys: DataKeysTable;
+  housekeeping: HousekeepingTable;
+  numberFence: NumberFenceTable;
+  numbers: NumbersTable;
+  pairingAttempts: PairingAttemptsTable;
+  pairingPhoneLimits: PairingPhoneLimitsTable;
+  pairingWatch: PairingWatchTable;
+  shardLeases: ShardLeasesTable;
+  shards: ShardsTable;
+  whatsappEvents: WhatsappEventsTable;
+  whatsappRateLimits: WhatsappRateLimitsTable;
+  whatsappSessionHealth: WhatsappSessionHealthTable;
+  workers: WorkersTable;
+};

@@ -1,0 +1,37 @@
+import type { DesiredState, Provider, SessionStatus } from "@manyline/contracts";
+import type { Generated, GeneratedAlways } from "kysely";
+
+/**
+ * The WhatsApp numbers of a company; exactly one is primary. `updated_at` moves with what a person sets,
+ * not with the status (`since` tells that).
+ *
+ * Writer, by column: gateway name, phone_e164, is_primary, desired_state; the owner, fenced: status,
+ * reason, since, until, last_connected_at, and phone_e164 when a phone links.
+ * Retention: until the number or its company is deleted, with credentials, attempts and commands.
+ */
+export type NumbersTable = {
+  companyNo: number;
+  numberNo: GeneratedAlways<number>;
+  numberId: string;
+  provider: Provider;
+  name: string | null;
+  phoneE164: string | null;
+  isPrimary: Generated<boolean>;
+  desiredState: Generated<DesiredState>;
+  status: Generated<SessionStatus>;
+  reason: Generated<string>;
+  since: Generated<Date>;
+  until: Date | null;
+  lastConnectedAt: Date | null;
+  createdAt: Generated<Date>;
+  updatedAt: Generated<Date>;
+};
+
+/**
+ * The fence: which epoch may write for a number. Every write of an owner locks the row FOR SHARE with its
+ * epoch; a new owner raises the epoch before it reads anything.
+ *
+ * Writer: gateway inserts it with the number, epoch 0; the owner raises it.
+ * Retention: as long as the number.
+ */
+export type NumberFenceTable = { companyNo: number; numberNo: number; epoch: Generated<number> };

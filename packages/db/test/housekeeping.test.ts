@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { newAttemptId, newCommandId } from "@manyline/contracts";
+import {
+  claimCommands,
+  createToken,
+  enqueueCommand,
+  fencedTransaction,
+  hashPhone,
+  housekeeping,
+  insertAttempt,
+  registerWorker,
+  revokeToken,
+  spendPairingCode,
+  tryHousekeeping,
+  updateAttempt,
+  watchPairing,
+  withCompany,
+} from "../src/index.ts";
+import { addCompany, openWorld, ownedNumber, type World } from "./support.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+});
+after(() => world[Symbol.asyncDispose]());
+
+const ago = (statement: string, days: number) => world.superuser.query(statement, [`${days} days`]);
+
+async function count(table: string, where = "true"): Promise<number> {
+  const { rowCount } = await world.superuser.query(`select from ${table} where ${where}`);
+  return rowCount ?? 0;
+}
+
+test("one worker at a time does the housekeeping, and another may when its time is over", async () => {
+  const workers = ["a", "b", "c", "d"];
+  const got = await Promise.all(
+    workers.map((id) => tryHousekeeping(world.worker, "task", id, 60_000)),
+  );
+  assert.equal(got.filter(Boolean).length, 1);
+  assert.equal(await tryHousekeeping(world.worker, "another task", "a", 60_000), true);
+  assert.equal(await tryHousekeeping(world.worker, "task", "a", 60_000), false);
+  await world.superuser.query("update housekeeping set expires_at = now() - interval '1 ms'");
+  assert.equal(await tryHousekeeping(world.worker, "task", "b", 60_000), true);
+});
+
+test("nothing young is deleted", async () => {
+  await ownedNumber(world);
+  const done = await housekeeping(world.worker);
+  assert.deepEqual(new Set(Object.values(done)), new Set([0]));
+});
+
+test("ended attempts go after 30 days, live ones never", async () => {
+  const { fence } = await ownedNumber(world);
+  for (const isEnded of [true, true, false]) {
+    const attemptId = newAttemptId();
+    await fencedTransaction(world.worker, fence, async (tx) => {
+      await insertAttempt(tx, fence, {
+        attemptId,
+        method: "qr",
+        state: "starting",
+        phone: null,
+        max: 3,
+      });
+      if (!isEnded) return;
+      const patch = { state: "ended", outcome: "unused" } as const;
+      await updateAttempt(tx, world.test.keyring, fence, attemptId, patch);
+    });
+  }
+  await ago("update pairing_attempts set started_at = now() - $1::interval", 100);
+  await ago(
+    `update pairing_attempts set ended_at = now() - $1::interval where attempt_id =
+      (select min(attempt_id) from pairing_attempts where ended_at is not null)`,
+    31,
+  );
+  assert.equal((await housekeeping(world.worker))["attemptsDeleted"], 1);
+  assert.equal(await count("pairing_attempts"), 2);
+  assert.equal((await housekeeping(world.worker, { attemptDays: 0 }))["attemptsDeleted"], 1);
+  assert.equal(await count("pairing_attempts", "ended_at is null"), 1);
+});
+
+test("commands: overdue ones die, finished ones go after 7 days", async () => {
+  const { fence, number } = await ownedNumber(world);
+  const enqueue = (deadlineMs: number) =>
+    withCompany(world.app, fence.companyNo, (tx) =>
+      enqueueCommand(tx, {
+        commandId: newCommandId(),
+        companyNo: fence.companyNo,
+        numberNo: fence.numberNo,
+        verb: "reconnect",
+        args: {},
+        deadlineMs,
+      }),
+    );
+  await enqueue(60_000);
+  await claimCommands(world.worker, { workerId: "w1", shardIds: [number.shardId] }, 10);
+  await enqueue(-5_000);
+  assert.equal((await housekeeping(world.worker))["commandsExpired"], 1);
+  await ago(
+    "update commands set finished_at = now() - $1::interval where finished_at is not null",
+    6.9,
+  );
+  assert.equal((await housekeeping(world.worker))["commandsDeleted"], 0);
+  await ago(
+    "update commands set finished_at = now() - $1::interval where finished_at is not null",
+    7.1,
+  );
+  assert.equal((await housekeeping(world.worker))["commandsDeleted"], 1);
+  assert.equal(await count("commands", "state = 'claimed'"), 1);
+});
+
+test("tokens go 30 days after they expired or were revoked; lasting ones stay", async () => {
+  const { companyNo } = await addCompany(world);
+  await withCompany(world.app, companyNo, async (tx) => {
+    const base = { companyNo, name: "t", scopes: ["read"], kind: "api" } as const;
+    await createToken(tx, base);
+    await createToken(tx, { ...base, ttlMs: 1_000 });
+    const { tokenId } = await createToken(tx, base);
+    await revokeToken(tx, companyNo, tokenId);
+  });
+  const age = (days: number) =>
+    ago(
+      `update api_tokens set expires_at = case when expires_at is not null then now() - $1::interval end,
+        revoked_at = case when revoked_at is not null then now() - $1::interval end`,
+      days,
+    );
+  await age(29);
+  assert.equal((await housekeeping(world.worker))["tokensDeleted"], 0);
+  await age(31);
+  assert.equal((await housekeeping(world.worker))["tokensDeleted"], 2);
+  assert.equal(await count("api_tokens"), 1);
+});
+
+test("watches and limits go a day after their use, running cooldowns stay", async () => {
+  const { fence } = await ownedNumber(world);
+  const { companyNo, numberNo } = fence;
+  await withCompany(world.app, companyNo, (tx) => watchPairing(tx, companyNo, numberNo));
+  const limits = { perHour: 1, windowMs: 3_600_000, cooldownMs: 1_800_000 };
+  const phoneHash = hashPhone("79001234567", world.test.keyring.pepper);
+  const spend = () => spendPairingCode(world.worker, { companyNo, phoneHash, limits });
+  await spend();
+  const keep = await housekeeping(world.worker);
+  assert.deepEqual([keep["watchesDeleted"], keep["limitsDeleted"]], [0, 0]);
+  await ago("update pairing_watch set until = now() - $1::interval", 2);
+  await ago("update whatsapp_rate_limits set updated_at = now() - $1::interval", 2);
+  await ago("update pairing_phone_limits set updated_at = now() - $1::interval", 2);
+  const done = await housekeeping(world.worker);
+  assert.deepEqual([done["watchesDeleted"], done["limitsDeleted"]], [1, 2]);
+
+  await spend();
+  assert.equal((await spend()).cooldownStarted, true);
+  await ago("update whatsapp_rate_limits set updated_at = now() - $1::interval", 2);
+  assert.equal((await housekeeping(world.worker))["limitsDeleted"], 0);
+});
+
+test("workers go 7 days after they were seen, unless they own a shard", async () => {
+  await registerWorker(world.worker, { workerId: "gone", generation: 1, capacity: 1 });
+  await ago("update workers set seen_at = now() - $1::interval", 8);
+  assert.ok((await count("workers")) >= 2);
+  assert.equal((await housekeeping(world.worker))["workersDeleted"], 1);
+  assert.equal(await count("workers", "worker_id = 'w1'"), 1);
+});
+
+test("old days of the event log are dropped, and the next ones are made", async () => {
+  const name = `whatsapp_events_20200101`;
+  await world.superuser.query(
+    `create table ${name} partition of whatsapp_events for values from ('2020-01-01Z') to ('2020-01-02Z')`,
+  );
+  await world.superuser.query(`alter table ${name} owner to manyline_owner`);
+  const next = await world.superuser.query<{ relname: string }>(
+    `select relname from pg_class where relname ~ '^whatsapp_events_[0-9]{8}$' order by 1 desc limit 1`,
+  );
+  await world.superuser.query(`drop table ${next.rows[0]?.relname}`);
+  const done = await housekeeping(world.worker);
+  assert.deepEqual([done["eventDaysDropped"], done["partitionsMade"]], [1, 1]);
+});
+
+test("one rule that fails does not keep the others from running", async () => {
+  await registerWorker(world.worker, { workerId: "gone", generation: 1, capacity: 1 });
+  await ago("update workers set seen_at = now() - $1::interval where worker_id = 'gone'", 8);
+  await assert.rejects(housekeeping(world.worker, { eventDays: 0 }), AggregateError);
+  assert.equal(await count("workers", "worker_id = 'gone'"), 0);
+});

@@ -1,0 +1,113 @@
+/** The environment of the session-worker, all of it checked at once. */
+import { LOG_LEVELS, readConfig, type ConfigReader, type Env } from "@manyline/runtime";
+
+export type Config = ReturnType<typeof buildConfig>;
+
+export function envToConfig(env: Env): Config {
+  return readConfig(env, buildConfig);
+}
+
+const POSTGRES = { protocols: ["postgres:", "postgresql:"] } as const;
+
+/** Exported for the table in the README, which a test compares. */
+export function buildConfig(r: ConfigReader) {
+  const config = {
+    databaseUrl: r.url("DATABASE_WORKER_URL", { ...POSTGRES, meaning: "Postgres, as role worker" }),
+    relayUrl: r.url("DATABASE_RELAY_URL", { ...POSTGRES, meaning: "Postgres, as role relay" }),
+    natsUrls: r.urls("NATS_URL", {
+      protocols: ["nats:", "tls:"],
+      meaning: "NATS, several with commas between them",
+    }),
+    redisUrl: r.url("REDIS_URL", {
+      protocols: ["redis:", "rediss:"],
+      optional: true,
+      meaning: "Redis for the copies under the seed's keys; without it none are made",
+    }),
+    keks: r.secret("MANYLINE_KEK", {
+      meaning:
+        "key-encryption keys, `id:base64` of 32 bytes, the current one first, commas between",
+    }),
+    host: r.string("HEALTH_HOST", { default: "127.0.0.1", meaning: "address of the health port" }),
+    port: r.port("HEALTH_PORT", { default: 3010, meaning: "port of /health and /metrics" }),
+    waUrl: r.url("WA_URL", {
+      protocols: ["ws:", "wss:"],
+      optional: true,
+      meaning: "WhatsApp server; without it the real one. Only together with WA_ROOT_KEY",
+    }),
+    waRootKey: r.string("WA_ROOT_KEY", {
+      pattern: /^[0-9a-f]{64}$/i,
+      must: "be 32 bytes in hex",
+      optional: true,
+      meaning: "the key that server's certificate is signed with, hex",
+    }),
+    waVersion: r.string("WA_VERSION", {
+      pattern: /^\d+\.\d+\.\d+$/,
+      must: "look like 2.3000.1043857760",
+      optional: true,
+      meaning: "client version told to WhatsApp, one for the whole fleet; without it the library's",
+    }),
+    deviceName: r.string("WA_DEVICE_NAME", {
+      default: "Manyline",
+      meaning: "what the phone lists under linked devices",
+    }),
+    keepAliveMs: r.durationMs("WA_KEEP_ALIVE_MS", {
+      default: 60_000,
+      min: 1_000,
+      meaning: "between two pings of a connection",
+    }),
+    watchdogMs: r.durationMs("WA_WATCHDOG_MS", {
+      default: 30_000,
+      min: 1_000,
+      meaning: "without a sign of life for so long an opening connection is given up",
+    }),
+    openLimit: r.integer("OPEN_LIMIT", {
+      default: 25,
+      min: 1,
+      meaning: "connections being opened at once",
+    }),
+    reconnectBaseMs: r.durationMs("RECONNECT_BASE_MS", {
+      default: 1_000,
+      min: 10,
+      meaning: "longest first wait before a reconnect; doubles with each try",
+    }),
+    reconnectCapMs: r.durationMs("RECONNECT_CAP_MS", {
+      default: 60_000,
+      min: 10,
+      meaning: "longest wait before a reconnect",
+    }),
+    capacity: r.integer("WORKER_CAPACITY", {
+      default: 2_500,
+      min: 1,
+      meaning: "numbers this worker is made for",
+    }),
+    eventDays: r.integer("EVENT_RETENTION_DAYS", {
+      default: 8,
+      min: 8,
+      meaning: "days the event log is kept",
+    }),
+    natsReplicas: r.integer("NATS_REPLICAS", {
+      default: 1,
+      min: 1,
+      max: 5,
+      meaning: "copies of the EVENTS stream; 3 in production",
+    }),
+    timeScale: r.number("TIME_SCALE", {
+      default: 1,
+      min: 1,
+      max: 10_000,
+      meaning: "shortens pairing timers, the rolling hour and the cooldown, for tests",
+    }),
+    logLevel: r.oneOf("LOG_LEVEL", LOG_LEVELS, { default: "info", meaning: "least level logged" }),
+  };
+  r.check(
+    (config.waUrl === undefined) === (config.waRootKey === undefined),
+    "WA_URL and WA_ROOT_KEY belong together: set both or none",
+    ["WA_URL", "WA_ROOT_KEY"],
+  );
+  r.check(
+    config.timeScale === 1 || config.waUrl !== undefined,
+    "TIME_SCALE is for simulators only: with the real WhatsApp it must be 1",
+    ["TIME_SCALE", "WA_URL"],
+  );
+  return config;
+}

@@ -1,0 +1,44 @@
+/** Chores of the whole system, done by one worker at a time under a lease row: retention and partitions. */
+import { housekeeping, tryHousekeeping, type Database } from "@manyline/db";
+import type { Logger } from "@manyline/runtime";
+
+const EVERY_MS = 60_000;
+const LEASE_MS = 55_000;
+
+export class Housekeeper {
+  readonly #db: Database;
+  readonly #workerId: string;
+  readonly #logger: Logger;
+  readonly #eventDays: number;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(db: Database, workerId: string, logger: Logger, eventDays: number) {
+    this.#db = db;
+    this.#workerId = workerId;
+    this.#logger = logger;
+    this.#eventDays = eventDays;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#tick(), EVERY_MS);
+    this.#tick();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  #tick(): void {
+    this.#running = this.#sweep().catch((error: unknown) => {
+      this.#logger.warn({ event: "housekeeping.failed", err: error }, "housekeeping failed");
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    if (!(await tryHousekeeping(this.#db, "retention", this.#workerId, LEASE_MS))) return;
+    const removed = await housekeeping(this.#db, { eventDays: this.#eventDays });
+    this.#logger.info({ event: "housekeeping.done", ...removed }, "housekeeping done");
+  }
+}

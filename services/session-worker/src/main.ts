@@ -1,0 +1,30 @@
+/** The only file that acts on import: environment → configuration → worker → wait for a signal. */
+import { createLogger, explainStartError, runService } from "@manyline/runtime";
+import { envToConfig, type Config } from "./config.ts";
+import { startWorker } from "./service.ts";
+
+const SERVICE = { service: "session-worker", version: process.env["MANYLINE_VERSION"] ?? "dev" };
+
+let config: Config | undefined;
+try {
+  config = envToConfig(process.env);
+} catch (error) {
+  createLogger(SERVICE).fatal(
+    { event: "config.invalid" },
+    explainStartError(error) ?? String(error),
+  );
+  process.exitCode = 1;
+}
+if (config) {
+  const settled = config;
+  const logger = createLogger({ ...SERVICE, level: settled.logLevel });
+  const service = await runService({
+    name: SERVICE.service,
+    logger,
+    start: (scope) => startWorker(settled, logger, scope),
+  });
+  await service.ended;
+  // Everything is closed and flushed. What still holds the event loop are timers that Baileys leaves behind
+  // with a closed socket (up to 30 s each); waiting for them would only delay the next owner.
+  process.exit();
+}

@@ -1,0 +1,40 @@
+/** What a number's owner needs from its worker. */
+import type { Database, EventRelay, Keyring } from "@manyline/db";
+import type { Bus, Clock, Logger } from "@manyline/runtime";
+import type { BackoffFigures } from "../domain/backoff.ts";
+import type { PairingFigures } from "../domain/pairing-machine.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { Reports } from "../reports.ts";
+import type { FleetGate } from "./fleet-gate.ts";
+import type { Opener } from "./opener.ts";
+import type { SeedCopies } from "./seed-copies.ts";
+
+export type LimitFigures = { perHour: number; windowMs: number; cooldownMs: number };
+
+export type WorkerContext = {
+  readonly workerId: string;
+  readonly db: Database;
+  readonly keyring: Keyring;
+  readonly relay: EventRelay;
+  readonly bus: Bus;
+  readonly provider: Provider;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly reports: Reports;
+  readonly opener: Opener;
+  readonly gate: FleetGate;
+  readonly copies: SeedCopies;
+  readonly pairing: PairingFigures & { unwatchedMs: number };
+  readonly limits: LimitFigures;
+  readonly backoff: BackoffFigures;
+  /** Key of the per-phone limit: a phone is stored there only as a keyed hash. */
+  readonly phonePepper: Buffer;
+  /** Past its lease's deadline a worker neither writes nor sends. */
+  isQuiet(): boolean;
+  /** This worker does not own the number any more, or can no longer be sure. */
+  onFenced(numberNo: number): void;
+  /** Looks at once whether the leases are still ours. */
+  askLease(): void;
+  /** The company may not ask for codes until then: all its unlinked numbers say so. */
+  onBlocked(companyNo: number, until: Date): void;
+};

@@ -1,0 +1,217 @@
+/**
+ * Everything a number's owner writes goes through here: one fenced transaction that commits the facts
+ * together with their events, then hands the events to the relay.
+ */
+import {
+  eventDefinition,
+  makeEvent,
+  SESSION_REASONS,
+  type EventData,
+  type EventDefinition,
+  type OutgoingEvent,
+  type SessionReason,
+  type SessionStatus,
+  commandDonePoke,
+  type CompanyId,
+  type ErrorCode,
+  type ErrorFacts,
+  type NumberId,
+  type Phone,
+} from "@manyline/contracts";
+import {
+  appendEvents,
+  FencedError,
+  fencedTransaction,
+  finishCommand,
+  isUnavailable,
+  setHealth,
+  setNumberStatus,
+  type Fence,
+  type OwnedNumber,
+  type Transaction,
+} from "@manyline/db";
+import { currentTraceparent } from "@manyline/runtime";
+import type { WorkerContext } from "./context.ts";
+
+/** What happens inside one commit. */
+export type Entry = {
+  tx: Transaction;
+  emit<Definition extends EventDefinition>(
+    definition: Definition,
+    data: EventData<Definition>,
+  ): void;
+  /** Changes status or reason; emits session.* when either differs. */
+  setStatus(status: SessionStatus, reason: SessionReason, facts?: StatusFacts): Promise<void>;
+  /** Gives a command its result; whoever waits for it is poked after the commit. */
+  finish(commandId: string, outcome: CommandOutcome): Promise<void>;
+};
+export type CommandOutcome =
+  | { state: "done"; result: object }
+  | { state: "failed"; error: { code: ErrorCode } & ErrorFacts };
+export type StatusFacts = { until?: Date; phone?: Phone };
+
+/** How long a commit is tried again while Postgres is away. */
+const RETRY_MS = [100, 250, 500, 1_000];
+
+export class NumberJournal {
+  readonly fence: Fence;
+  readonly #context: WorkerContext;
+  readonly #number: OwnedNumber;
+  readonly #signal: AbortSignal;
+  #status: SessionStatus;
+  #reason: SessionReason;
+  #phone: Phone | null;
+
+  constructor(context: WorkerContext, number: OwnedNumber, signal: AbortSignal) {
+    this.#context = context;
+    this.#number = number;
+    this.#signal = signal;
+    this.#status = number.status;
+    this.#reason = number.reason;
+    this.#phone = number.phone as Phone | null;
+    this.fence = { companyNo: number.companyNo, numberNo: number.numberNo, epoch: number.epoch };
+  }
+
+  get status(): SessionStatus {
+    return this.#status;
+  }
+  get reason(): SessionReason {
+    return this.#reason;
+  }
+  get phone(): Phone | null {
+    return this.#phone;
+  }
+  /** A person changed it through the gateway. */
+  notePhone(phone: Phone | null): void {
+    this.#phone = phone;
+  }
+
+  /**
+   * Commits `work` and its events. While Postgres is away it waits and tries again, up to `patienceMs`
+   * (default: until the number is let go). Throws FencedError when the number is no longer ours.
+   */
+  async commit<T>(
+    work: (entry: Entry) => Promise<T>,
+    patienceMs = Number.POSITIVE_INFINITY,
+  ): Promise<T> {
+    const { clock } = this.#context;
+    const giveUpAt = clock.monotonic() + patienceMs;
+    for (let tries = 0; ; tries += 1) {
+      this.#signal.throwIfAborted();
+      try {
+        return await this.#commitOnce(work);
+      } catch (error) {
+        if (error instanceof FencedError) {
+          this.#context.onFenced(this.#number.numberNo);
+          throw error;
+        }
+        if (!isUnavailable(error) || clock.monotonic() >= giveUpAt) throw error;
+        await clock.sleep(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)] ?? 1_000, this.#signal);
+      }
+    }
+  }
+
+  async #commitOnce<T>(work: (entry: Entry) => Promise<T>): Promise<T> {
+    const before = { status: this.#status, reason: this.#reason, phone: this.#phone };
+    const events: OutgoingEvent[] = [];
+    const finished: string[] = [];
+    const key = {
+      companyId: this.#number.companyId as CompanyId,
+      numberId: this.#number.numberId as NumberId,
+    };
+    try {
+      const { result, stored } = await fencedTransaction(
+        this.#context.db,
+        this.fence,
+        async (tx) => {
+          const emit: Entry["emit"] = (definition, data) => {
+            events.push(
+              makeEvent(definition, key, data, {
+                service: "session-worker",
+                at: this.#context.clock.now(),
+                traceparent: currentTraceparent(),
+              }),
+            );
+          };
+          const entry: Entry = {
+            tx,
+            emit,
+            setStatus: (status, reason, facts = {}) =>
+              this.#setStatus(tx, emit, status, reason, facts),
+            finish: async (commandId, outcome) => {
+              await finishCommand(tx, commandId, outcome);
+              finished.push(commandId);
+            },
+          };
+          const value = await work(entry);
+          const { companyNo, numberNo } = this.fence;
+          return {
+            result: value,
+            stored: await appendEvents(
+              tx,
+              events.map((event) => ({ companyNo, numberNo, event })),
+            ),
+          };
+        },
+      );
+      if (stored.length > 0) this.#context.relay.publish(stored);
+      for (const commandId of finished) this.#context.bus.poke(commandDonePoke(commandId));
+      for (const event of events) this.#context.reports.event(event.envelope.type, this.#number);
+      return result;
+    } catch (error) {
+      this.#status = before.status;
+      this.#reason = before.reason;
+      this.#phone = before.phone;
+      throw error;
+    }
+  }
+
+  async #setStatus(
+    tx: Transaction,
+    emit: Entry["emit"],
+    status: SessionStatus,
+    reason: SessionReason,
+    facts: StatusFacts,
+  ): Promise<void> {
+    const since = this.#context.clock.now();
+    const previousStatus = this.#status;
+    const isNew = status !== previousStatus || reason !== this.#reason;
+    if (!isNew && facts.until === undefined && facts.phone === undefined) return;
+    this.#status = status;
+    this.#reason = reason;
+    if (facts.phone !== undefined) this.#phone = facts.phone;
+    await setNumberStatus(tx, this.fence, {
+      status,
+      reason,
+      since,
+      until: facts.until ?? null,
+      ...(facts.phone === undefined ? {} : { phone: facts.phone }),
+      ...(status === "connected" ? { lastConnectedAt: since } : {}),
+    });
+    const definition = eventDefinition(`session.${status}`);
+    if (!isNew || !definition) return;
+    emit(definition, {
+      status,
+      reason,
+      previousStatus,
+      since: since.toISOString(),
+      provider: this.#number.provider,
+      phone: this.#phone,
+      nextAction: SESSION_REASONS[reason].nextAction,
+      ...(facts.until === undefined ? {} : { until: facts.until.toISOString() }),
+    });
+  }
+
+  /** How the connection is doing; a row on change only. */
+  async noteHealth(
+    tx: Transaction,
+    health: { reconnectAttempts: number; isAlive: boolean },
+  ): Promise<void> {
+    await setHealth(tx, this.fence, {
+      status: this.#status,
+      reconnectAttempts: health.reconnectAttempts,
+      lastSeenAt: health.isAlive ? this.#context.clock.now() : null,
+      disconnectReason: this.#status === "connected" ? null : this.#reason,
+    });
+  }
+}

@@ -1,0 +1,319 @@
+/**
+ * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
+ * exactly one actor per owned number and epoch; it ends when the number is let go.
+ */
+import {
+  pairingFailed,
+  pairingRateLimited,
+  parsePhone,
+  sessionBlocked,
+  sessionDisconnected,
+  SESSION_REASONS,
+  type ErrorCode,
+  type ErrorFacts,
+  type Phone,
+} from "@manyline/contracts";
+import {
+  checkPairingCode,
+  endOrphanAttempts,
+  FencedError,
+  isPhoneLinkedElsewhere,
+  type CommandRow,
+  type OwnedNumber,
+} from "@manyline/db";
+import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
+import type { WorkerContext } from "./context.ts";
+import { NumberJournal } from "./journal.ts";
+import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
+import { PairingRunner } from "./pairing-runner.ts";
+import { SerialQueue } from "./serial-queue.ts";
+import { SessionKeeper } from "./session-keeper.ts";
+
+export class NumberActor {
+  #number: OwnedNumber;
+  readonly #context: WorkerContext;
+  readonly #queue = new SerialQueue();
+  readonly #abort = new AbortController();
+  readonly #journal: NumberJournal;
+  readonly #keeper: SessionKeeper;
+  #runner: PairingRunner | undefined;
+
+  constructor(context: WorkerContext, number: OwnedNumber) {
+    this.#context = context;
+    this.#number = number;
+    this.#journal = new NumberJournal(context, number, this.#abort.signal);
+    this.#keeper = new SessionKeeper(
+      context,
+      number,
+      this.#journal,
+      this.#queue,
+      this.#abort.signal,
+    );
+  }
+
+  get number(): OwnedNumber {
+    return this.#number;
+  }
+  get isOpen(): boolean {
+    return this.#keeper.isOpen;
+  }
+
+  /** What a former owner left half done is ended; a linked number that should be connected is opened. */
+  start(): void {
+    this.#run("start", async () => {
+      await this.#journal.commit(async (entry) => {
+        const orphans = await endOrphanAttempts(entry.tx, this.#journal.fence);
+        for (const orphan of orphans) {
+          entry.emit(pairingFailed, { attemptId: orphan.attemptId, code: "UNAVAILABLE" });
+        }
+      });
+      await this.#settle();
+    });
+  }
+
+  /** The gateway changed the number or its company. */
+  changed(number: OwnedNumber): void {
+    this.#run("change", async () => {
+      const before = this.#number;
+      this.#number = { ...number, isLinked: this.#keeper.isLinked };
+      this.#journal.notePhone(number.phone as Phone | null);
+      if (
+        before.desiredState !== number.desiredState ||
+        before.companyEnabled !== number.companyEnabled
+      ) {
+        await this.#settle();
+      }
+    });
+  }
+
+  command(command: CommandRow): void {
+    this.#run(command.verb, async () => {
+      try {
+        await this.#execute(command);
+      } catch (error) {
+        // The caller learns at once instead of at the deadline; whether it can be told is another matter.
+        if (!(error instanceof FencedError)) await this.#refuse(command, "INTERNAL");
+        throw error;
+      }
+    });
+  }
+
+  async #execute(command: CommandRow): Promise<void> {
+    switch (command.verb) {
+      case "pair_qr":
+        return this.#pairQr(command);
+      case "pair_code":
+        return this.#pairCode(command);
+      case "reconnect":
+        await this.#done(command, {});
+        if (!this.#runner && this.#shouldBeOpen()) await this.#keeper.open("reconnecting");
+        return undefined;
+      case "cancel_pairing":
+        await this.#runner?.stop("cancelled");
+        return this.#done(command, {});
+      case "unlink": {
+        await this.#runner?.stop("cancelled");
+        const wasLinked = await this.#keeper.unlink("unlinked");
+        return this.#done(command, { wasLinked });
+      }
+    }
+  }
+
+  /** The company's cooldown began: a number without credentials says so. */
+  blocked(until: Date): void {
+    if (this.#keeper.isLinked) return;
+    this.#run("blocked", () =>
+      this.#journal.commit(async (entry) => {
+        const since = this.#context.clock.now().toISOString();
+        entry.emit(sessionBlocked, {
+          ...this.#sessionFacts("rate_limited"),
+          since,
+          until: until.toISOString(),
+        });
+      }),
+    );
+    this.#context.copies.blocked(this.#number.companyId, until);
+  }
+
+  /** The company's cooldown is over. Resolves when it is told. */
+  async unblocked(): Promise<void> {
+    await this.#queue.add(async () => {
+      if (this.#keeper.isLinked || this.#runner || this.#abort.signal.aborted) return;
+      await this.#journal.commit(async (entry) => {
+        const since = this.#context.clock.now().toISOString();
+        entry.emit(sessionDisconnected, { ...this.#sessionFacts("not_linked"), since });
+      });
+    });
+  }
+
+  #sessionFacts(reason: "rate_limited" | "not_linked") {
+    return {
+      status: SESSION_REASONS[reason].status,
+      reason,
+      previousStatus: reason === "not_linked" ? ("blocked" as const) : this.#journal.status,
+      provider: this.#number.provider,
+      phone: this.#journal.phone,
+      nextAction: SESSION_REASONS[reason].nextAction,
+    };
+  }
+
+  /** Hands the number over: a live attempt ends, connections close without a word to WhatsApp. */
+  async release(): Promise<void> {
+    await this.#queue
+      .add(async () => {
+        await this.#runner?.stop("failed", "UNAVAILABLE");
+      })
+      .catch((error: unknown) => this.#context.reports.failed("release", this.#number, error));
+    this.drop();
+  }
+
+  /** Lets go at once and writes nothing: the number is not ours any more. */
+  drop(): void {
+    this.#abort.abort(new Error("the number was let go"));
+    this.#runner?.abandon();
+    this.#runner = undefined;
+    this.#keeper.close();
+  }
+
+  // ---- what should be -------------------------------------------------------------------------
+
+  #shouldBeOpen(): boolean {
+    return (
+      this.#number.companyEnabled &&
+      this.#number.desiredState === "connected" &&
+      this.#keeper.isLinked
+    );
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#shouldBeOpen()) {
+      if (!this.#runner && !this.#keeper.isOpen) await this.#keeper.open("opening");
+      return;
+    }
+    if (this.#keeper.isLinked) {
+      await this.#runner?.stop("cancelled");
+      this.#keeper.close();
+      await this.#journal.commit((entry) => entry.setStatus("disconnected", "switched_off"));
+    } else if (
+      !this.#runner &&
+      this.#journal.status !== "error" &&
+      this.#journal.reason !== "logged_out"
+    ) {
+      // A start never begins a pairing.
+      await this.#journal.commit((entry) =>
+        entry.setStatus(
+          "disconnected",
+          this.#journal.reason === "unlinked" ? "unlinked" : "not_linked",
+        ),
+      );
+    }
+  }
+
+  // ---- pairing --------------------------------------------------------------------------------
+
+  async #pairQr(command: CommandRow): Promise<void> {
+    if (!this.#number.companyEnabled) return this.#refuse(command, "COMPANY_DISABLED");
+    if (this.#keeper.isOpen) return this.#refuse(command, "ALREADY_CONNECTED");
+    if (this.#runner) {
+      if (answerQrRequest(this.#runner.attempt) === "join") {
+        return this.#done(command, { attemptId: this.#runner.attemptId });
+      }
+      await this.#runner.stop("replaced");
+    }
+    const fallback =
+      this.#number.phone ?? (this.#number.isPrimary ? this.#number.companyPhone : null);
+    const runner = this.#begin("qr", fallback as Phone | null);
+    return runner.start(command.commandId);
+  }
+
+  async #pairCode(command: CommandRow): Promise<void> {
+    const given: unknown = command.args["phone"];
+    const phone = typeof given === "string" ? parsePhone(`+${given}`) : undefined;
+    if (phone === undefined) return this.#refuse(command, "INVALID_PHONE_FORMAT");
+    if (!this.#number.companyEnabled) return this.#refuse(command, "COMPANY_DISABLED");
+    if (this.#keeper.isOpen) return this.#refuse(command, "ALREADY_CONNECTED");
+    const { companyNo, numberNo } = this.#number;
+    if (await isPhoneLinkedElsewhere(this.#context.db, companyNo, numberNo, phone)) {
+      return this.#refuse(command, "PHONE_ALREADY_LINKED");
+    }
+    const waiting = { commandId: command.commandId, deadlineAt: command.deadlineAt };
+    const answer = this.#runner ? answerCodeRequest(this.#runner.attempt, phone) : "replace";
+    if (answer === "join") return this.#runner?.join(waiting);
+    if (answer === "refuse") return this.#refuse(command, "REQUEST_IN_PROGRESS");
+    // Refused before anything is touched: the running attempt goes on.
+    const limit = await checkPairingCode(this.#context.db, {
+      companyNo,
+      phoneHash: phoneHash(this.#context, phone),
+      limits: this.#context.limits,
+    });
+    if (!limit.allowed && limit.until) {
+      const { until } = limit;
+      await this.#journal.commit(async (entry) => {
+        entry.emit(pairingRateLimited, {
+          scope: limit.scope ?? "company",
+          until: until.toISOString(),
+          minutes: minutesUntil(this.#context, until),
+        });
+        await entry.finish(command.commandId, {
+          state: "failed",
+          error: { code: "RATE_LIMITED", ...limitFacts(this.#context, limit) },
+        });
+      });
+      if (limit.cooldownStarted) this.#context.onBlocked(companyNo, until);
+      return undefined;
+    }
+    await this.#runner?.stop("replaced");
+    const runner = this.#begin("code", phone);
+    await runner.join(waiting);
+    return runner.start(undefined);
+  }
+
+  /** A number that is linked but not connected stops trying while a person links it anew. */
+  #begin(method: "qr" | "code", phone: Phone | null): PairingRunner {
+    this.#keeper.close();
+    const runner: PairingRunner = new PairingRunner(
+      {
+        context: this.#context,
+        number: this.#number,
+        journal: this.#journal,
+        queue: this.#queue,
+        signal: this.#abort.signal,
+        onEnded: (linked) => {
+          if (this.#runner === runner) this.#runner = undefined;
+          if (linked) this.#keeper.noteLinked();
+          else if (this.#shouldBeOpen())
+            this.#run("resume", () => this.#keeper.open("reconnecting"));
+        },
+        onLinkClosed: () => this.#run("login", () => this.#keeper.open("opening")),
+      },
+      method,
+      phone,
+    );
+    this.#runner = runner;
+    return runner;
+  }
+
+  // ---- commands -------------------------------------------------------------------------------
+
+  async #done(command: CommandRow, result: object): Promise<void> {
+    await this.#journal.commit(async (entry) => {
+      await entry.finish(command.commandId, { state: "done", result });
+    });
+  }
+
+  async #refuse(command: CommandRow, code: ErrorCode, facts: ErrorFacts = {}): Promise<void> {
+    await this.#journal.commit(async (entry) => {
+      await entry.finish(command.commandId, { state: "failed", error: { code, ...facts } });
+    });
+  }
+
+  #run(what: string, task: () => Promise<unknown>): void {
+    void this.#queue
+      .add(async () => {
+        if (!this.#abort.signal.aborted) await task();
+      })
+      .catch((error: unknown) => {
+        if (!this.#abort.signal.aborted) this.#context.reports.failed(what, this.#number, error);
+      });
+  }
+}

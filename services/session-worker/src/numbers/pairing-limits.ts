@@ -1,0 +1,31 @@
+/** Our own limits on pairing codes: the words of a refusal, and the key of the per-phone limit. */
+import type { ErrorFacts, Phone } from "@manyline/contracts";
+import { hashPhone, type LimitAnswer } from "@manyline/db";
+import type { WorkerContext } from "./context.ts";
+
+/** A phone appears in the limits' table only as a keyed hash. */
+export function phoneHash(context: WorkerContext, phone: Phone): Buffer {
+  return hashPhone(phone, context.phonePepper);
+}
+
+/** Minutes as a person is told them: rounded up, and unscaled, whatever TIME_SCALE is. */
+export function minutesUntil(context: WorkerContext, until: Date): number {
+  const leftMs = (until.getTime() - context.clock.now().getTime()) * context.clock.timeScale;
+  return Math.max(1, Math.ceil(leftMs / 60_000));
+}
+
+/** What the refused caller is told. */
+export function limitFacts(context: WorkerContext, answer: LimitAnswer): ErrorFacts {
+  if (!answer.until) return {};
+  const minutes = minutesUntil(context, answer.until);
+  return {
+    detail: `Wait ${minutes} ${minutes === 1 ? "minute" : "minutes"}`,
+    minutes,
+    until: answer.until.toISOString(),
+    scope: answer.scope ?? "company",
+    retryAfterSeconds: Math.max(
+      1,
+      Math.ceil((answer.until.getTime() - context.clock.now().getTime()) / 1_000),
+    ),
+  };
+}

@@ -1,0 +1,17 @@
+/** The linked provider: a number is a linked device of a phone, through Baileys. */
+import type { Provider } from "../provider.ts";
+import { openLink } from "./link.ts";
+import { openLogin, type AuthStore } from "./login.ts";
+import type { SharedCaches } from "./shared-caches.ts";
+import type { SocketFigures } from "./socket.ts";
+
+export function createLinkedProvider(
+  store: AuthStore,
+  figures: SocketFigures,
+  caches: SharedCaches,
+): Provider {
+  return {
+    link: (number, handlers) => openLink(number.numberId, figures, caches, handlers),
+    login: (number, handlers) => openLogin(number, store, figures, caches, handlers),
+  };
+}

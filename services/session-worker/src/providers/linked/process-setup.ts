@@ -1,0 +1,27 @@
+/** What must be set once per process before the first connection of a linked number. */
+import { WA_CERT_DETAILS } from "@whiskeysockets/baileys";
+import { repairSignatureCheck } from "./xeddsa.ts";
+
+/** Where WhatsApp is. Both or none: a foreign server is only trusted with its own root key. */
+export type WhatsAppServer = { url: string; rootKey: Buffer };
+
+/**
+ * Repairs the signature check, silences libsignal and, for a simulator, trusts its root key. The key is
+ * process-wide in Baileys: one process cannot talk to the real WhatsApp and to a simulator.
+ */
+export function prepareProcess(server: WhatsAppServer | undefined): void {
+  repairSignatureCheck();
+  muteLibsignal();
+  if (server) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(server.rootKey);
+}
+
+/**
+ * libsignal prints whole sessions, private keys included, through the console in normal operation
+ * ("Closing session:", …). A service logs through its logger only, so nothing of worth goes through the
+ * console: all of it is dropped.
+ */
+function muteLibsignal(): void {
+  for (const level of ["log", "info", "warn", "error", "debug", "trace"] as const) {
+    console[level] = () => undefined;
+  }
+}

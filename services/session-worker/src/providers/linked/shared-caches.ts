@@ -1,0 +1,56 @@
+/**
+ * The caches Baileys wants per socket, held once per process: each of its own carries an interval timer
+ * and some 6 KB, which 2,500 sockets would pay for. Keys are prefixed by number, so nothing is shared but
+ * the memory.
+ */
+import { NodeCache } from "@cacheable/node-cache";
+import { DEFAULT_CACHE_TTLS, type CacheStore, type SocketConfig } from "@whiskeysockets/baileys";
+
+/** At about 200 bytes an entry this is at most 20 MB a cache. */
+const MAX_ENTRIES = 100_000;
+
+type Cached = Pick<
+  SocketConfig,
+  "msgRetryCounterCache" | "callOfferCache" | "userDevicesCache" | "placeholderResendCache"
+>;
+
+export type SharedCaches = { forNumber(numberId: string): Cached; close(): void };
+
+export function createSharedCaches(): SharedCaches {
+  const make = (ttlSeconds: number) =>
+    new NodeCache({ stdTTL: ttlSeconds, useClones: false, maxKeys: MAX_ENTRIES });
+  const retries = make(DEFAULT_CACHE_TTLS.MSG_RETRY);
+  const calls = make(DEFAULT_CACHE_TTLS.CALL_OFFER);
+  const devices = make(DEFAULT_CACHE_TTLS.USER_DEVICES);
+  const placeholders = make(DEFAULT_CACHE_TTLS.MSG_RETRY);
+  return {
+    forNumber: (numberId) => ({
+      msgRetryCounterCache: prefixed(retries, numberId),
+      callOfferCache: prefixed(calls, numberId),
+      userDevicesCache: prefixed(devices, numberId),
+      placeholderResendCache: prefixed(placeholders, numberId),
+    }),
+    close: () => {
+      for (const cache of [retries, calls, devices, placeholders]) cache.close();
+    },
+  };
+}
+
+function prefixed(cache: NodeCache<unknown>, numberId: string): CacheStore {
+  // The library names the type it expects back; what is under a key is what it put there.
+  const get = ((key: string) => cache.get(`${numberId}/${key}`)) as CacheStore["get"];
+  return {
+    get,
+    set: (key, value) => {
+      try {
+        return cache.set(`${numberId}/${key}`, value);
+      } catch {
+        // Full: forgetting is what a cache may do.
+        return false;
+      }
+    },
+    del: (key) => cache.del(`${numberId}/${key}`),
+    // One socket must not empty the others' entries; its own expire.
+    flushAll: () => undefined,
+  };
+}

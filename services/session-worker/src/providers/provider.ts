@@ -1,0 +1,69 @@
+/**
+ * The port between a number and the engine that connects it. Nothing named jid, creds or stanza crosses
+ * it; an engine's errors are translated into close codes and error codes of ours.
+ */
+import type { ErrorCode, Phone } from "@manyline/contracts";
+import type { Fence } from "@manyline/db";
+
+/** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
+export type ConnectionEnd = {
+  code: number | undefined;
+  /** For logs; holds no secret. */
+  message: string;
+  /** The end of a temporary ban. */
+  until?: Date;
+};
+
+/** The number a connection is for. */
+export type NumberRef = { fence: Fence; companyId: string; numberId: string };
+
+/**
+ * Told to the one who links. The promises are awaited: what they store is durable before the engine
+ * answers WhatsApp. A rejection ends the connection.
+ */
+export type LinkHandlers = {
+  /** A QR can be drawn and a code can be asked for. */
+  onReady(): void;
+  /** The secret of the shown QR was retired: `redraw()` and store it. */
+  onRotated(): Promise<void>;
+  onPhoneAnswered(): void;
+  onCodeRetired(): void;
+  onPasskey(passkey: { options: unknown; expiresInMs: number }): void;
+  /** The phone accepted. `credentials` must be stored before this resolves. */
+  onPaired(paired: { phone: Phone; credentials: Buffer }): Promise<void>;
+  onClosed: (end: ConnectionEnd) => void;
+};
+
+export type CodeAnswer = { code: string } | { refused: ErrorCode; detail: string };
+
+/** A connection that registers a new device. */
+export type LinkConnection = {
+  /** The text of the next QR; undefined when WhatsApp gave no more. */
+  nextQr(): string | undefined;
+  /** The same QR with the current secret. */
+  redraw(): string | undefined;
+  /** Asks WhatsApp for a code. It exists only once this resolves with one. */
+  requestCode(phone: Phone): Promise<CodeAnswer>;
+  close(): void;
+};
+
+export type LoginHandlers = {
+  onOpen(opened: { phone: Phone }): void;
+  onClosed: (end: ConnectionEnd) => void;
+  /** A write was refused: somebody else owns the number. The connection is closed. */
+  onFenced(): void;
+};
+
+/** A connection with stored credentials. */
+export type LoginConnection = {
+  close(): void;
+  /** Tells WhatsApp to forget this device, then closes. */
+  logout(): Promise<void>;
+};
+
+export type Provider = {
+  /** Starts at once with fresh credentials that are kept in memory until `onPaired`. */
+  link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
+  /** Undefined: there are no stored credentials. */
+  login(number: NumberRef, handlers: LoginHandlers): Promise<LoginConnection | undefined>;
+};

@@ -1,0 +1,70 @@
+/** One function per business event: a log line and a low-cardinality counter. Never a code, QR, key or phone. */
+import type { OwnedNumber } from "@manyline/db";
+import { createMetrics, type Logger } from "@manyline/runtime";
+import type { Reaction } from "./domain/closing-reasons.ts";
+import type { ConnectionEnd } from "./providers/provider.ts";
+
+export type Reports = {
+  event(type: string, number: OwnedNumber): void;
+  closed(number: OwnedNumber, end: ConnectionEnd, reaction: Reaction): void;
+  failed(what: string, number: OwnedNumber, error: unknown): void;
+  shardClaimed(shardId: number, epoch: number, numbers: number): void;
+  shardLost(shardId: number): void;
+  quiet(isQuiet: boolean): void;
+};
+
+export function createReports(logger: Logger): Reports {
+  const metrics = createMetrics("session-worker");
+  const events = metrics.counter("manyline_worker_events", { description: "events committed" });
+  const closings = metrics.counter("manyline_worker_closings", {
+    description: "connections to WhatsApp that ended",
+  });
+  const failures = metrics.counter("manyline_worker_failures", {
+    description: "tasks of a number that failed",
+  });
+  const shards = metrics.counter("manyline_worker_shard_moves", {
+    description: "shards claimed and lost",
+  });
+  const of = (number: OwnedNumber) => ({
+    company_id: number.companyId,
+    number_id: number.numberId,
+    shard: number.shardId,
+  });
+  return {
+    event: (type, number) => {
+      events.add(1, { type });
+      logger.info({ event: type, ...of(number) }, "event");
+    },
+    closed: (number, end, reaction) => {
+      closings.add(1, { code: String(end.code ?? "none"), reaction });
+      logger.info(
+        {
+          event: "connection.closed",
+          ...of(number),
+          code: end.code,
+          reaction,
+          detail: end.message,
+        },
+        "connection closed",
+      );
+    },
+    failed: (what, number, error) => {
+      failures.add(1, { what });
+      logger.error({ event: "number.task_failed", ...of(number), what, err: error }, "task failed");
+    },
+    shardClaimed: (shardId, epoch, numbers) => {
+      shards.add(1, { what: "claimed" });
+      logger.info({ event: "shard.claimed", shard: shardId, epoch, numbers }, "shard claimed");
+    },
+    shardLost: (shardId) => {
+      shards.add(1, { what: "lost" });
+      logger.warn({ event: "shard.lost", shard: shardId }, "shard lost");
+    },
+    quiet: (isQuiet) => {
+      logger.warn(
+        { event: "worker.quiet", quiet: isQuiet },
+        isQuiet ? "gone quiet" : "quiet is over",
+      );
+    },
+  };
+}

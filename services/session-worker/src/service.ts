@@ -1,0 +1,252 @@
+/** Builds the worker from its configuration and ties its parts to the process's life. */
+import { hostname } from "node:os";
+import { randomBytes } from "node:crypto";
+import { EVENTS_MAX_AGE_MS, EVENTS_STREAM, PAIRING, streamSubjects } from "@manyline/contracts";
+import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
+import {
+  createBus,
+  createClock,
+  createHealth,
+  createMetrics,
+  metricsText,
+  registerProcessMetrics,
+  startHealthServer,
+  type Bus,
+  type Clock,
+  type Logger,
+  type ServiceScope,
+} from "@manyline/runtime";
+import { Redis } from "ioredis";
+import type { Config } from "./config.ts";
+import { Housekeeper } from "./housekeeping.ts";
+import type { WorkerContext } from "./numbers/context.ts";
+import { FleetGate } from "./numbers/fleet-gate.ts";
+import { createOpener } from "./numbers/opener.ts";
+import { createSeedCopies } from "./numbers/seed-copies.ts";
+import { Fleet } from "./ownership/fleet.ts";
+import { LeaseKeeper } from "./ownership/lease-keeper.ts";
+import { createLinkedProvider } from "./providers/linked/index.ts";
+import { prepareProcess } from "./providers/linked/process-setup.ts";
+import { createSharedCaches } from "./providers/linked/shared-caches.ts";
+import { createReports } from "./reports.ts";
+
+/** Longest random pause before an opening that is one of many. */
+const OPEN_JITTER_MS = 200;
+const QUERY_TIMEOUT_MS = 10_000;
+
+/** Starts everything; `scope` stops it in reverse order. */
+export async function startWorker(
+  config: Config,
+  logger: Logger,
+  scope: ServiceScope,
+): Promise<void> {
+  const clock = createClock({ timeScale: config.timeScale });
+  const keyring = createKeyring({ keks: parseKeks(config.keks) });
+  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
+  prepareProcess(
+    config.waUrl === undefined || config.waRootKey === undefined
+      ? undefined
+      : { url: config.waUrl, rootKey: Buffer.from(config.waRootKey, "hex") },
+  );
+
+  const db = openDatabase({ url: config.databaseUrl, applicationName: "session-worker" });
+  scope.defer("db", () => db.stop());
+  const leaseDb = openDatabase({
+    url: config.databaseUrl,
+    applicationName: "session-worker-leases",
+    poolSize: 1,
+    statementTimeoutMs: 2_000,
+  });
+  scope.defer("lease db", () => leaseDb.stop());
+  const relayDb = openDatabase({
+    url: config.relayUrl,
+    applicationName: "session-worker-relay",
+    poolSize: 2,
+  });
+  scope.defer("relay db", () => relayDb.stop());
+
+  const redis = connectRedis(config.redisUrl, logger);
+  scope.defer("redis", () => redis?.disconnect());
+  const bus = createBus({ servers: config.natsUrls, name: "session-worker", logger });
+  scope.defer("nats", () => bus.close());
+  bus.declareStream({
+    name: EVENTS_STREAM,
+    subjects: streamSubjects(),
+    maxAgeMs: EVENTS_MAX_AGE_MS,
+    maxBytes: -1,
+    replicas: config.natsReplicas,
+  });
+
+  const relay = createRelay(relayDb, bus, logger);
+  relay.start();
+  scope.defer("relay", () => relay.stop());
+  const endRelayStatus = bus.onStatus((status) => {
+    if (status.connected) void relay.onReconnect();
+  });
+  scope.defer("relay status", endRelayStatus);
+
+  const caches = createSharedCaches();
+  scope.defer("caches", () => caches.close());
+  const provider = createLinkedProvider(
+    { db, keyring },
+    {
+      url: config.waUrl,
+      version: versionOf(config.waVersion),
+      deviceName: config.deviceName,
+      watchdogMs: config.watchdogMs,
+      keepAliveMs: config.keepAliveMs,
+      queryTimeoutMs: QUERY_TIMEOUT_MS,
+    },
+    caches,
+  );
+
+  const reports = createReports(logger);
+  const context: WorkerContext = {
+    workerId,
+    db,
+    keyring,
+    relay,
+    bus,
+    provider,
+    clock,
+    logger,
+    reports,
+    opener: createOpener(clock, config.openLimit, OPEN_JITTER_MS),
+    gate: new FleetGate(),
+    copies: createSeedCopies(redis, logger),
+    ...figures(clock),
+    backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
+    phonePepper: keyring.pepper,
+    isQuiet: () => leases.isQuiet,
+    onFenced: (numberNo) => fleet.drop(numberNo),
+    askLease: () => leases.ask(),
+    onBlocked: (companyNo, until) => fleet.blocked(companyNo, until),
+  };
+  const leases = new LeaseKeeper({
+    db: leaseDb,
+    bus,
+    clock,
+    logger,
+    workerId,
+    capacity: config.capacity,
+    events: {
+      onClaimed: (shardId, epoch) => fleet.claimed(shardId, epoch),
+      onLost: (shardId) => fleet.lost(shardId),
+      onQuiet: (isQuiet) => reports.quiet(isQuiet),
+      onSilence: () => fleet.dropAll(),
+    },
+  });
+  const fleet = new Fleet(context, () => leases.shards);
+
+  const housekeeper = new Housekeeper(db, workerId, logger, config.eventDays);
+  const health = createHealth({
+    checks: { postgres: () => db.ping() },
+    onChange: (name, state) =>
+      logger.warn({ event: "health.changed", check: name, state }, "health"),
+  });
+  const server = await startHealthServer({
+    port: config.port,
+    host: config.host,
+    health,
+    metricsText,
+  });
+  scope.defer("health server", () => server.close());
+  scope.defer("metrics", registerGauges(fleet, leases, context));
+
+  housekeeper.start();
+  scope.defer("housekeeping", () => housekeeper.stop());
+  leases.start();
+  fleet.start();
+  // Order: take no more work, hand the numbers over, then give the shards back.
+  scope.defer("leases", () => leases.stop());
+  scope.defer("numbers", () => fleet.stop(), { timeoutMs: 15_000 });
+  scope.defer("draining", () => {
+    health.markStopping();
+    leases.drain();
+  });
+  logger.info(
+    { event: "worker.started", worker: workerId, health_port: server.port },
+    "worker started",
+  );
+}
+
+/** Pairing times and limits, scaled. */
+function figures(clock: Clock): Pick<WorkerContext, "pairing" | "limits"> {
+  return {
+    pairing: {
+      qrLifeMs: PAIRING.qrLifeMs.map((ms) => clock.scaled(ms)),
+      maxQr: PAIRING.maxQr,
+      codeValidityMs: clock.scaled(PAIRING.codeValidityMs),
+      codeGraceMs: clock.scaled(PAIRING.codeGraceMs),
+      linkingMs: clock.scaled(PAIRING.linkingMs),
+      unwatchedMs: clock.scaled(PAIRING.unwatchedMs),
+      maxDrops: 5,
+    },
+    limits: {
+      perHour: PAIRING.codesPerHour,
+      windowMs: clock.scaled(PAIRING.windowMs),
+      cooldownMs: clock.scaled(PAIRING.cooldownMs),
+    },
+  };
+}
+
+function createRelay(db: ReturnType<typeof openDatabase>, bus: Bus, logger: Logger): EventRelay {
+  return new EventRelay({
+    db,
+    logger,
+    publisher: {
+      publish: (subject, bytes, msgId) => bus.publish(subject, bytes, { msgId }),
+      streamState: () => bus.streamState(EVENTS_STREAM),
+    },
+  });
+}
+
+/** Redis may be away for as long as it likes: nothing waits for it and nothing is queued for it. */
+function connectRedis(url: string | undefined, logger: Logger): Redis | undefined {
+  if (url === undefined) return undefined;
+  const redis = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    retryStrategy: (tries) => Math.min(5_000, tries * 200),
+  });
+  redis.on("error", (error) => logger.debug({ event: "redis.error", err: error }, "redis"));
+  return redis;
+}
+
+function registerGauges(fleet: Fleet, leases: LeaseKeeper, context: WorkerContext): () => void {
+  const metrics = createMetrics("session-worker");
+  const ends = [
+    registerProcessMetrics(),
+    metrics.gauge("manyline_worker_numbers", { description: "numbers owned" }, () => fleet.size),
+    metrics.gauge(
+      "manyline_worker_connected",
+      { description: "numbers connected" },
+      () => fleet.openCount,
+    ),
+    metrics.gauge(
+      "manyline_worker_shards",
+      { description: "shards owned" },
+      () => leases.shards.size,
+    ),
+    metrics.gauge(
+      "manyline_worker_opening",
+      { description: "connections being opened" },
+      () => context.opener.inFlight,
+    ),
+    metrics.gauge(
+      "manyline_worker_opening_waiting",
+      { description: "connections waiting to be opened" },
+      () => context.opener.waiting,
+    ),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+function versionOf(text: string | undefined): [number, number, number] | undefined {
+  const [major, minor, build] = (text ?? "").split(".").map(Number);
+  return major === undefined || minor === undefined || build === undefined
+    ? undefined
+    : [major, minor, build];
+}
