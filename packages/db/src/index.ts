@@ -26,6 +26,7 @@ export {
 export * from "./repositories/companies.ts";
 export {
   createNumber,
+  findLinkedPhone,
   getNumber,
   getNumberByNo,
   getPrimaryNumber,

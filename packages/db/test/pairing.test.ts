@@ -151,8 +151,8 @@ test("what a crashed owner left behind is ended by the next, and no longer its t
   const end = () => fencedTransaction(world.worker, next, (tx) => endOrphanAttempts(tx, next));
   const [orphan] = await end();
   assert.deepEqual(
-    [orphan?.attemptId, orphan?.outcome, orphan?.hasSecret],
-    [attemptId, "abandoned", false],
+    [orphan?.attemptId, orphan?.outcome, orphan?.errorCode, orphan?.hasSecret],
+    [attemptId, "failed", "UNAVAILABLE", false],
   );
   assert.deepEqual(await end(), []);
 });

@@ -5,13 +5,11 @@ import {
   appendEvents,
   audit,
   createToken,
-  DB_ROLES,
   enqueueCommand,
   type Executor,
   fencedTransaction,
   hashPhone,
   insertAttempt,
-  loginOf,
   setHealth,
   spendPairingCode,
   type Tx,
@@ -19,6 +17,7 @@ import {
   withCompany,
   writeAuth,
 } from "../src/index.ts";
+import { can as canIn, companyTables as tablesIn } from "./catalogue.ts";
 import { ownedNumber, openWorld, type World } from "./support.ts";
 
 type Tenant = Awaited<ReturnType<typeof ownedNumber>> & { commandId: string };
@@ -93,25 +92,8 @@ async function fill(commandId: string): Promise<Tenant> {
   return { ...owned, commandId };
 }
 
-/** Every table and view with company data, partitions apart. */
-async function companyTables(kinds: string[]): Promise<string[]> {
-  const { rows } = await world.superuser.query<{ relname: string }>(
-    `select c.relname from pg_class c
-      where c.relkind = any ($1) and not c.relispartition and c.relnamespace = 'public'::regnamespace
-        and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'company_no')
-      order by 1`,
-    [kinds],
-  );
-  return rows.map(({ relname }) => relname);
-}
-
-async function can(role: string, table: string, right: string): Promise<boolean> {
-  const { rows } = await world.superuser.query<{ can: boolean }>(
-    "select has_any_column_privilege($1, $2, $3) as can",
-    [role, table, right],
-  );
-  return rows[0]?.can ?? false;
-}
+const companyTables = (kinds: string[]) => tablesIn(world, kinds);
+const can = (role: string, table: string, right: string) => canIn(world, role, table, right);
 
 /** The SQLSTATE of a statement that must fail, else "" and the count of rows. */
 async function codeOf(run: () => Promise<unknown>): Promise<string> {
@@ -126,109 +108,6 @@ async function codeOf(run: () => Promise<unknown>): Promise<string> {
 
 const asA = <T>(work: (tx: Tx) => Promise<T>): Promise<T> =>
   withCompany(world.app, a.company.companyNo, work);
-
-describe("the catalogue", () => {
-  test("every table with company data, partitions too, has row security enabled and forced", async () => {
-    const { rows } = await world.superuser.query<{ relname: string }>(
-      `select c.relname from pg_class c join pg_attribute t on t.attrelid = c.oid
-        where t.attname = 'company_no' and c.relkind in ('r', 'p')
-          and not (c.relrowsecurity and c.relforcerowsecurity)`,
-    );
-    assert.deepEqual(rows, []);
-    const tables = await companyTables(["r", "p"]);
-    assert.ok(tables.length >= 15, tables.join());
-  });
-
-  test("no service role is a superuser, owns anything, or gets around row security", async () => {
-    const { rows } = await world.superuser.query<Record<string, boolean>>(
-      `select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication,
-          exists (select from pg_class c where c.relowner = r.oid) as owns,
-          exists (select from pg_auth_members m where m.member = r.oid) as is_member
-        from pg_roles r where rolname = any ($1)`,
-      [DB_ROLES.map(loginOf)],
-    );
-    assert.equal(rows.length, DB_ROLES.length);
-    for (const row of rows) assert.deepEqual(Object.values(row).filter(Boolean), []);
-  });
-
-  test("each policy of role app names the company, and nothing is for everybody", async () => {
-    const { rows } = await world.superuser.query<{
-      tablename: string;
-      roles: string;
-      qual: string | null;
-      with_check: string | null;
-    }>("select tablename, roles::text, qual, with_check from pg_policies");
-    for (const { tablename, roles, qual, with_check: check } of rows) {
-      assert.ok(!roles.includes("public"), tablename);
-      if (!roles.includes("manyline_app")) continue;
-      for (const expression of [qual, check]) {
-        if (expression !== null)
-          assert.match(expression, /company_no = .*app\.company_no/, tablename);
-      }
-    }
-    const withApp = new Set(
-      rows.filter(({ roles }) => roles.includes("manyline_app")).map(({ tablename }) => tablename),
-    );
-    for (const table of await companyTables(["r", "p"])) {
-      assert.equal(withApp.has(table), await can("manyline_app", table, "select"), table);
-    }
-  });
-
-  test("functions that run with the owner's rights are the known ones, for the roles that need them", async () => {
-    const { rows } = await world.superuser.query<{ proname: string; callers: string[] }>(
-      `select p.proname, array(select rolname from pg_roles where rolname = any ($1)
-          and has_function_privilege(oid, p.oid, 'execute') order by 1)::text[] as callers
-        from pg_proc p where p.prosecdef and p.pronamespace = 'public'::regnamespace order by 1`,
-      [DB_ROLES.map(loginOf)],
-    );
-    const gateway = ["manyline_app", "manyline_platform"];
-    assert.deepEqual(rows, [
-      { proname: "authenticate", callers: gateway },
-      { proname: "create_event_partitions", callers: ["manyline_worker"] },
-      { proname: "drop_event_partitions", callers: ["manyline_worker"] },
-      { proname: "erase_expired_pairing_secrets", callers: ["manyline_worker"] },
-      { proname: "exchange_link", callers: gateway },
-      { proname: "write_auth", callers: ["manyline_worker"] },
-    ]);
-  });
-
-  test("views show what their reader may see", async () => {
-    const { rows } = await world.superuser.query<{ relname: string; reloptions: string[] | null }>(
-      "select relname, reloptions from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace",
-    );
-    assert.equal(rows.length, 2);
-    for (const { relname, reloptions } of rows) {
-      assert.ok(reloptions?.includes("security_invoker=true"), relname);
-    }
-  });
-
-  test("role relay reads the event log and nothing else", async () => {
-    for (const table of await companyTables(["r", "p", "v"])) {
-      const isLog = table === "whatsapp_events";
-      assert.equal(await can("manyline_relay", table, "select"), isLog, table);
-      assert.equal(await can("manyline_relay", table, "insert"), false, table);
-    }
-    await assert.rejects(
-      sql`update whatsapp_events set envelope = '{}'`.execute(world.relay),
-      /permission denied/,
-    );
-  });
-
-  test("credentials and wrapped keys are out of reach of whoever does not need them", async () => {
-    for (const table of ["auth_keys", "auth_key_packs"]) {
-      for (const role of ["app", "platform", "relay"] as const) {
-        assert.equal(await can(loginOf(role), table, "select"), false, `${role} ${table}`);
-      }
-    }
-    for (const db of [world.app, world.platform]) {
-      await assert.rejects(sql`select value from auth_creds`.execute(db), /permission denied/);
-    }
-    await assert.rejects(
-      asA((tx) => sql`select token_hash from api_tokens`.execute(tx)),
-      /permission denied/,
-    );
-  });
-});
 
 describe("company A", () => {
   test("without a company set, role app sees and changes nothing", async () => {

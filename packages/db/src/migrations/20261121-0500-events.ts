@@ -35,11 +35,12 @@ create table whatsapp_events_default partition of whatsapp_events default;
 
 /*
  * Only the owner of a table can give it partitions, hence SECURITY DEFINER. Rows that fell into the
- * default partition (nobody made the day's partition in time) are moved into the new one.
+ * default partition (nobody made the day's partition in time) are moved into the new one. They wait at
+ * most 2 s for their locks, because every commit of an event waits behind them meanwhile.
  */
 const functions = `
 create function create_event_partitions(p_days_ahead int) returns int
-language plpgsql security definer set search_path = public, pg_temp set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = public, pg_temp set timezone = 'UTC' set lock_timeout = '2s' as $$
 declare
   v_day date;
   v_name text;
@@ -66,7 +67,7 @@ begin
 end $$;
 
 create function drop_event_partitions(p_keep_days int) returns int
-language plpgsql security definer set search_path = public, pg_temp set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = public, pg_temp set timezone = 'UTC' set lock_timeout = '2s' as $$
 declare
   v_name text;
   v_dropped int := 0;

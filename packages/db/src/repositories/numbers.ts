@@ -152,22 +152,31 @@ export async function listNumbers(executor: Executor, companyNo: number): Promis
   );
 }
 
-/** Whether another number of the company is linked to this phone (PHONE_ALREADY_LINKED). */
+/** Another number of the company that is linked to this phone, if any (PHONE_ALREADY_LINKED). */
+export async function findLinkedPhone(
+  executor: Executor,
+  companyNo: number,
+  phone: string,
+  exceptNumberNo: number,
+): Promise<NumberRow | undefined> {
+  return firstRow(
+    executor,
+    sql<NumberRow>`select ${numberColumns} ${from}
+      where n.company_no = ${companyNo} and n.phone_e164 = ${phone} and n.number_no <> ${exceptNumberNo}
+        and exists (select 1 from auth_creds k
+          where k.company_no = n.company_no and k.number_no = n.number_no)
+      order by n.number_no limit 1`,
+  );
+}
+
+/** Whether another number of the company is linked to this phone. */
 export async function isPhoneLinkedElsewhere(
   executor: Executor,
   companyNo: number,
   exceptNumberNo: number,
   phone: string,
 ): Promise<boolean> {
-  const row = await firstRow(
-    executor,
-    sql<{ isLinked: boolean }>`
-      select exists (select 1 from numbers n
-        join auth_creds k on k.company_no = n.company_no and k.number_no = n.number_no
-        where n.company_no = ${companyNo} and n.phone_e164 = ${phone}
-          and n.number_no <> ${exceptNumberNo}) as is_linked`,
-  );
-  return row?.isLinked ?? false;
+  return (await findLinkedPhone(executor, companyNo, phone, exceptNumberNo)) !== undefined;
 }
 
 /** Changes what a person sets; undefined when there is no such number. */

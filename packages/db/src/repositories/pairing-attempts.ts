@@ -208,14 +208,15 @@ export async function readAttemptSecret(
 }
 
 /**
- * Ends attempts that a former owner left behind (`abandoned`), in a fenced transaction; returns them, so
- * that their end can be told.
+ * Ends attempts that a former owner left behind (`failed`, `UNAVAILABLE`), in a fenced transaction;
+ * returns them, so that their end can be told.
  */
 export async function endOrphanAttempts(tx: Tx, fence: Fence): Promise<AttemptRow[]> {
   return rows(
     tx,
     sql<AttemptRow>`update pairing_attempts a
-      set state = 'ended', outcome = 'abandoned', ended_at = clock_timestamp(), secret = null, secret_kind = null
+      set state = 'ended', outcome = 'failed', error_code = 'UNAVAILABLE',
+        ended_at = clock_timestamp(), secret = null, secret_kind = null
       where a.company_no = ${fence.companyNo} and a.number_no = ${fence.numberNo}
         and a.ended_at is null and a.epoch < ${fence.epoch}
       returning ${columns}`,

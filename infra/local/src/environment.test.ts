@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { environments } from "./environment.ts";
+import { readSettings } from "./settings.ts";
+
+const secrets = {
+  adminToken: "the-admin-token",
+  kek: "local-1:a2V5",
+  databasePasswords: { app: "pw-app", platform: "pw-plat", worker: "pw-work", relay: "pw-relay" },
+};
+const input = {
+  base: {
+    PATH: "/bin",
+    LOG_LEVEL: "debug",
+    OTEL_SERVICE_NAME: "mine",
+    WA_URL: "ws://stray",
+    ADMIN_TOKEN: "stray",
+    npm_config_prefix: "/x",
+  },
+  settings: readSettings({}),
+  secrets,
+  urls: {
+    owner: "postgres://manyline_owner:pw-owner@127.0.0.1:1/manyline?sslmode=disable",
+    nats: "nats://127.0.0.1:2",
+    redis: "redis://127.0.0.1:3",
+  },
+  simulator: { waUrl: "ws://127.0.0.1:7000/ws/chat", waRootKey: "aa" },
+  consoleDir: "/clone/apps/console/dist",
+};
+
+test("each process gets its own secrets and nobody else's", () => {
+  const { migrate, gateway, sessionWorker } = environments(input);
+  assert.match(gateway["DATABASE_APP_URL"] ?? "", /manyline_app:pw-app@.*\?sslmode=disable$/);
+  assert.match(sessionWorker["DATABASE_WORKER_URL"] ?? "", /manyline_worker:pw-work@/);
+  assert.equal(gateway["ADMIN_TOKEN"], "the-admin-token");
+  assert.deepEqual(JSON.parse(migrate["MANYLINE_DB_PASSWORDS"] ?? ""), secrets.databasePasswords);
+
+  const texts = { gateway: JSON.stringify(gateway), worker: JSON.stringify(sessionWorker) };
+  for (const text of Object.values(texts)) assert.doesNotMatch(text, /pw-owner|stray|npm_config/);
+  assert.doesNotMatch(texts.gateway, /pw-work|ws:/);
+  assert.doesNotMatch(texts.worker, /pw-app|pw-plat|the-admin-token/);
+});
+
+test("other variables pass through; the simulator is set as a pair or not at all", () => {
+  const { sessionWorker } = environments(input);
+  assert.equal(sessionWorker["LOG_LEVEL"], "debug");
+  assert.equal(sessionWorker["OTEL_SERVICE_NAME"], "mine");
+  assert.equal(sessionWorker["WA_URL"], "ws://127.0.0.1:7000/ws/chat");
+  assert.equal(sessionWorker["WA_ROOT_KEY"], "aa");
+
+  const real = environments({ ...input, simulator: undefined }).sessionWorker;
+  assert.ok(!("WA_URL" in real) && !("WA_ROOT_KEY" in real));
+});

@@ -1,0 +1,69 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { ManagedServer } from "@manyline/testkit";
+import type { SimulatorAddress } from "./environment.ts";
+import { createProgram } from "./program.ts";
+import type { Settings } from "./settings.ts";
+
+/** What the simulated WhatsApp prints when it is ready. */
+export type SimulatorFacts = SimulatorAddress & { pageUrl: string };
+
+/** The simulated WhatsApp with its phones, as a process. Its phones live in one file under `.data`. */
+export async function createSimulator(input: {
+  root: string;
+  logs: string;
+  stateFolder: string;
+  page: string;
+  settings: Settings;
+  env: NodeJS.ProcessEnv;
+}): Promise<{ server: ManagedServer; facts: () => SimulatorFacts }> {
+  await mkdir(input.stateFolder, { recursive: true, mode: 0o700 });
+  const port = input.settings.ports.simulator;
+  const speed = input.env["TIME_SCALE"] ?? "";
+  let facts: SimulatorFacts | undefined;
+  const server = createProgram({
+    name: "whatsapp-simulator",
+    root: input.root,
+    room: "packages/simulators",
+    entry: "src/whatsapp/main.ts",
+    args: [
+      `--port=${port}`,
+      `--state=${join(input.stateFolder, "whatsapp.json")}`,
+      `--page=${input.page}`,
+      ...(speed === "" ? [] : [`--speed=${speed}`]),
+    ],
+    env: input.env,
+    port,
+    logs: input.logs,
+    isReady: (log) => {
+      facts = parseFacts(log);
+      return Promise.resolve(facts !== undefined);
+    },
+  });
+  return {
+    server,
+    facts: () => {
+      if (facts === undefined) throw new Error("the simulator has not started yet");
+      return facts;
+    },
+  };
+}
+
+/** Finds the line `{"url", "httpUrl", "rootPublicKey"}` among what the simulator wrote. */
+export function parseFacts(log: string): SimulatorFacts | undefined {
+  for (const line of log.split("\n")) {
+    if (!line.startsWith("{") || !line.endsWith("}")) continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      continue;
+    }
+    const fields = new Map<string, unknown>(Object.entries(value ?? {}));
+    const [url, httpUrl, key] = ["url", "httpUrl", "rootPublicKey"].map((name) => fields.get(name));
+    if (typeof url === "string" && typeof httpUrl === "string" && typeof key === "string") {
+      return { waUrl: url, waRootKey: key, pageUrl: httpUrl };
+    }
+  }
+  return undefined;
+}

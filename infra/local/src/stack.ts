@@ -1,0 +1,191 @@
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { isPortTaken } from "@manyline/testkit";
+import { buildConsole } from "./console-build.ts";
+import { ensureDemoCompany, makePairingLink } from "./demo.ts";
+import type { Environments } from "./environment.ts";
+import { environments, publicUrl } from "./environment.ts";
+import type { DataPaths } from "./paths.ts";
+import { createProgram, isHealthy } from "./program.ts";
+import type { Progress } from "./progress.ts";
+import { excerpt } from "./progress.ts";
+import { Refusal } from "./refusal.ts";
+import { createRest } from "./rest.ts";
+import { loadSecrets } from "./secrets.ts";
+import { startServers } from "./servers.ts";
+import type { PortName, Settings } from "./settings.ts";
+import { portVariable } from "./settings.ts";
+import type { SimulatorFacts } from "./simulator.ts";
+import { createSimulator } from "./simulator.ts";
+import { Supervisor } from "./supervisor.ts";
+
+const run = promisify(execFile);
+
+const SERVER_NAMES = new Set(["Postgres", "NATS", "Redis"]);
+const SIMULATOR_NAME = "whatsapp-simulator";
+
+export type StackOptions = {
+  root: string;
+  paths: DataPaths;
+  settings: Settings;
+  isReal: boolean;
+  env: NodeJS.ProcessEnv;
+  report: Progress;
+};
+
+/** What is where, for the table at the end of the start. */
+export type StackFacts = {
+  pairingLink: string;
+  phonePage: string | undefined;
+};
+
+/** Everything that `npm start` runs, in its order. */
+export class Stack {
+  readonly #options: StackOptions;
+  readonly #supervisor: Supervisor;
+  #starting: Promise<StackFacts> | undefined;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+    this.#supervisor = new Supervisor(options.report);
+  }
+
+  start(): Promise<StackFacts> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<StackFacts> {
+    const { signal } = this.#supervisor;
+    const { root, paths, settings, report, env, isReal } = this.#options;
+    await this.#assertPortsFree();
+    const secrets = await loadSecrets(paths);
+    const urls = await startServers(paths, settings, report, (server) => {
+      this.#supervisor.adopt(server);
+    });
+    signal.throwIfAborted();
+    const consoleDir = await buildConsole(root, report);
+    const simulator = isReal ? undefined : await this.#startSimulator(consoleDir);
+    const base = { base: env, settings, secrets, urls, simulator, consoleDir };
+    const envs = environments(base);
+    signal.throwIfAborted();
+    await this.#migrate(envs.migrate);
+    await this.#startServices(envs);
+    const rest = createRest(publicUrl(settings), secrets.adminToken);
+    if (await ensureDemoCompany(rest)) report("demo company 962302 made");
+    return {
+      pairingLink: await makePairingLink(rest, "962302"),
+      phonePage: simulator?.pageUrl,
+    };
+  }
+
+  /** First the services, then the simulated WhatsApp, then the servers they all need. */
+  async stop(): Promise<void> {
+    const { report } = this.#options;
+    await this.#supervisor.beginStop();
+    // A step of the start that is under way ends by itself; what it started is stopped then.
+    await Promise.allSettled([this.#starting]);
+    report("stopping the services");
+    await this.#supervisor.stop(
+      ({ spec }) => !SERVER_NAMES.has(spec.name) && spec.name !== SIMULATOR_NAME,
+    );
+    await this.#supervisor.stop(({ spec }) => spec.name === SIMULATOR_NAME);
+    report("stopping the servers");
+    await this.#supervisor.stop(() => true);
+  }
+
+  async kill(): Promise<void> {
+    await this.#supervisor.beginStop();
+    await this.#supervisor.kill();
+  }
+
+  async #assertPortsFree(): Promise<void> {
+    const { settings, isReal } = this.#options;
+    const wanted: [PortName, boolean][] = [
+      ["gateway", true],
+      ["workerHealth", true],
+      ["simulator", !isReal],
+      ["postgres", settings.databaseUrl === undefined],
+      ["nats", settings.natsUrl === undefined],
+      ["redis", settings.redisUrl === undefined],
+    ];
+    for (const [name, isWanted] of wanted) {
+      const port = settings.ports[name];
+      if (!isWanted || !(await isPortTaken(port))) continue;
+      throw new Refusal(
+        `Port ${port} is in use by another program; stop that one, or choose another port with ${portVariable(name)}.`,
+      );
+    }
+  }
+
+  async #startSimulator(page: string): Promise<SimulatorFacts> {
+    const { root, paths, settings, env, report } = this.#options;
+    const { server, facts } = await createSimulator({
+      root,
+      logs: paths.logs,
+      stateFolder: paths.simulator,
+      page,
+      settings,
+      env,
+    });
+    await this.#supervisor.start(server);
+    report(`simulated WhatsApp on port ${server.port}`);
+    return facts();
+  }
+
+  /** A process of its own, as in production: only it knows the owner's URL. */
+  async #migrate(env: NodeJS.ProcessEnv): Promise<void> {
+    const { root, paths, report } = this.#options;
+    const log = join(paths.logs, "migrate.log");
+    try {
+      const script = join(root, "packages", "db", "src", "migrate-main.ts");
+      const { stdout, stderr } = await run(process.execPath, [script], { env, cwd: root });
+      await writeFile(log, stdout + stderr);
+    } catch (cause) {
+      const output = ["stdout", "stderr"].map((name) => textOf(cause, name)).join("");
+      await writeFile(log, output);
+      throw new Refusal(`The database cannot be migrated (${log}):\n${excerpt(output, 10)}`, {
+        cause,
+      });
+    }
+    report("database migrated");
+  }
+
+  async #startServices(envs: Environments): Promise<void> {
+    const { root, paths, settings, report } = this.#options;
+    const { gateway, workerHealth } = settings.ports;
+    const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
+    const services = [
+      createProgram({
+        ...common,
+        name: "gateway",
+        room: "services/gateway",
+        env: envs.gateway,
+        port: gateway,
+        isReady: () => isHealthy(gateway),
+      }),
+      createProgram({
+        ...common,
+        name: "session-worker",
+        room: "services/session-worker",
+        env: envs.sessionWorker,
+        port: workerHealth,
+        isReady: () => isHealthy(workerHealth),
+      }),
+    ];
+    const starts = services.map(async (service) => {
+      await this.#supervisor.start(service);
+      report(`${service.spec.name} ready`);
+    });
+    await Promise.allSettled(starts);
+    await Promise.all(starts);
+  }
+}
+
+function textOf(error: unknown, name: string): string {
+  if (typeof error !== "object" || error === null) return "";
+  const value: unknown = Object.getOwnPropertyDescriptor(error, name)?.value;
+  return typeof value === "string" ? value : "";
+}

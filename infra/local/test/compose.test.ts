@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { environments } from "../src/environment.ts";
+import { ROOT } from "../src/paths.ts";
+import { readSettings } from "../src/settings.ts";
+
+type Service = {
+  image?: string;
+  command?: string[];
+  working_dir?: string;
+  environment?: Record<string, string>;
+  healthcheck?: { test?: string[]; disable?: boolean };
+  depends_on?: Record<string, { condition: string }>;
+  volumes?: string[];
+};
+
+const text = await readFile(join(ROOT, "docker-compose.yml"), "utf8");
+const compose: { services: Record<string, Service>; volumes: Record<string, unknown> } = parse(
+  text,
+  { merge: true },
+);
+
+const local = environments({
+  base: {},
+  settings: readSettings({}),
+  secrets: {
+    adminToken: "a",
+    kek: "k",
+    databasePasswords: { app: "1", platform: "2", worker: "3", relay: "4" },
+  },
+  urls: { owner: "postgres://o:p@h/d", nats: "nats://n", redis: "redis://r" },
+  simulator: { waUrl: "ws://w", waRootKey: "00" },
+  consoleDir: "/c",
+});
+
+const PAIRS = [
+  ["migrate", local.migrate],
+  ["gateway", local.gateway],
+  ["session-worker", local.sessionWorker],
+] as const;
+
+for (const [name, env] of PAIRS) {
+  test(`${name} gets the same variables from compose as from npm start`, () => {
+    const given = Object.keys(compose.services[name]?.environment ?? {});
+    const optional = new Set([
+      "LOG_LEVEL",
+      "TIME_SCALE",
+      "OTEL_SERVICE_NAME",
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]);
+    const required = given.filter((variable) => !optional.has(variable));
+    assert.deepEqual(required.toSorted(), Object.keys(env).toSorted());
+  });
+}
+
+test("every program that compose starts is there, from the folder it is started in", () => {
+  const programs = Object.values(compose.services).filter(
+    ({ image }) => image === "manyline:local",
+  );
+  assert.equal(programs.length, 4);
+  for (const { working_dir: folder = "", command = [] } of programs) {
+    assert.match(folder, /^\/app\//);
+    const entry = command.at(-1) ?? "";
+    assert.ok(existsSync(join(ROOT, folder.slice("/app/".length), entry)), `${folder}/${entry}`);
+  }
+});
+
+test("nothing starts before what it needs; every server has a health check", () => {
+  for (const [name, { depends_on: needs = {}, healthcheck }] of Object.entries(compose.services)) {
+    for (const [needed, { condition }] of Object.entries(needs)) {
+      const other = compose.services[needed];
+      assert.ok(other !== undefined, `${name} needs ${needed}`);
+      if (condition !== "service_healthy") continue;
+      assert.ok(Array.isArray(other.healthcheck?.test), `${needed} has no health check`);
+    }
+    assert.ok(healthcheck === undefined || healthcheck.disable === true || healthcheck.test);
+  }
+  for (const name of ["gateway", "session-worker"]) {
+    const condition = compose.services[name]?.depends_on?.["migrate"]?.condition;
+    assert.equal(condition, "service_completed_successfully");
+  }
+});
+
+test("secrets come from outside and are refused when missing", () => {
+  for (const [variable] of text.matchAll(/\$\{\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g)) {
+    assert.match(variable, /:\?/, `${variable} needs :?`);
+  }
+  assert.doesNotMatch(text, /postgres:\/\/\w+:(?!\$\{)/);
+});
+
+test("named volumes are declared and mounted files exist", () => {
+  for (const { volumes = [] } of Object.values(compose.services)) {
+    for (const volume of volumes) {
+      const source = volume.split(":")[0] ?? "";
+      if (source.startsWith(".")) assert.ok(existsSync(join(ROOT, source)), source);
+      else assert.ok(source in compose.volumes, source);
+    }
+  }
+});

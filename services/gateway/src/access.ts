@@ -1,0 +1,62 @@
+import type { Scope } from "@manyline/contracts";
+
+/**
+ * Who may call a route.
+ *
+ * - `public`: nobody is asked.
+ * - `admin`: the operator's token.
+ * - `company`: a token of the company in the path with one of `scopes`, or the operator's. A pairing
+ *   link's cookie is accepted only where `cookie` says so.
+ */
+export type Access =
+  | { readonly kind: "public" }
+  | { readonly kind: "admin" }
+  | { readonly kind: "company"; readonly scopes: readonly Scope[]; readonly cookie: boolean };
+
+const open: Access = { kind: "public" };
+const admin: Access = { kind: "admin" };
+const token = (...scopes: Scope[]): Access => ({ kind: "company", scopes, cookie: false });
+const tokenOrCookie = (...scopes: Scope[]): Access => ({ kind: "company", scopes, cookie: true });
+
+const company = "/api/whatsapp/companies/:companyId";
+const session = "/api/whatsapp/sessions/:companyId";
+
+/**
+ * Every route of the gateway. A route that is not here is refused at start, so that none is open by
+ * oversight.
+ */
+export const ACCESS: Readonly<Record<string, Access>> = {
+  "POST /api/whatsapp/companies": admin,
+  "GET /api/whatsapp/companies": admin,
+  [`GET ${company}`]: token("read", "manage"),
+  [`PATCH ${company}`]: token("manage"),
+  [`DELETE ${company}`]: admin,
+  [`POST ${company}/numbers`]: token("manage"),
+  [`GET ${company}/numbers`]: token("read", "manage"),
+  [`GET ${company}/numbers/:numberId`]: token("read", "manage"),
+  [`PATCH ${company}/numbers/:numberId`]: token("manage"),
+  [`DELETE ${company}/numbers/:numberId`]: token("manage"),
+  [`GET ${session}/status`]: tokenOrCookie("read", "pair"),
+  [`POST ${session}/pairing-code`]: tokenOrCookie("pair"),
+  [`POST ${session}/reconnect`]: tokenOrCookie("pair"),
+  [`POST ${session}/cleanup`]: tokenOrCookie("pair", "manage"),
+  [`POST ${session}/cancel-pairing`]: tokenOrCookie("pair"),
+  [`GET ${session}/qr`]: tokenOrCookie("pair"),
+  [`GET ${session}/qr.png`]: tokenOrCookie("pair"),
+  [`GET ${session}/qr.svg`]: tokenOrCookie("pair"),
+  [`GET ${session}/events`]: tokenOrCookie("read", "pair"),
+  [`POST ${session}/pairing-link`]: token("pair", "manage"),
+  "POST /api/whatsapp/link-exchange": open,
+  "GET /health/live": open,
+  "GET /health/ready": open,
+  "GET /metrics": open,
+  "GET /openapi.json": open,
+  "GET /": open,
+  "GET /whatsapp-pairing.html": open,
+  "GET /assets/*": open,
+};
+
+/** The rule of a route; undefined when the table does not know it. */
+export function accessOf(method: string, url: string): Access | undefined {
+  return ACCESS[`${method} ${url}`];
+}

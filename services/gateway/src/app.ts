@@ -1,0 +1,163 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { ManylineError } from "@manyline/contracts";
+import Fastify from "fastify";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
+import { registerAuth } from "./auth.ts";
+import type { Deps } from "./deps.ts";
+import { allowedMethods, rememberRoutes } from "./method-check.ts";
+import { registerOpenApi } from "./openapi.ts";
+import { asManylineError, toProblem } from "./problem.ts";
+import { registerCompanies } from "./routes/companies.ts";
+import { registerEnding } from "./routes/ending.ts";
+import { registerEvents } from "./routes/events.ts";
+import { registerHealth } from "./routes/health.ts";
+import { registerLinkExchange } from "./routes/link-exchange.ts";
+import { registerNumbers } from "./routes/numbers.ts";
+import { registerPages } from "./routes/pages.ts";
+import { registerPairingCode } from "./routes/pairing-code.ts";
+import { registerPairingLink } from "./routes/pairing-link.ts";
+import { registerQr } from "./routes/qr.ts";
+import { registerReconnect } from "./routes/reconnect.ts";
+import { registerStatus } from "./routes/status.ts";
+import { registerSecurityHeaders } from "./security-headers.ts";
+import { registerTracing } from "./tracing.ts";
+import { validatorCompiler } from "./validation.ts";
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** The whole HTTP side, not listening yet. */
+export type BuiltApp = {
+  readonly app: App;
+  /** From now on `/health/ready` says no. */
+  readonly markStopping: () => void;
+};
+
+const BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** `isPrepared`: schema and operator's token were checked; until then API routes answer 503. */
+export async function buildApp(
+  deps: Deps,
+  isPrepared: () => boolean = () => true,
+): Promise<BuiltApp> {
+  const proxies = [...deps.config.http.trustedProxies];
+  const app: App = Fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    trustProxy: proxies.length === 0 ? false : proxies,
+    genReqId: () => `req_${randomUUID().replaceAll("-", "")}`,
+    routerOptions: { maxParamLength: 200 },
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(deps, reply, request.id, "unknown", error);
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  // Answers are built by typed functions and checked in tests; nothing is left out silently here.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  acceptJsonOnly(app);
+  rememberRoutes(app);
+
+  registerReporting(app, deps);
+  registerTracing(app);
+  registerSecurityHeaders(app);
+  app.addHook("onRequest", (request, _reply, done) => {
+    const needsDatabase = request.url.startsWith("/api/");
+    done(needsDatabase && !isPrepared() ? new ManylineError("UNAVAILABLE") : undefined);
+  });
+  registerAuth(app, deps);
+  app.setErrorHandler((error, request, reply) =>
+    sendProblem(deps, reply, request.id, request.routeOptions.url ?? "unknown", error),
+  );
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowedMethods(app, request.url);
+    if (methods.length === 0 || methods.includes(request.method)) {
+      return sendProblem(deps, reply, request.id, "unknown", new ManylineError("NOT_FOUND"));
+    }
+    reply.header("allow", methods.join(", "));
+    return sendProblem(deps, reply, request.id, "unknown", new ManylineError("METHOD_NOT_ALLOWED"));
+  });
+
+  await registerOpenApi(app, deps.config.http.publicUrl);
+  registerCompanies(app, deps);
+  registerNumbers(app, deps);
+  registerStatus(app, deps);
+  registerPairingCode(app, deps);
+  registerReconnect(app, deps);
+  registerEnding(app, deps);
+  registerQr(app, deps);
+  registerEvents(app, deps);
+  registerPairingLink(app, deps);
+  registerLinkExchange(app, deps);
+  registerPages(app, deps);
+  const markStopping = registerHealth(app, deps, isPrepared);
+  await app.ready();
+  return { app, markStopping };
+}
+
+/** One line and one measure for each request, whatever became of it. */
+function registerReporting(app: App, deps: Deps): void {
+  app.decorateRequest("startedAt", 0);
+  app.decorateRequest("errorCode", null);
+  app.addHook("onRequest", (request, _reply, done) => {
+    request.startedAt = deps.clock.monotonic();
+    done();
+  });
+  app.addHook("onResponse", (request, reply, done) => {
+    const { principal, tenant } = request;
+    deps.reports.requestDone({
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? "unknown",
+      status: reply.statusCode,
+      durationMs: deps.clock.monotonic() - request.startedAt,
+      companyId: tenant?.companyId,
+      actor: principal ? `${principal.kind}:${principal.tokenId}` : undefined,
+      errorCode: request.errorCode ?? undefined,
+    });
+    done();
+  });
+}
+
+/** The one place where an error becomes an answer. */
+function sendProblem(
+  deps: Deps,
+  reply: FastifyReply,
+  requestId: string,
+  route: string,
+  error: unknown,
+): FastifyReply {
+  const { status, body, retryAfterSeconds } = toProblem(error, requestId);
+  if (reply.request) reply.request.errorCode = body.code;
+  if (asManylineError(error).code === "INTERNAL")
+    deps.reports.requestFailed(requestId, route, error);
+  if (retryAfterSeconds !== undefined) reply.header("retry-after", String(retryAfterSeconds));
+  if (status === 401) reply.header("www-authenticate", 'Bearer realm="manyline"');
+  return reply
+    .code(status)
+    .header("cache-control", "no-store")
+    .type("application/problem+json; charset=utf-8")
+    .serializer((value: unknown) => JSON.stringify(value))
+    .send(body);
+}
+
+/** No body at all is an empty object, so that `curl -X POST` works where nothing has to be said. */
+function acceptJsonOnly(app: App): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, {});
+    else void parse(request, String(body), done);
+  });
+  app.addHook("preValidation", (request, _reply, done) => {
+    if (request.method !== "GET" && request.body === undefined) request.body = {};
+    done();
+  });
+}

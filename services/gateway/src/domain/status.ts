@@ -1,0 +1,64 @@
+import { SESSION_REASONS } from "@manyline/contracts";
+import type { NextAction, Provider, SessionReason, SessionStatus } from "@manyline/contracts";
+
+/** What is stored about a number, and what is true around it, at one moment of the database's clock. */
+export type StatusFacts = {
+  readonly provider: Provider;
+  readonly status: SessionStatus;
+  readonly reason: SessionReason;
+  readonly since: Date;
+  readonly until: Date | null;
+  /** Credentials are stored. */
+  readonly isLinked: boolean;
+  /** The shard of the number has a live lease. */
+  readonly hasOwner: boolean;
+  /** End of the company's cooldown for pairing codes. */
+  readonly blockedUntil: Date | null;
+  readonly now: Date;
+};
+
+export type DerivedStatus = {
+  readonly status: SessionStatus;
+  readonly reason: SessionReason;
+  readonly since: Date;
+  /** When it ends by itself, if that is known. */
+  readonly until: Date | null;
+  readonly nextAction: NextAction;
+};
+
+/**
+ * The status a caller sees. In this order:
+ *
+ * 1. connected: stored so, by an owner whose lease is live (what a dead owner left behind proves nothing);
+ * 2. blocked: the company's cooldown lies ahead and this linked number has no credentials;
+ * 3. disconnected/no_owner: the shard has no live lease;
+ * 4. what is stored; a stored block whose end has passed is over, although its owner has not said so yet.
+ */
+export function deriveStatus(facts: StatusFacts): DerivedStatus {
+  const { now, blockedUntil } = facts;
+  if (facts.status === "connected" && facts.hasOwner) return stored(facts);
+  const isBlockAhead = blockedUntil !== null && blockedUntil > now;
+  if (isBlockAhead && facts.provider === "linked" && !facts.isLinked) {
+    const since = facts.status === "blocked" ? facts.since : now;
+    return derived("rate_limited", since, blockedUntil);
+  }
+  if (!facts.hasOwner) return derived("no_owner", facts.since, null);
+  if (facts.status === "blocked" && !isBlockAhead) {
+    return derived("not_linked", facts.until ?? facts.since, null);
+  }
+  return stored(facts);
+}
+
+function stored({ status, reason, since, until }: StatusFacts): DerivedStatus {
+  return { status, reason, since, until, nextAction: SESSION_REASONS[reason].nextAction };
+}
+
+function derived(reason: SessionReason, since: Date, until: Date | null): DerivedStatus {
+  const { status, nextAction } = SESSION_REASONS[reason];
+  return { status, reason, since, until, nextAction };
+}
+
+/** 0 to 100: 100, less 10 per reconnect try (at most 50), less 40 when not connected. */
+export function healthScore(reconnectAttempts: number, isConnected: boolean): number {
+  return 100 - Math.min(50, 10 * reconnectAttempts) - (isConnected ? 0 : 40);
+}

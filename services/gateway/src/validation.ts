@@ -1,0 +1,44 @@
+import type { FastifySchemaCompiler } from "fastify";
+import { Compile } from "typebox/compile";
+import type { TSchema } from "typebox";
+import { invalidRequest } from "./problem.ts";
+import type { FieldError } from "./problem.ts";
+
+/**
+ * Checks requests with the very schemas that the types come from. Nothing is coerced and nothing
+ * removed: an unknown field is an error, so that a typing mistake is seen.
+ */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  const check = Compile(schema);
+  return (value: unknown) => {
+    if (check.Check(value)) return { value };
+    const errors = check
+      .Errors(value)
+      .flatMap((error) => fieldErrors(error, httpPart ?? "request"));
+    return { error: invalidRequest(...withoutRepeats(errors)) };
+  };
+};
+
+type SchemaError = ReturnType<ReturnType<typeof Compile>["Errors"]>[number];
+
+function fieldErrors(error: SchemaError, part: string): FieldError[] {
+  const path = error.instancePath.split("/").filter((name) => name !== "");
+  const at = (name?: string): string =>
+    [...path, ...(name === undefined ? [] : [name])].join(".") || part;
+  if (error.keyword === "required") {
+    const { requiredProperties } = error.params;
+    return requiredProperties.map((name) => ({ field: at(name), message: "is required" }));
+  }
+  if (error.keyword === "additionalProperties") {
+    const { additionalProperties } = error.params;
+    return additionalProperties.map((name) => ({ field: at(name), message: "is not known here" }));
+  }
+  return [{ field: at(), message: error.message }];
+}
+
+/** A union fails once per branch; one line per field is enough. */
+function withoutRepeats(errors: readonly FieldError[]): FieldError[] {
+  const byField = new Map<string, FieldError>();
+  for (const error of errors) if (!byField.has(error.field)) byField.set(error.field, error);
+  return [...byField.values()];
+}

@@ -1,0 +1,207 @@
+/**
+ * Plays the owner of all numbers: what a session worker does, at the level of the database, which is the
+ * wire between the two. It knows no WhatsApp; each test says what becomes of a command.
+ */
+import { commandDonePoke, makeEvent, newAttemptId } from "@manyline/contracts";
+import type {
+  AttemptId,
+  EventData,
+  EventDefinition,
+  CompanyId,
+  NumberId,
+} from "@manyline/contracts";
+import {
+  FencedError,
+  adoptNumbers,
+  appendEvents,
+  claimCommands,
+  claimShards,
+  fencedTransaction,
+  finishCommand,
+  getOwnedNumber,
+  insertAttempt,
+  openDatabase,
+  registerWorker,
+  releaseShards,
+  renewLeases,
+  setNumberStatus,
+  updateAttempt,
+  writeAuth,
+} from "@manyline/db";
+import type {
+  AttemptPatch,
+  CommandOutcome,
+  CommandRow,
+  Database,
+  Fence,
+  OwnedNumber,
+  StoredEvent,
+  Tx,
+} from "@manyline/db";
+import type { World } from "./support.ts";
+
+export type Handler = (
+  command: CommandRow,
+  owner: Owner,
+) => Promise<CommandOutcome | undefined> | CommandOutcome | undefined;
+
+/** Undefined as an outcome: the command is left as it is, as a worker that hangs would. */
+export class Owner implements AsyncDisposable {
+  readonly #world: World;
+  readonly #db: Database;
+  readonly #workerId = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  readonly commands: CommandRow[] = [];
+  handler: Handler = () => ({ state: "failed", error: { code: "INTERNAL" } });
+  #shardIds: number[] = [];
+  #loop: Promise<void> | undefined;
+  #isStopping = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#db = openDatabase({
+      url: world.database.urls.worker,
+      role: "worker",
+      applicationName: "test-owner",
+    });
+  }
+
+  /** Takes all shards there are and begins to carry out commands. */
+  async start(handler?: Handler): Promise<this> {
+    if (handler) this.handler = handler;
+    await registerWorker(this.#db, { workerId: this.#workerId, generation: 1, capacity: 10 });
+    await this.#adopt();
+    this.#loop = this.#run();
+    return this;
+  }
+
+  async #adopt(): Promise<void> {
+    await claimShards(this.#db, this.#workerId, { limit: 100, mayTakeExpired: true });
+    this.#shardIds = (await renewLeases(this.#db, this.#workerId)).map(({ shardId }) => shardId);
+    await adoptNumbers(this.#db, this.#workerId);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopping) {
+      await this.#adopt();
+      const owner = { workerId: this.#workerId, shardIds: this.#shardIds };
+      for (const command of await claimCommands(this.#db, owner, 20)) {
+        this.commands.push(command);
+        await this.#carryOut(command);
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
+    }
+  }
+
+  async #carryOut(command: CommandRow): Promise<void> {
+    const outcome = await this.handler(command, this);
+    if (!outcome) return;
+    try {
+      await this.fenced(command.numberNo, (tx) => finishCommand(tx, command.commandId, outcome));
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error;
+    }
+    this.#world.deps.bus.poke(commandDonePoke(command.commandId));
+  }
+
+  /** Gives up its shards, as a worker that stops. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    await this.#loop;
+    await releaseShards(this.#db, this.#workerId);
+    await this.#db.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async number(numberNo: number): Promise<OwnedNumber> {
+    const number = await getOwnedNumber(this.#db, this.#workerId, numberNo);
+    if (!number) throw new Error("the number is not owned");
+    return number;
+  }
+
+  async fenced<T>(
+    numberNo: number,
+    work: (tx: Tx, fence: Fence, number: OwnedNumber) => Promise<T>,
+  ): Promise<T> {
+    const number = await this.number(numberNo);
+    const fence = { companyNo: number.companyNo, numberNo, epoch: number.epoch };
+    return fencedTransaction(this.#db, fence, (tx) => work(tx, fence, number));
+  }
+
+  /** Stores credentials, as a successful pairing does. */
+  async link(numberNo: number, phone: string): Promise<void> {
+    const { companyNo, epoch } = await this.number(numberNo);
+    await writeAuth(
+      this.#db,
+      this.#world.database.keyring,
+      { companyNo, numberNo, epoch },
+      {
+        creds: Buffer.from("{}"),
+      },
+    );
+    await this.fenced(numberNo, (tx, fence) =>
+      setNumberStatus(tx, fence, {
+        status: "connected",
+        reason: "open",
+        since: new Date(),
+        phone,
+        lastConnectedAt: new Date(),
+      }),
+    );
+  }
+
+  async startAttempt(
+    numberNo: number,
+    method: "qr" | "code",
+    phone: string | null = null,
+  ): Promise<AttemptId> {
+    const attemptId = newAttemptId();
+    await this.fenced(numberNo, (tx, fence) =>
+      insertAttempt(tx, fence, { attemptId, method, state: "starting", phone, max: 3 }),
+    );
+    return attemptId;
+  }
+
+  async changeAttempt(numberNo: number, attemptId: string, patch: AttemptPatch): Promise<void> {
+    await this.fenced(numberNo, (tx, fence) =>
+      updateAttempt(tx, this.#world.database.keyring, fence, attemptId, patch),
+    );
+  }
+
+  /** Commits an event of the number; publishes it as the relay would, unless told not to. */
+  async emit<Definition extends EventDefinition>(
+    numberNo: number,
+    definition: Definition,
+    data: EventData<Definition>,
+    isPublished = true,
+  ): Promise<StoredEvent> {
+    const [stored] = await this.fenced(numberNo, (tx, _fence, number) => {
+      const companyId = number.companyId as CompanyId;
+      const event = makeEvent(
+        definition,
+        { companyId, numberId: number.numberId as NumberId },
+        data,
+        { service: "session-worker", at: new Date() },
+      );
+      return appendEvents(tx, [{ companyNo: number.companyNo, numberNo, event }]);
+    });
+    if (!stored) throw new Error("no event was stored");
+    if (isPublished) this.#world.deps.bus.poke(stored.natsSubject, JSON.stringify(stored.envelope));
+    return stored;
+  }
+}
+
+/** Numbers by their outer id. */
+export async function numberNoOf(world: World, numberId: string): Promise<number> {
+  const row = await world.deps.platformDb
+    .selectFrom("numbers")
+    .select("numberNo")
+    .where("numberId", "=", numberId)
+    .executeTakeFirstOrThrow();
+  return row.numberNo;
+}
