@@ -88,7 +88,7 @@ async function main(): Promise<boolean> {
       suiteEnv["NATS_SERVER_BIN"] = program;
     }
     if (suite.needs?.includes("chromium") === true) {
-      suiteEnv["CHROMIUM_PATH"] = await browserPath(report);
+      suiteEnv["CHROMIUM"] = await browserPath(report);
     }
     if (suite.needsConsole === true) await buildConsole(ROOT, report);
     report(`${suite.name} (budget ${suite.budgetSeconds} s)`);

@@ -27,7 +27,7 @@ export async function prepareTools(suites: readonly Suite[], report: Progress): 
   if (needs.has("chromium")) report(`browser: ${await browserPath(report)}`);
 }
 
-/** The browser of the page tests, which find it by CHROMIUM_PATH. */
+/** The browser of the page tests, which find it by CHROMIUM. */
 export async function browserPath(report: Progress): Promise<string> {
   const found = BROWSERS.map((name) => findTool(name)).find((path) => path !== undefined);
   return found ?? requireTool("chromium", { report });

@@ -82,6 +82,14 @@ export function withTraceparent<T>(traceparent: string | undefined, fn: () => T)
   return parent === undefined ? fn() : context.with(parent, fn);
 }
 
+/**
+ * Runs `fn` outside of any trace. For what outlives its cause, such as a connection opened by a request:
+ * whatever happens on it next week is not part of that request.
+ */
+export function outsideTrace<T>(fn: () => T): T {
+  return context.with(ROOT_CONTEXT, fn);
+}
+
 function parseTraceparent(traceparent: string | undefined): SpanContext | undefined {
   const match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(
     traceparent ?? "",

@@ -140,12 +140,16 @@ function sendProblem(
     deps.reports.requestFailed(requestId, route, error);
   if (retryAfterSeconds !== undefined) reply.header("retry-after", String(retryAfterSeconds));
   if (status === 401) reply.header("www-authenticate", 'Bearer realm="manyline"');
-  return reply
-    .code(status)
-    .header("cache-control", "no-store")
-    .type("application/problem+json; charset=utf-8")
-    .serializer((value: unknown) => JSON.stringify(value))
-    .send(body);
+  return (
+    reply
+      .code(status)
+      .header("cache-control", "no-store")
+      // A URL that cannot be read comes here past all hooks.
+      .header("x-request-id", requestId)
+      .type("application/problem+json; charset=utf-8")
+      .serializer((value: unknown) => JSON.stringify(value))
+      .send(body)
+  );
 }
 
 /** No body at all is an empty object, so that `curl -X POST` works where nothing has to be said. */

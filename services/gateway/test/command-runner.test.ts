@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => world[Symbol.asyncDispose]());
 
-test("past the deadline: COMMAND_TIMEOUT, the command is dead, and a late result is not taken", async () => {
+test("past the deadline: COMMAND_TIMEOUT, and what was not begun is dead", async () => {
   const company = await addCompany(world);
   const numberNo = await numberNoOf(world, await addNumber(world, company));
   const released = Promise.withResolvers<void>();

@@ -129,7 +129,7 @@ test("QR and code are put in for scope pair, while they live, and for nobody els
   });
   await owner.emit(numberNo, pairingCodeIssued, {
     attemptId,
-    phone: "79001234567" as never,
+    phone: "79001234567",
     issuedAt: now(),
     expiresAt: now(30_000),
     validitySeconds: 60,
@@ -211,7 +211,8 @@ test("Last-Event-ID repeats what was missed, then tells the state again", async 
     );
     return again;
   };
-  await using _byQuery = await check({ token: company.token }, `?lastEventId=${String(lastId)}`);
+  await using byQuery = await check({ token: company.token }, `?lastEventId=${String(lastId)}`);
+  assert.ok(!byQuery.hasEnded);
   const headers = { "last-event-id": String(lastId) };
   await using byHeader = await check({ token: company.token, headers });
   await owner.emit(numberNo, companyPhoneMissing, { numberId });

@@ -84,7 +84,7 @@ export class Owner implements AsyncDisposable {
     while (!this.#isStopping) {
       await this.#adopt();
       const owner = { workerId: this.#workerId, shardIds: this.#shardIds };
-      for (const command of await claimCommands(this.#db, owner, 20)) {
+      for (const command of await claimCommands(this.#db, owner, 1)) {
         this.commands.push(command);
         await this.#carryOut(command);
       }

@@ -15,7 +15,8 @@ export function applySnapshot(state: PageState, answer: StatusAnswer): PageState
   const base: PageState = {
     ...state,
     facts: factsOf(answer),
-    lost: undefined,
+    // Without an owner the number stays out of reach, although the server answers.
+    lost: answer.reason === "no_owner" ? state.lost : undefined,
     attempt: isOver ? undefined : shown,
     linkingSince: isOpening || shown?.state === "linking" ? state.linkingSince : undefined,
     blockedUntil: later(answer.blockedUntil, state.now),

@@ -7,7 +7,6 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startLocalStack, type LocalStack } from "@manyline/local/testing";
-import { until } from "@manyline/testkit";
 import type { Browser, Page } from "playwright-core";
 import decodeQR from "qr/decode.js";
 import { openBrowser } from "../browser.ts";
@@ -288,8 +287,12 @@ describe("a page that lives", () => {
     assert.equal(await scan(page, phone), 200);
     await screen(page, "connected");
     await stack.simulator("POST", `/phones/${phone}/unlink`, {});
-    await until(async () => (await status(id))["reason"] === "logged_out", { label: "logged out" });
-    await page.reload();
+    // The open page notices by itself and offers a new QR.
+    await page.waitForFunction(() => /was unlinked on the phone/.test(document.body.innerText));
+    assert.equal((await status(id))["reason"], "logged_out");
+    // Nobody may be looking any more: the next QR is drawn when it is asked for.
+    await screen(page, "qr-ask");
+    await page.getByRole("button", { name: "QR code" }).click();
     await screen(page, "qr");
     assert.equal(await scan(page, phone), 200);
     await screen(page, "connected");

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { childPids } from "./processes.ts";
+import { childPids, isFrozen } from "./processes.ts";
 import { forgetProcess, reapFolder, reapProcess } from "./reaper.ts";
 
 /** How one kind of server is run. */
@@ -121,7 +121,8 @@ export class ManagedServer implements AsyncDisposable {
 
   /**
    * Sends a signal to the server and to the processes it made (Postgres has one per connection).
-   * SIGKILL also waits until the process is gone; SIGSTOP freezes the server, SIGCONT thaws it.
+   * SIGKILL also waits until the process is gone, SIGSTOP until it is frozen (a process of many threads
+   * may still answer for a moment); SIGCONT thaws it.
    */
   async kill(name: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
@@ -130,6 +131,9 @@ export class ManagedServer implements AsyncDisposable {
     const children = childPids(pid);
     signal(pid, name);
     for (const id of children) signal(id, name);
+    if (name === "SIGSTOP") {
+      while ([pid, ...children].some((id) => isFrozen(id) === false)) await delay(1);
+    }
     if (name !== "SIGKILL") return;
     child.ref();
     await this.#exited;

@@ -14,6 +14,12 @@ export function isAlive(pid: number): boolean {
   return readStat(String(pid))?.state !== "Z";
 }
 
+/** Whether a process is frozen by SIGSTOP; undefined where there is no /proc to see it. */
+export function isFrozen(pid: number): boolean | undefined {
+  const state = readStat(String(pid))?.state;
+  return state === undefined ? undefined : state === "T";
+}
+
 /** Ids of the direct children of a process: from /proc, or from `ps` where there is no /proc. */
 export function childPids(parent: number): number[] {
   return processTable()

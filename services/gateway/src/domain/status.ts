@@ -39,8 +39,7 @@ export function deriveStatus(facts: StatusFacts): DerivedStatus {
   if (facts.status === "connected" && facts.hasOwner) return stored(facts);
   const isBlockAhead = blockedUntil !== null && blockedUntil > now;
   if (isBlockAhead && facts.provider === "linked" && !facts.isLinked) {
-    const since = facts.status === "blocked" ? facts.since : now;
-    return derived("rate_limited", since, blockedUntil);
+    return derived("rate_limited", facts.since, blockedUntil);
   }
   if (!facts.hasOwner) return derived("no_owner", facts.since, null);
   if (facts.status === "blocked" && !isBlockAhead) {

@@ -6,6 +6,7 @@ import {
   companyCreated,
   companyRemoved,
   companyUpdated,
+  LEASE_POKE,
   shardPoke,
 } from "@manyline/contracts";
 import {
@@ -75,6 +76,8 @@ export function registerCompanies(app: App, deps: Deps): void {
         note("company.created", row.companyId, { tokenId: token.tokenId });
         return { company: row, secret: token.secret };
       });
+      // It may be the first of a new shard, which somebody should own before the first request comes.
+      deps.bus.poke(LEASE_POKE);
       return reply
         .code(201)
         .header("location", `${BASE}/companies/${company.companyId}`)

@@ -21,6 +21,7 @@ import {
   type CommandRow,
   type OwnedNumber,
 } from "@manyline/db";
+import { withSpan } from "@manyline/runtime";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import { NumberJournal } from "./journal.ts";
@@ -87,9 +88,15 @@ export class NumberActor {
   }
 
   command(command: CommandRow): void {
+    const { companyId, numberId } = this.#number;
+    const span = {
+      parent: command.traceparent ?? undefined,
+      kind: "consumer",
+      attributes: { company_id: companyId, number_id: numberId },
+    } as const;
     this.#run(command.verb, async () => {
       try {
-        await this.#execute(command);
+        await withSpan(`command ${command.verb}`, span, () => this.#execute(command));
       } catch (error) {
         // The caller learns at once instead of at the deadline; whether it can be told is another matter.
         if (!(error instanceof FencedError)) await this.#refuse(command, "INTERNAL");

@@ -5,6 +5,7 @@
  */
 import { SESSION_REASONS, type SessionReason } from "@manyline/contracts";
 import { eraseAuth, type OwnedNumber } from "@manyline/db";
+import { outsideTrace } from "@manyline/runtime";
 import { backoffMs } from "../domain/backoff.ts";
 import { closingRule } from "../domain/closing-reasons.ts";
 import type { ConnectionEnd, LoginConnection } from "../providers/provider.ts";
@@ -72,7 +73,9 @@ export class SessionKeeper {
     await this.#journal.commit((entry) => entry.setStatus("connecting", reason));
     const generation = (this.#generation += 1);
     // Waiting for a place must not hold up the number's queue: a person may unlink meanwhile.
-    void this.#connect(generation).catch((error: unknown) => this.#failed(generation, error));
+    outsideTrace(() => {
+      void this.#connect(generation).catch((error: unknown) => this.#failed(generation, error));
+    });
   }
 
   /** Closes without a word to WhatsApp and forgets every timer. */
@@ -224,9 +227,9 @@ export class SessionKeeper {
   #later(ms: number, reason: "opening" | "reconnecting"): void {
     this.#cancelTimer?.();
     const generation = this.#generation;
-    this.#cancelTimer = this.#context.clock.setTimer(ms, () => {
-      this.#post(generation, () => this.open(reason));
-    });
+    this.#cancelTimer = outsideTrace(() =>
+      this.#context.clock.setTimer(ms, () => this.#post(generation, () => this.open(reason))),
+    );
   }
 
   #leavePlace(): void {

@@ -5,18 +5,22 @@ import { PairCode } from "../../components/pair-code.tsx";
 import { Steps } from "../../components/steps.tsx";
 import { formatPhone } from "../../phone-number/format.ts";
 import { secondsUntil } from "../clock.ts";
-import { ENDING_SECONDS } from "../screen.ts";
+import { ENDING_SECONDS, type Screen } from "../screen.ts";
 import type { PageAttempt } from "../state.ts";
 import { CODE_SECONDS } from "./code-seconds.ts";
 import { PhoneForm } from "./lazy-phone-form.tsx";
 import { FOCUS_TARGET, type View } from "./view.ts";
 import css from "./panels.module.css";
 
+/** Screens of the code tab without code and without form. */
+const FORMLESS: ReadonlySet<Screen> = new Set(["expired", "failed", "switching"]);
+
 /** The second tab: a number, then a code for it, then whatever became of that. */
 export function CodePanel({ view }: { view: View }) {
   const { screen, words } = view;
   const { pieces, t } = words;
   const isTyping = screen === "code" || screen === "code-ending" || screen === "switched";
+  const hasForm = !isTyping && !FORMLESS.has(screen);
   const steps = [
     pieces("steps.open"),
     pieces("steps.menu"),
@@ -25,7 +29,7 @@ export function CodePanel({ view }: { view: View }) {
     pieces("steps.type"),
   ];
   return (
-    <div class={`${css.columns} ${css.wide} ${isTyping ? "" : css.stepsBetween}`}>
+    <div class={`${css.columns} ${css.wide} ${hasForm ? css.stepsBetween : ""}`}>
       <div class={css.method}>
         <CodeMethod view={view} />
       </div>

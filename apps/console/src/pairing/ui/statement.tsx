@@ -30,6 +30,7 @@ export function Statement({ view }: { view: View }) {
           title={t("loading.title")}
           texts={[isLoadingSlow(state) ? t("unreachable.starting") : t("loading.body")]}
           isBusy
+          isLate
         />
       );
     case "unreachable":
@@ -74,10 +75,11 @@ export function One(props: {
   title: string;
   texts: string[];
   isBusy?: boolean;
+  isLate?: boolean;
   children?: ComponentChildren;
 }) {
   return (
-    <div class={css.one} aria-busy={props.isBusy || undefined}>
+    <div class={`${css.one} ${props.isLate ? css.late : ""}`} aria-busy={props.isBusy || undefined}>
       <h1 {...FOCUS_TARGET}>{props.title}</h1>
       {props.texts.map((text) => (
         <p key={text}>{text}</p>
