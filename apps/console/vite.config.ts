@@ -13,7 +13,9 @@ export default defineConfig(({ command }) => ({
   publicDir: false,
   plugins: [stringsByLanguage()],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  css: { modules: { generateScopedName: command === "build" ? "[hash:base64:5]" : "[name]-[local]" } },
+  css: {
+    modules: { generateScopedName: command === "build" ? "[hash:base64:5]" : "[name]-[local]" },
+  },
   build: {
     outDir: "dist",
     emptyOutDir: true,
@@ -47,7 +49,10 @@ function stringsByLanguage(): Plugin {
         Record<string, Record<string, unknown>>
       >;
       const texts = Object.entries(sections).flatMap(([section, keys]) =>
-        Object.entries(keys).map(([key, byLanguage]) => [`${section}.${key}`, byLanguage[language]]),
+        Object.entries(keys).map(([key, byLanguage]) => [
+          `${section}.${key}`,
+          byLanguage[language],
+        ]),
       );
       const json = JSON.stringify(Object.fromEntries(texts));
       return { code: `export default ${json};`, moduleType: "js" };

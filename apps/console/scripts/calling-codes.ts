@@ -56,7 +56,7 @@ export function callingCodesFile(): string {
         lengths.toSorted((a, b) => a - b).join(","),
         plainPrefix(plan.nationalPrefix()),
         grouping(country, code),
-        sharing[0] === country ? "" : (plan.leadingDigits() || "?"),
+        sharing[0] === country ? "" : plan.leadingDigits() || "?",
       ].join(";"),
     };
   });

@@ -42,9 +42,9 @@ export async function axeViolations(page: Page): Promise<string[]> {
   axeSource ??= readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   const source = await axeSource;
   await page.evaluate(source);
-  const result = (await page.evaluate(
+  const result = await page.evaluate<AxeResult>(
     "axe.run(document, { resultTypes: ['violations'] })",
-  )) as AxeResult;
+  );
   return result.violations.map(
     ({ id, help, nodes }) => `${id}: ${help} ${nodes.map(({ html }) => html).join(" ")}`,
   );

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { StatusAnswer } from "@manyline/contracts";
-import { serveBuilt } from "./static-files.ts";
+import type { Build } from "./static-files.ts";
 
 export const COMPANY_ID = "962302";
 export const NUMBER_ID = `num_${"0".repeat(31)}1`;
@@ -10,9 +10,19 @@ export const LINK_TOKEN = "mlk_0123456789abcdefghijklmnop";
 
 /** How a request is answered. `undefined` body: the connection is cut, as when no server is there. */
 export type Reply = { status: number; body?: unknown; headers?: Record<string, string> };
-export type Action = "link-exchange" | "status" | "reconnect" | "pairing-code" | "cleanup" | "events";
+export type Action =
+  | "link-exchange"
+  | "status"
+  | "reconnect"
+  | "pairing-code"
+  | "cleanup"
+  | "events";
 
-export function problem(status: number, code: string, facts: Record<string, unknown> = {}): Reply {
+export function problem(
+  status: number,
+  code: string,
+  facts: { retryAfter?: number; [fact: string]: unknown } = {},
+): Reply {
   const { retryAfter, ...body } = facts;
   return {
     status,
@@ -31,12 +41,15 @@ export class FakeGateway {
   readonly #streams = new Set<ServerResponse>();
   readonly #server: Server;
 
-  private constructor() {
+  readonly #build: Build;
+
+  private constructor(built: Build) {
+    this.#build = built;
     this.#server = createServer((request, response) => void this.#handle(request, response));
   }
 
-  static async start(): Promise<FakeGateway> {
-    const gateway = new FakeGateway();
+  static async start(built: Build): Promise<FakeGateway> {
+    const gateway = new FakeGateway(built);
     await new Promise<void>((resolve) => gateway.#server.listen(0, "127.0.0.1", resolve));
     return gateway;
   }
@@ -108,7 +121,7 @@ export class FakeGateway {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     if (!pathname.startsWith("/api/")) {
-      if (!(await serveBuilt(pathname, response))) response.writeHead(404).end();
+      if (!(await this.#build.serve(pathname, response))) response.writeHead(404).end();
       return;
     }
     const action = pathname.split("/").at(-1) as Action;

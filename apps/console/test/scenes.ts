@@ -7,7 +7,11 @@ import { CUT, problem, statusAnswer, type FakeGateway } from "./fake-gateway.ts"
 export const PHONE = "447700900123";
 export const CODE = "K7WM-3XQP";
 /** As long as a real one: 295 characters. */
-export const QR_TEXT = `2@${"aB3dE5gH7jK9mN1p".repeat(7)}==,${"qR2sT4uV6wX8yZ0c".repeat(3)}=,${"Mn5bV3cX1zL8kJ6h".repeat(3)}=,${"Pq9wE7rT5yU3iO1a".repeat(4)}=,1`.slice(0, 295);
+export const QR_TEXT =
+  `2@${"aB3dE5gH7jK9mN1p".repeat(7)}==,${"qR2sT4uV6wX8yZ0c".repeat(3)}=,${"Mn5bV3cX1zL8kJ6h".repeat(3)}=,${"Pq9wE7rT5yU3iO1a".repeat(4)}=,1`.slice(
+    0,
+    295,
+  );
 
 export const ATTEMPT_ID = `pai_${"0".repeat(31)}1`;
 
@@ -227,7 +231,11 @@ export const SCENES: Scene[] = [
     screen: "refused",
     prepare: set(() => statusAnswer({ reason: "switched_off" })),
   },
-  { name: "unreachable", screen: "unreachable", prepare: (gateway) => gateway.reply("status", CUT) },
+  {
+    name: "unreachable",
+    screen: "unreachable",
+    prepare: (gateway) => gateway.reply("status", CUT),
+  },
   {
     name: "unreachable-starting",
     screen: "unreachable",
@@ -274,7 +282,7 @@ export const SCENES: Scene[] = [
     name: "unlink",
     screen: "already",
     prepare: set(() => linked()),
-    act: (page) => page.getByRole("button", { name: "Unlink" }).click(),
+    act: (page) => page.locator("main button").nth(1).click(),
   },
   {
     name: "unlinked",

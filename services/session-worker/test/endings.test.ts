@@ -56,7 +56,7 @@ describe("reconnects with the stored credentials", () => {
   ] as const) {
     it(name, async () => {
       const { one, phone } = await linked();
-      await applyFault(room.simulator.server, { ...fault, phone });
+      applyFault(room.simulator.server, { ...fault, phone });
       await reconnected(one);
       assert.equal(room.simulator.server.account(phone).devices.size, 1);
     });
@@ -64,12 +64,12 @@ describe("reconnects with the stored credentials", () => {
 
   it("a refused upgrade", async () => {
     const { one, phone } = await linked();
-    await applyFault(room.simulator.server, {
+    applyFault(room.simulator.server, {
       kind: "refuse-upgrades",
       args: { status: 401 },
       times: 1,
     });
-    await applyFault(room.simulator.server, { kind: "drop", phone });
+    applyFault(room.simulator.server, { kind: "drop", phone });
     await reconnected(one);
     assert.equal((await room.status(one)).number.isLinked, true, "a proxy's 401 is no logout");
   });
@@ -85,13 +85,13 @@ describe("stops", () => {
   ] as const) {
     it(`login failure ${reason}: ${expected}, and a person can reconnect`, async () => {
       const { one, phone } = await linked();
-      await applyFault(room.simulator.server, {
+      applyFault(room.simulator.server, {
         kind: "login-failure",
         phone,
         args: { reason },
         times: 1,
       });
-      await applyFault(room.simulator.server, { kind: "drop", phone });
+      applyFault(room.simulator.server, { kind: "drop", phone });
       await is(one, expected);
       const status = await room.status(one);
       assert.equal(status.number.isLinked, true);
@@ -104,11 +104,11 @@ describe("stops", () => {
 
   it("440: does not fight; a person can reconnect", async () => {
     const { one, phone } = await linked();
-    await applyFault(room.simulator.server, { kind: "replaced", phone });
+    applyFault(room.simulator.server, { kind: "replaced", phone });
     await is(one, "error/replaced");
-    const before = room.simulator.server.stats.connections;
+    const connectionCount = room.simulator.server.stats.connections;
     await new Promise((resolve) => setTimeout(resolve, 2_500));
-    assert.equal(room.simulator.server.stats.connections, before, "no reconnect");
+    assert.equal(room.simulator.server.stats.connections, connectionCount, "no reconnect");
     await room.command(one, "reconnect");
     await reconnected(one);
   });
@@ -120,12 +120,12 @@ describe("loses the link", () => {
     room.simulator.server.phone(first.phone).unlink();
     await is(first.one, "disconnected/logged_out");
     const second = await linked();
-    await applyFault(room.simulator.server, {
+    applyFault(room.simulator.server, {
       kind: "refuse-upgrades",
       args: { status: 503 },
       times: 3,
     });
-    await applyFault(room.simulator.server, { kind: "drop", phone: second.phone });
+    applyFault(room.simulator.server, { kind: "drop", phone: second.phone });
     await is(second.one, "connecting/reconnecting");
     room.simulator.server.phone(second.phone).unlink();
     await is(second.one, "disconnected/logged_out");
@@ -136,16 +136,20 @@ describe("loses the link", () => {
 describe("the fleet", () => {
   it("405: nobody reconnects any more", async () => {
     const [first, second] = [await linked(), await linked()];
-    await applyFault(room.simulator.server, {
+    applyFault(room.simulator.server, {
       kind: "min-version",
       args: { version: [2, 9999, 0] },
     });
-    await applyFault(room.simulator.server, { kind: "drop", phone: first.phone });
+    applyFault(room.simulator.server, { kind: "drop", phone: first.phone });
     await is(first.one, "error/client_outdated");
-    const before = room.simulator.server.stats.connections;
-    await applyFault(room.simulator.server, { kind: "drop", phone: second.phone });
+    const connectionCount = room.simulator.server.stats.connections;
+    applyFault(room.simulator.server, { kind: "drop", phone: second.phone });
     await is(second.one, "error/client_outdated");
-    assert.equal(room.simulator.server.stats.connections, before, "the second did not even try");
+    assert.equal(
+      room.simulator.server.stats.connections,
+      connectionCount,
+      "the second did not even try",
+    );
     assert.equal((await room.status(second.one)).number.isLinked, true);
   });
 });

@@ -45,7 +45,7 @@ describe("the worker is killed", () => {
       label: "the attempt's end",
       deadlineMs: TAKEOVER_MS,
     });
-    const last = (await room.events(one)).filter((event) => event.type === "pairing.failed").at(-1);
+    const last = (await room.events(one)).findLast((event) => event.type === "pairing.failed");
     assert.equal(last?.data["code"], "UNAVAILABLE");
     await link(one, phone);
   });
@@ -173,7 +173,7 @@ describe("a server is away", () => {
     await statusIs(two, "connected", 20_000);
     await link(await number(), room.phone());
     assert.equal((await room.status(one)).number.status, "connected");
-    const device = [...room.simulator.server.account(phone).devices.values()][0];
+    const [device] = room.simulator.server.account(phone).devices.values();
     assert.ok(device?.connection, "the other number's connection was never closed");
     assert.ok(room.simulator.server.stats.connections > connections);
   });

@@ -130,7 +130,7 @@ export async function openRoom(options: RoomOptions = {}) {
       await Promise.all([platform.stop(), app.stop()]);
       await simulator.close();
       await database.stop();
-      await Promise.all([nats, redis, postgres].map((one) => one?.[Symbol.asyncDispose]()));
+      await Promise.all([nats, redis, ...(postgres ? [postgres] : [])].map((one) => one.stop()));
       await rm(dir, { recursive: true, force: true });
     },
   };

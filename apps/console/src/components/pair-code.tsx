@@ -13,7 +13,7 @@ export function PairCode({ code, isDead = false }: { code: string; isDead?: bool
         <span class={css.dash} />
         <Half text={second} />
       </p>
-      <p class={css.spoken}>{[...code.replace("-", "")].join(" ")}</p>
+      <p class={css.spoken}>{Array.from(code.replace("-", "")).join(" ")}</p>
     </>
   );
 }
@@ -21,7 +21,7 @@ export function PairCode({ code, isDead = false }: { code: string; isDead?: bool
 function Half({ text }: { text: string }) {
   return (
     <span class={css.half}>
-      {[...text].map((character, index) => (
+      {Array.from(text).map((character, index) => (
         <span key={index} class={css.cell}>
           {character}
         </span>

@@ -6,9 +6,7 @@ const RETRY_MS = 2_000;
  * A part of the page that is fetched apart, so that the first screen comes sooner. @param load always the same
  * function; fetching is tried until it works. @returns undefined until it is there
  */
-export function useModule<Module extends object>(
-  load: () => Promise<Module>,
-): Module | undefined {
+export function useModule<Module extends object>(load: () => Promise<Module>): Module | undefined {
   const [module, setModule] = useState<Module>();
   useEffect(() => {
     let isWanted = true;

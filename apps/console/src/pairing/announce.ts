@@ -8,10 +8,10 @@ export type Announcement =
   | { region: "polite"; kind: "qr"; k: number; max: number }
   | { region: "polite"; kind: "code"; code: string; seconds: number; isSwitched: boolean }
   | { region: "polite"; kind: "half" | "soon" }
-  | { region: "polite" | "alert"; kind: "screen"; screen: Screen };
+  | { region: "polite" | "alert"; kind: "screen"; screen: SpokenScreen };
 
 /** Screens whose words are read out when they come by themselves. */
-const SPOKEN: Partial<Record<Screen, "polite" | "alert">> = {
+const SPOKEN = {
   "link-invalid": "alert",
   "link-missing": "alert",
   "link-ended": "alert",
@@ -28,7 +28,8 @@ const SPOKEN: Partial<Record<Screen, "polite" | "alert">> = {
   linking: "polite",
   connected: "polite",
   down: "polite",
-};
+} as const satisfies Partial<Record<Screen, "polite" | "alert">>;
+export type SpokenScreen = keyof typeof SPOKEN;
 
 const HALF_SECONDS = 30;
 const SOON_SECONDS = 10;
@@ -60,13 +61,17 @@ export function announcementOf(before: PageState, after: PageState): Announcemen
       return { region: "polite", kind: "soon" };
     return undefined;
   }
-  const region = SPOKEN[screen];
-  return region && screen !== screenOf(before) ? { region, kind: "screen", screen } : undefined;
+  if (!isSpoken(screen) || screen === screenOf(before)) return undefined;
+  return { region: SPOKEN[screen], kind: "screen", screen };
 }
 
 /** `K7WM-3XQP` → `K, 7, W, M, 3, X, Q, P`. */
 export function spelled(code: string): string {
-  return [...code.replace("-", "")].join(", ");
+  return Array.from(code.replace("-", "")).join(", ");
+}
+
+function isSpoken(screen: Screen): screen is SpokenScreen {
+  return Object.hasOwn(SPOKEN, screen);
 }
 
 function isCode(screen: Screen): boolean {

@@ -69,7 +69,11 @@ export function isOther(state: PageState, id: string): boolean {
   return state.attempt !== undefined && state.attempt.id !== id;
 }
 
-export function attemptOf(state: PageState, id: string, method: PageAttempt["method"]): PageAttempt {
+export function attemptOf(
+  state: PageState,
+  id: string,
+  method: PageAttempt["method"],
+): PageAttempt {
   if (state.attempt?.id === id) return state.attempt;
   return newAttempt(state, { attemptId: id, method, phone: null });
 }
@@ -93,4 +97,3 @@ export function newAttempt(
     code: undefined,
   };
 }
-

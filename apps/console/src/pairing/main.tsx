@@ -1,5 +1,4 @@
 /** The pairing page's start: language, link, controller, first rendering. */
-import "../design/base.css";
 import { render } from "preact";
 import { chooseLanguage, isLanguage, type Language } from "../strings/language.ts";
 import { loadDictionary } from "../strings/load.ts";

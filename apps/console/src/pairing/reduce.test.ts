@@ -24,8 +24,9 @@ const started = (id: string, method: "qr" | "code") =>
   ({ type: "pairing.started", data: { attemptId: id, method, phone: null } }) as const;
 const abandoned = (id: string, reason: "unwatched" | "replaced" | "cancelled" | "unused") =>
   ({ type: "pairing.abandoned", data: { attemptId: id, reason } }) as const;
-const failed = (why: "WHATSAPP_REFUSED" | "PHONE_NOT_ON_WHATSAPP" | "PASSKEY_REQUIRED" | "INTERNAL") =>
-  ({ type: "pairing.failed", data: { attemptId: FIRST, code: why } }) as const;
+const failed = (
+  why: "WHATSAPP_REFUSED" | "PHONE_NOT_ON_WHATSAPP" | "PASSKEY_REQUIRED" | "INTERNAL",
+) => ({ type: "pairing.failed", data: { attemptId: FIRST, code: why } }) as const;
 const tabCode = { type: "choose-tab", tab: "code" } as const;
 const liveCode = () => after(snapshot({ attempt: codeAttempt() }));
 
@@ -134,7 +135,11 @@ describe("switched", () => {
       data: { attemptId: FIRST, k: 3, switchedTo: null },
     } as const;
     const later = after(snapshot({ company, attempt: attempt({ k: 3 }) }), exhausted);
-    assert.equal(screenOf(later), "phone-missing", "the event comes only once, the page may be new");
+    assert.equal(
+      screenOf(later),
+      "phone-missing",
+      "the event comes only once, the page may be new",
+    );
   });
 });
 
@@ -218,7 +223,11 @@ describe("the code tab", () => {
   it("another number: the form, although the code still lives", () => {
     const state = from(liveCode(), { type: "change-number" });
     assert.deepEqual([screenOf(state), state.focusCount], ["entry", 1]);
-    assert.equal(screenOf(from(state, code(FIRST))), "entry", "a repeated event brings nothing back");
+    assert.equal(
+      screenOf(from(state, code(FIRST))),
+      "entry",
+      "a repeated event brings nothing back",
+    );
     const next = from(state, askCode, abandoned(FIRST, "replaced"), started(SECOND, "code"));
     assert.equal(screenOf(from(next, code(SECOND))), "code");
   });
@@ -340,7 +349,10 @@ describe("linked", () => {
   it("connected, and the phone is another one than was stored", () => {
     const state = from(liveCode(), succeeded(true), session("connected", "open"));
     assert.deepEqual([screenOf(state), state.otherPhone], ["connected", PHONE]);
-    assert.equal(screenOf(from(state, { type: "lost", why: "offline", nextTryAt: 0 })), "connected");
+    assert.equal(
+      screenOf(from(state, { type: "lost", why: "offline", nextTryAt: 0 })),
+      "connected",
+    );
   });
 
   it("connected, although the events were missed", () => {

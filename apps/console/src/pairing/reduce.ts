@@ -92,7 +92,25 @@ function step(state: PageState, event: PageEvent): PageState {
         work: { kind: "unlinking", since: state.now },
         isAsked: true,
       };
-    default:
+    case "snapshot":
+    case "code-answer":
+    case "pairing.started":
+    case "pairing.qr_issued":
+    case "pairing.qr_exhausted":
+    case "pairing.code_issued":
+    case "pairing.code_expired":
+    case "pairing.linking":
+    case "pairing.passkey_required":
+    case "pairing.succeeded":
+    case "pairing.failed":
+    case "pairing.abandoned":
+    case "pairing.rate_limited":
+    case "company.phone_missing":
+    case "session.connecting":
+    case "session.connected":
+    case "session.disconnected":
+    case "session.error":
+    case "session.blocked":
       return reduceServer(state, event);
   }
 }
@@ -107,7 +125,11 @@ function applyTime(state: PageState): PageState {
   return next;
 }
 
-function applyRefusal(state: PageState, action: "qr" | "code" | "work", problem: Problem): PageState {
+function applyRefusal(
+  state: PageState,
+  action: "qr" | "code" | "work",
+  problem: Problem,
+): PageState {
   const { code, status } = problem;
   const idle: PageState = {
     ...state,

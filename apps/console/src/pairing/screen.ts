@@ -2,35 +2,43 @@
 import { isLive } from "./attempt.ts";
 import type { PageAttempt, PageState } from "./state.ts";
 
-export type Screen =
+/** Screens with the two ways of linking as tabs, under the page's heading. */
+const TAB_SCREENS = [
+  "qr-ask",
+  "qr-preparing",
+  "qr",
+  "qr-last",
+  "switching",
+  "switched",
+  "phone-missing",
+  "entry",
+  "entry-error",
+  "requesting",
+  "code",
+  "code-ending",
+  "expired",
+  "not-on-whatsapp",
+  "failed",
+] as const;
+export type TabScreen = (typeof TAB_SCREENS)[number];
+
+/** Screens that are one statement. */
+export type StatementScreen =
   | "link-invalid"
   | "link-missing"
   | "link-ended"
   | "loading"
   | "unreachable"
-  | "qr-ask"
-  | "qr-preparing"
-  | "qr"
-  | "qr-last"
-  | "switching"
-  | "switched"
-  | "phone-missing"
-  | "entry"
-  | "entry-error"
-  | "requesting"
-  | "code"
-  | "code-ending"
-  | "expired"
   | "wait"
   | "whatsapp-wait"
   | "passkey"
-  | "not-on-whatsapp"
-  | "failed"
   | "refused"
   | "linking"
   | "connected"
   | "already"
   | "down";
+
+export type Screen = TabScreen | StatementScreen;
 
 /** The last seconds of a code and of the last QR are told apart. */
 export const ENDING_SECONDS = 10;
@@ -89,40 +97,8 @@ export function isPassing(screen: Screen): boolean {
   );
 }
 
-/** Screens with the two ways of linking as tabs, under the page's heading. */
-export function hasTabs(screen: Screen): boolean {
-  switch (screen) {
-    case "qr-ask":
-    case "qr-preparing":
-    case "qr":
-    case "qr-last":
-    case "switching":
-    case "switched":
-    case "phone-missing":
-    case "entry":
-    case "entry-error":
-    case "requesting":
-    case "code":
-    case "code-ending":
-    case "expired":
-    case "not-on-whatsapp":
-    case "failed":
-      return true;
-    case "link-invalid":
-    case "link-missing":
-    case "link-ended":
-    case "loading":
-    case "unreachable":
-    case "wait":
-    case "whatsapp-wait":
-    case "passkey":
-    case "refused":
-    case "linking":
-    case "connected":
-    case "already":
-    case "down":
-      return false;
-  }
+export function hasTabs(screen: Screen): screen is TabScreen {
+  return (TAB_SCREENS as readonly Screen[]).includes(screen);
 }
 
 /** Should an attempt be started now? Only for a person who is looking, once, and on the QR tab. */

@@ -58,4 +58,3 @@ export function applyStatus(state: PageState, before: Facts | undefined): PageSt
   }
   return state;
 }
-

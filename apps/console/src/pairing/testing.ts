@@ -89,25 +89,25 @@ export const events = {
     type: "snapshot",
     answer: answer(changes),
   }),
-  qr: (k: number, from: number, lives: number, qr = `2@${k}`): PageEvent => ({
+  qr: (k: number, second: number, lives: number, qr = `2@${k}`): PageEvent => ({
     type: "pairing.qr_issued",
     data: {
       attemptId: FIRST,
       k,
       max: 3,
-      issuedAt: iso(from),
-      expiresAt: iso(from + lives),
+      issuedAt: iso(second),
+      expiresAt: iso(second + lives),
       refreshed: false,
       qr,
     },
   }),
-  code: (id: string, from = 0, isSwitched = false): PageEvent => ({
+  code: (id: string, second = 0, isSwitched = false): PageEvent => ({
     type: "pairing.code_issued",
     data: {
       attemptId: id,
       phone: PHONE,
-      issuedAt: iso(from),
-      expiresAt: iso(from + 60),
+      issuedAt: iso(second),
+      expiresAt: iso(second + 60),
       validitySeconds: 60,
       codesLeft: 4,
       switched: isSwitched,

@@ -26,10 +26,10 @@ export function matchCountries(countries: readonly NamedCountry[], typed: string
   const text = plain(typed.trim());
   const digits = /^\+?\d+$/.test(text) ? text.replace("+", "") : undefined;
   if (text === "" || text === "+") return [...countries];
-  if (digits !== undefined) return countries.filter(({ country }) => country.code.startsWith(digits));
+  if (digits !== undefined)
+    return countries.filter(({ country }) => country.code.startsWith(digits));
   const starts = countries.filter(
-    ({ searchable, country }) =>
-      searchable.startsWith(text) || country.id.toLowerCase() === text,
+    ({ searchable, country }) => searchable.startsWith(text) || country.id.toLowerCase() === text,
   );
   const holds = countries.filter(
     (each) => each.searchable.includes(text) && !starts.includes(each),

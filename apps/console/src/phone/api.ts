@@ -33,7 +33,12 @@ export type PhoneChange = {
   options?: PhoneOptions;
 };
 
-export type Fault = { kind: string; phone?: string; args?: Record<string, unknown>; times?: number };
+export type Fault = {
+  kind: string;
+  phone?: string;
+  args?: Record<string, unknown>;
+  times?: number;
+};
 
 /** What the phone shows instead. `code` is stable, `message` is a sentence. */
 export class PhoneApiError extends Error {

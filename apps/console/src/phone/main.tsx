@@ -1,5 +1,4 @@
 /** The simulated phone's start. */
-import "../design/base.css";
 import { render } from "preact";
 import { PhoneApp } from "./ui/phone-app.tsx";
 

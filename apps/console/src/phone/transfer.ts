@@ -1,12 +1,16 @@
 /** What a person drops or pastes onto the camera. Pure but for reading the transfer. */
 
 /** A picture to be read, or the link text itself. */
-export type Shown = { kind: "picture"; file: Blob } | { kind: "data-url"; url: string } | { kind: "text"; text: string };
+export type Shown =
+  | { kind: "picture"; file: Blob }
+  | { kind: "data-url"; url: string }
+  | { kind: "text"; text: string };
 
 /** Finds the picture or text in a drop or paste; undefined: neither. */
 export function shownIn(transfer: DataTransfer | null): Shown | undefined {
   if (!transfer) return undefined;
-  const dragged = pictureAddress(transfer.getData("text/html")) ?? transfer.getData("text/uri-list");
+  const dragged =
+    pictureAddress(transfer.getData("text/html")) ?? transfer.getData("text/uri-list");
   if (isPictureUrl(dragged)) return { kind: "data-url", url: dragged.trim() };
   const file = [...transfer.files].find(({ type }) => type.startsWith("image/"));
   if (file) return { kind: "picture", file };

@@ -1,4 +1,4 @@
-import type { Dictionary, Language, MessageKey } from "./language.ts";
+import type { Dictionary, Language, Message, MessageKey } from "./language.ts";
 import type { Messages, NoPlaceholders } from "./messages.ts";
 
 /** WhatsApp's own menu names and one of our tabs: placeholders filled from the dictionary itself. */
@@ -28,9 +28,9 @@ type Parameters<Key extends MessageKey> = Messages[Key] extends NoPlaceholders
 export type Catalogue = {
   readonly language: Language;
   /** The text, in the plural form of `{n}`. */
-  t<Key extends MessageKey>(key: Key, ...parameters: Parameters<Key>): string;
+  readonly t: <Key extends MessageKey>(key: Key, ...parameters: Parameters<Key>) => string;
   /** The text in pieces, menu names apart. */
-  pieces<Key extends MessageKey>(key: Key, ...parameters: Parameters<Key>): Piece[];
+  readonly pieces: <Key extends MessageKey>(key: Key, ...parameters: Parameters<Key>) => Piece[];
 };
 
 /** @param company its name as the company writes it; empty while it is not known */
@@ -54,7 +54,7 @@ export function createCatalogue(
       if (name === undefined) return { text: part, menu: false };
       if (name === "company") return { text: shownCompany, menu: false };
       const own = FROM_DICTIONARY[name];
-      if (own) return { text: String(dictionary[own]), menu: own.startsWith("wa.") };
+      if (own) return { text: plainText(dictionary[own]), menu: own.startsWith("wa.") };
       const value = parameters[name] ?? part;
       return { text: typeof value === "number" ? number.format(value) : value, menu: false };
     });
@@ -73,4 +73,8 @@ export function createCatalogue(
 /** Russian texts put the company's name in « »; quotes inside are then „ “. */
 function innerQuotes(language: Language, company: string): string {
   return language === "ru" ? company.replaceAll("«", "„").replaceAll("»", "“") : company;
+}
+
+function plainText(message: Message): string {
+  return typeof message === "string" ? message : (message.other ?? "");
 }

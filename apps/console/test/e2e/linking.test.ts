@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startLocalStack, type LocalStack } from "@manyline/local/testing";
 import type { Browser, Page } from "playwright-core";
-import decodeQR from "qr/decode.js";
+import { decodeQR } from "qr/decode.js";
 import { openBrowser } from "../browser.ts";
 
 const SCALE = 10;
@@ -149,11 +149,11 @@ describe("by QR", () => {
     await stack.simulator("PUT", `/phones/${phone}`, { options: { companionRefresh: "on-scan" } });
     const page = await open(id);
     await screen(page, "qr");
-    const before = await page.locator("main img").first().getAttribute("src");
+    const retired = await page.locator("main img").first().getAttribute("src");
     assert.equal(await scan(page, phone), 409);
     await page.waitForFunction(
       (old) => document.querySelector("main img")?.getAttribute("src") !== old,
-      before,
+      retired,
     );
     assert.equal(await scan(page, phone), 200);
     await screen(page, "connected");

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { childPids, isFrozen } from "./processes.ts";
+import { childPids, isAlive, isFrozen } from "./processes.ts";
 import { forgetProcess, reapFolder, reapProcess } from "./reaper.ts";
 
 /** How one kind of server is run. */
@@ -132,7 +132,7 @@ export class ManagedServer implements AsyncDisposable {
     signal(pid, name);
     for (const id of children) signal(id, name);
     if (name === "SIGSTOP") {
-      while ([pid, ...children].some((id) => isFrozen(id) === false)) await delay(1);
+      while ([pid, ...children].some((id) => isFrozen(id) === false && isAlive(id))) await delay(1);
     }
     if (name !== "SIGKILL") return;
     child.ref();

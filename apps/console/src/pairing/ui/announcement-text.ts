@@ -1,6 +1,6 @@
 import { formatPhone } from "../../phone-number/format.ts";
 import type { Catalogue } from "../../strings/catalogue.ts";
-import { spelled, type Announcement } from "../announce.ts";
+import { spelled, type Announcement, type SpokenScreen } from "../announce.ts";
 import { secondsUntil } from "../clock.ts";
 import type { PageState } from "../state.ts";
 import { CODE_SECONDS } from "./code-seconds.ts";
@@ -29,11 +29,7 @@ export function announcementText(
   }
 }
 
-function screenText(
-  screen: Extract<Announcement, { kind: "screen" }>["screen"],
-  state: PageState,
-  words: Catalogue,
-): string {
+function screenText(screen: SpokenScreen, state: PageState, words: Catalogue): string {
   const { t } = words;
   const phone = phoneName({ state, words });
   switch (screen) {
@@ -75,7 +71,5 @@ function screenText(
       return t("connected.title", { phone });
     case "down":
       return t("down.noPhone");
-    default:
-      return "";
   }
 }

@@ -129,7 +129,7 @@ export function App(props: {
           </>
         ) : (
           <>
-            <Statement view={view} />
+            <Statement view={view} screen={screen} />
             <PageNotices view={view} />
           </>
         )}

@@ -97,9 +97,7 @@ function ShownCode(props: { view: View; attempt: PageAttempt; onOther: () => voi
       />
       <div class={css.row}>
         <b>{t("code.left", { n: left })}</b>
-        {attempt.phone && (
-          <span>{t("code.shownFor", { phone: formatPhone(attempt.phone) })}</span>
-        )}
+        {attempt.phone && <span>{t("code.shownFor", { phone: formatPhone(attempt.phone) })}</span>}
       </div>
       <p class={css.hint}>{t("code.noDash")}</p>
       <div class={css.actions}>
@@ -165,11 +163,7 @@ function ExpiredCode({ view, attempt }: { view: View; attempt: PageAttempt }) {
       <LifeLine segments={[{ weight: 1, remaining: 0 }]} isLow={false} />
       <p class={css.hint}>{t("code.expiredBody", { n: CODE_SECONDS })}</p>
       <div class={css.actions}>
-        <Button
-          kind="main"
-          size="big"
-          onClick={() => askAgain(view, attempt.phone)}
-        >
+        <Button kind="main" size="big" onClick={() => askAgain(view, attempt.phone)}>
           {t("code.getNew")}
         </Button>
         <Button kind="bare" onClick={() => dispatch({ type: "show-qr" })}>
@@ -179,9 +173,7 @@ function ExpiredCode({ view, attempt }: { view: View; attempt: PageAttempt }) {
           {t("code.changeNumber")}
         </Button>
       </div>
-      {state.facts && (
-        <p class={css.hint}>{t("code.remaining", { n: state.facts.codesLeft })}</p>
-      )}
+      {state.facts && <p class={css.hint}>{t("code.remaining", { n: state.facts.codesLeft })}</p>}
     </>
   );
 }
@@ -199,7 +191,9 @@ function Failed({ view }: { view: View }) {
         <Button
           kind="main"
           size="big"
-          onClick={() => askAgain(view, state.outcome?.kind === "failed" ? state.outcome.phone : null)}
+          onClick={() =>
+            askAgain(view, state.outcome?.kind === "failed" ? state.outcome.phone : null)
+          }
         >
           {t("failed.again")}
         </Button>

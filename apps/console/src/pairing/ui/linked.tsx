@@ -68,24 +68,27 @@ export function Linked({ view }: { view: View }) {
   );
 }
 
+/** Reasons with a sentence of their own; the others mend themselves. */
+const DOWN_TEXTS = {
+  replaced: "down.replaced",
+  locked: "down.phone",
+  multidevice: "down.phone",
+  temp_ban: "down.phone",
+  client_outdated: "down.operator",
+  client_refused: "down.operator",
+  untrusted_server: "down.operator",
+} as const;
+
 /** Why a linked number has no connection, and what helps. */
 function downText(facts: Facts, now: number, { t, language }: Catalogue): string {
-  switch (facts.reason) {
-    case "replaced":
-      return t("down.replaced");
-    case "locked":
-    case "multidevice":
-      return t("down.phone");
-    case "temp_ban":
-      if (facts.until === null) return t("down.phone");
-      return t("down.ban", {
-        time: formatTime(facts.until, now, language, facts.company.timezone),
-      });
-    case "client_outdated":
-    case "client_refused":
-    case "untrusted_server":
-      return t("down.operator");
-    default:
-      return t("notice.reconnecting", { ago: formatAgo(facts.since, now, language) });
+  const { reason, until, since, company } = facts;
+  if (reason === "temp_ban" && until !== null) {
+    return t("down.ban", { time: formatTime(until, now, language, company.timezone) });
   }
+  if (hasText(reason)) return t(DOWN_TEXTS[reason]);
+  return t("notice.reconnecting", { ago: formatAgo(since, now, language) });
+}
+
+function hasText(reason: string): reason is keyof typeof DOWN_TEXTS {
+  return Object.hasOwn(DOWN_TEXTS, reason);
 }

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { Button } from "../../components/button.tsx";
 import { LifeLine } from "../../components/life-line.tsx";
 import { secondsUntil } from "../clock.ts";
-import { isLoadingSlow } from "../screen.ts";
+import { isLoadingSlow, type StatementScreen } from "../screen.ts";
 import { Linked } from "./linked.tsx";
 import { formatClock, formatTime } from "./times.ts";
 import { phoneName } from "./phone-name.ts";
@@ -14,8 +14,8 @@ const CODES_PER_HOUR = 5;
 const PAUSE_SECONDS = 30 * 60;
 
 /** Screens that are one sentence, what it means, and at most one thing to do. */
-export function Statement({ view }: { view: View }) {
-  const { screen, state, words, dispatch } = view;
+export function Statement({ view, screen }: { view: View; screen: StatementScreen }) {
+  const { state, words, dispatch } = view;
   const { t } = words;
   switch (screen) {
     case "link-invalid":
@@ -66,7 +66,8 @@ export function Statement({ view }: { view: View }) {
       return <One title={t("linking.title")} texts={[t("linking.body")]} isBusy />;
     case "connected":
       return <Connected view={view} />;
-    default:
+    case "already":
+    case "down":
       return <Linked view={view} />;
   }
 }
@@ -96,9 +97,7 @@ function Unreachable({ view }: { view: View }) {
   const nextTryAt = state.lost?.nextTryAt;
   return (
     <div class={css.one}>
-      <h1 {...FOCUS_TARGET}>
-        {why === "network" ? t("unreachable.title") : t("loading.title")}
-      </h1>
+      <h1 {...FOCUS_TARGET}>{why === "network" ? t("unreachable.title") : t("loading.title")}</h1>
       <p>{t(why === "network" ? "unreachable.body" : `unreachable.${why}`)}</p>
       {state.lost && (
         <>

@@ -1,9 +1,10 @@
 /** Times as people of a company read them: in their language and its time zone. */
 
+/** @returns nothing for a zone this browser does not know: then its own is used */
 function zone(timezone: string): { timeZone?: string } {
   try {
-    new Intl.DateTimeFormat("en", { timeZone: timezone });
-    return { timeZone: timezone };
+    const format = new Intl.DateTimeFormat("en", { timeZone: timezone });
+    return { timeZone: format.resolvedOptions().timeZone };
   } catch {
     return {};
   }

@@ -35,7 +35,8 @@ export function ScanScreen(props: ScreenProps) {
 
   async function pasteByButton(): Promise<void> {
     const shown = await clipboardContent();
-    if (shown === "denied") fail("The browser does not let the page read it. Press Ctrl+V instead.");
+    if (shown === "denied")
+      fail("The browser does not let the page read it. Press Ctrl+V instead.");
     else await look(shown);
   }
 
