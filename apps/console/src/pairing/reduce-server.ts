@@ -88,6 +88,10 @@ export function reduceServer(state: PageState, event: ServerEvent): PageState {
     }
     case "pairing.failed":
       if (isOther(state, event.data.attemptId)) return state;
+      // The pause has an event of its own, and a screen.
+      if (event.data.code === "RATE_LIMITED") {
+        return { ...state, attempt: undefined, request: undefined, tab: "code" };
+      }
       return endWith(state, outcomeOf(event.data.code, state));
     case "pairing.abandoned":
       if (isOther(state, event.data.attemptId)) return state;

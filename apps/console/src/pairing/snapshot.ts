@@ -48,6 +48,7 @@ function applyEnd(next: PageState, before: PageState, ended: StatusAnswer["attem
     case "succeeded":
       return next.facts?.status === "connected" ? { ...next, isLinkedHere: true } : next;
     case "failed":
+      if (ended.errorCode === "RATE_LIMITED") return next;
       return endWith(next, outcomeOf(ended.errorCode ?? "", before));
     case "abandoned":
     case "unused":

@@ -39,6 +39,7 @@ import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 import { recordEffects, type Shown } from "./pairing-record.ts";
 import { limitFacts, phoneHash } from "./pairing-limits.ts";
+import { QueuedTimers } from "./queued-timers.ts";
 import type { SerialQueue } from "./serial-queue.ts";
 
 /** A command that waits for this attempt's code. */
@@ -66,7 +67,7 @@ const WATCH_CHECK_MS = 2_000;
 export class PairingRunner {
   readonly attemptId: AttemptId = newAttemptId();
   readonly #parts: RunnerParts;
-  readonly #timers = new Map<PairingTimer | "watch" | "reopen" | "restart", () => void>();
+  readonly #timers: QueuedTimers<PairingTimer | "watch" | "reopen" | "restart">;
   readonly #startedAt: number;
   #attempt: Attempt;
   #connection: LinkConnection | undefined;
@@ -79,7 +80,11 @@ export class PairingRunner {
   constructor(parts: RunnerParts, method: PairingMethod, phone: Phone | null) {
     this.#parts = parts;
     this.#attempt = newAttempt(method, phone);
-    this.#startedAt = parts.context.clock.monotonic();
+    const { clock } = parts.context;
+    this.#startedAt = clock.monotonic();
+    this.#timers = new QueuedTimers(clock, parts.queue, parts.signal, (error) =>
+      this.#fault(error),
+    );
   }
 
   get attempt(): Attempt {
@@ -130,7 +135,7 @@ export class PairingRunner {
   /** Lets go without a word to the database: the number is not ours any more. */
   abandon(): void {
     this.#generation += 1;
-    this.#clearTimers();
+    this.#timers.clear();
     this.#connection?.close();
     this.#connection = undefined;
   }
@@ -176,14 +181,11 @@ export class PairingRunner {
       }
     }, PAIRED_PATIENCE_MS);
     this.#attempt = attempt;
-    this.#clearTimers();
+    this.#timers.clear();
     context.copies.pairingEnded(number);
     this.#parts.onEnded(true);
     // WhatsApp asks to start again (515). If it does not, we do it ourselves: the credentials are stored.
-    this.#timers.set(
-      "restart",
-      this.#after(RESTART_MS, () => this.#connection?.close()),
-    );
+    this.#timers.set("restart", RESTART_MS, () => this.#connection?.close());
   }
 
   // ---- connection -----------------------------------------------------------------------------
@@ -215,7 +217,7 @@ export class PairingRunner {
   async #closed(end: ConnectionEnd): Promise<void> {
     this.#connection = undefined;
     if (this.#attempt.outcome === "succeeded") {
-      this.#clearTimers();
+      this.#timers.clear();
       this.#parts.onLinkClosed();
       return;
     }
@@ -319,15 +321,11 @@ export class PairingRunner {
           this.#setTimer(effect.timer, effect.ms);
           break;
         case "clear_timers":
-          this.#clearTimers();
+          this.#timers.clear();
           if (attempt.method === "qr" && attempt.state !== "ended") this.#checkWatch();
           break;
         case "reopen":
-          this.#timers.get("reopen")?.();
-          this.#timers.set(
-            "reopen",
-            this.#after(backoffMs(attempt.drops, context.backoff), () => this.#open()),
-          );
+          this.#timers.set("reopen", backoffMs(attempt.drops, context.backoff), () => this.#open());
           break;
         case "ended":
           this.abandon();
@@ -357,32 +355,18 @@ export class PairingRunner {
   // ---- time -----------------------------------------------------------------------------------
 
   #setTimer(timer: PairingTimer, ms: number): void {
-    this.#timers.get(timer)?.();
-    this.#timers.set(
-      timer,
-      this.#after(ms, async () =>
-        this.handle({ kind: "timer", timer, watched: await this.#isWatched() }),
-      ),
+    this.#timers.set(timer, ms, async () =>
+      this.handle({ kind: "timer", timer, watched: await this.#isWatched() }),
     );
-  }
-
-  #clearTimers(): void {
-    for (const cancel of this.#timers.values()) cancel();
-    this.#timers.clear();
   }
 
   #checkWatch(): void {
-    this.#timers.get("watch")?.();
-    this.#timers.set(
-      "watch",
-      this.#after(WATCH_CHECK_MS, async () => {
-        const { clock, pairing } = this.#parts.context;
-        const isYoung = clock.monotonic() - this.#startedAt < pairing.unwatchedMs;
-        if (!isYoung && !(await this.#isWatched())) await this.handle({ kind: "unwatched" });
-        else if (this.#attempt.method === "qr" && this.#attempt.state !== "ended")
-          this.#checkWatch();
-      }),
-    );
+    this.#timers.set("watch", WATCH_CHECK_MS, async () => {
+      const { clock, pairing } = this.#parts.context;
+      const isYoung = clock.monotonic() - this.#startedAt < pairing.unwatchedMs;
+      if (!isYoung && !(await this.#isWatched())) await this.handle({ kind: "unwatched" });
+      else if (this.#attempt.method === "qr" && this.#attempt.state !== "ended") this.#checkWatch();
+    });
   }
 
   async #isWatched(): Promise<boolean> {
@@ -395,22 +379,6 @@ export class PairingRunner {
       if (isUnavailable(error)) return true;
       throw error;
     }
-  }
-
-  /** Runs in the queue after `ms`, unless the timer was cancelled or the attempt let go. */
-  #after(ms: number, task: () => Promise<void> | void): () => void {
-    let isCancelled = false;
-    const cancel = this.#parts.context.clock.setTimer(ms, () => {
-      void this.#parts.queue
-        .add(async () => {
-          if (!isCancelled && !this.#parts.signal.aborted) await task();
-        })
-        .catch((error: unknown) => this.#fault(error));
-    });
-    return () => {
-      isCancelled = true;
-      cancel();
-    };
   }
 
   #post(generation: number, task: () => Promise<void>): void {
