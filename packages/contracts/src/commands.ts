@@ -13,7 +13,7 @@ export const COMMANDS = {
   reconnect: { args: Type.Object({}), deadlineMs: 25_000 },
   /** End the live attempt, if any (`cancelled`). Result: `{}`. */
   cancel_pairing: { args: Type.Object({}), deadlineMs: 25_000 },
-  /** Log out at WhatsApp and erase the credentials; a live attempt is cancelled. Result: `{ wasLinked }`. */
+  /** Log out at WhatsApp and erase the credentials; a live attempt is cancelled. Result: `{ wasLinked, told }`; told: WhatsApp has confirmed. */
   unlink: { args: Type.Object({}), deadlineMs: 25_000 },
 } as const;
 

@@ -107,6 +107,12 @@ export const ERRORS = {
     title: "The company has as many numbers as it may have.",
     remedy: "Remove a number, or raise maxNumbersPerCompany.",
   },
+  NUMBER_DISABLED: {
+    status: 409,
+    retry: "never",
+    title: "This number is switched off.",
+    remedy: "Set its desiredState to connected.",
+  },
   COMPANY_DISABLED: {
     status: 409,
     retry: "never",

@@ -32,6 +32,7 @@ export {
   getPrimaryNumber,
   isPhoneLinkedElsewhere,
   listNumbers,
+  lockLinking,
   type NumberInput,
   type NumberPatch,
   type NumberRow,

@@ -125,7 +125,7 @@ export function defineCoreSuite(title: string, connect: Connect, env: NodeJS.Pro
       await bus.ensureStream(EVENTS);
       const pid = room.nats.pid;
       assert.ok(pid !== null);
-      process.kill(pid, "SIGSTOP");
+      await room.nats.kill("SIGSTOP");
       try {
         const startedAt = performance.now();
         await assert.rejects(

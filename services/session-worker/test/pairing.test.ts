@@ -263,7 +263,7 @@ describe("a linked number", () => {
       (await room.command(one, "pair_code", { phone })).error?.["code"],
       "ALREADY_CONNECTED",
     );
-    assert.deepEqual((await room.command(one, "unlink")).result, { wasLinked: true });
+    assert.deepEqual((await room.command(one, "unlink")).result, { wasLinked: true, told: true });
     assert.equal(room.simulator.server.account(phone).devices.size, 0);
     assert.equal((await room.status(one)).number.reason, "unlinked");
   });

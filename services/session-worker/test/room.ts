@@ -26,11 +26,15 @@ import {
   openDatabase,
   readAttemptSecret,
   readStatus,
+  updateCompany,
+  updateNumber,
   watchPairing,
   withCompany,
   type CommandRow,
+  type CompanyPatch,
   type CompanyRow,
   type Database,
+  type NumberPatch,
   type NumberRow,
   type StatusRow,
 } from "@manyline/db";
@@ -123,6 +127,16 @@ export async function openRoom(options: RoomOptions = {}) {
     status: (number: NumberRow) => statusOf(app, number),
     secret: (number: NumberRow) => secretOf(app, database, number),
     events: (number: NumberRow) => eventsOf(app, number),
+    /** A person's changes, told to the owner as the gateway does. */
+    changeCompany: async (number: NumberRow, patch: CompanyPatch) => {
+      await inTransaction(platform, (tx) => updateCompany(tx, number.companyNo, patch));
+      bus.poke(shardPoke(number.shardId));
+    },
+    changeNumber: async (number: NumberRow, patch: NumberPatch) => {
+      const { companyNo, numberNo, shardId } = number;
+      await withCompany(app, companyNo, (tx) => updateNumber(tx, companyNo, numberNo, patch));
+      bus.poke(shardPoke(shardId));
+    },
     phone: () => nextPhone(),
     close: async () => {
       await stopWorker(room.worker);

@@ -179,6 +179,16 @@ export async function isPhoneLinkedElsewhere(
   return (await findLinkedPhone(executor, companyNo, phone, exceptNumberNo)) !== undefined;
 }
 
+/**
+ * One link of the company at a time, until the transaction ends: two numbers that link the same phone at the
+ * same moment must see each other. Look whether the phone is linked elsewhere after this, in the same transaction.
+ */
+export async function lockLinking(tx: Tx, companyNo: number): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('manyline.linking'), ${companyNo}::int)`.execute(
+    tx,
+  );
+}
+
 /** Changes what a person sets; undefined when there is no such number. */
 export async function updateNumber(
   tx: Tx,

@@ -18,6 +18,8 @@ export type OwnedNumber = {
   status: SessionStatus;
   reason: SessionReason;
   since: Date;
+  /** When the status ends by itself. */
+  until: Date | null;
   isLinked: boolean;
   lastConnectedAt: Date | null;
   companyPhone: string | null;
@@ -32,7 +34,7 @@ export type OwnedNumber = {
 const columns = sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
-    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since",
+    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
     "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
     "c.language, c.timezone, greatest(n.updated_at, c.updated_at) as updated_at",

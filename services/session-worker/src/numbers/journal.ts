@@ -61,6 +61,7 @@ export class NumberJournal {
   #status: SessionStatus;
   #reason: SessionReason;
   #phone: Phone | null;
+  #until: Date | null;
 
   constructor(context: WorkerContext, number: OwnedNumber, signal: AbortSignal) {
     this.#context = context;
@@ -69,6 +70,7 @@ export class NumberJournal {
     this.#status = number.status;
     this.#reason = number.reason;
     this.#phone = number.phone as Phone | null;
+    this.#until = number.until;
     this.fence = { companyNo: number.companyNo, numberNo: number.numberNo, epoch: number.epoch };
   }
 
@@ -77,6 +79,10 @@ export class NumberJournal {
   }
   get reason(): SessionReason {
     return this.#reason;
+  }
+  /** When the status ends by itself. */
+  get until(): Date | null {
+    return this.#until;
   }
   get phone(): Phone | null {
     return this.#phone;
@@ -112,7 +118,18 @@ export class NumberJournal {
   }
 
   async #commitOnce<T>(work: (entry: Entry) => Promise<T>): Promise<T> {
-    const before = { status: this.#status, reason: this.#reason, phone: this.#phone };
+    const before = {
+      status: this.#status,
+      reason: this.#reason,
+      phone: this.#phone,
+      until: this.#until,
+    };
+    const restore = (): void => {
+      this.#status = before.status;
+      this.#reason = before.reason;
+      this.#phone = before.phone;
+      this.#until = before.until;
+    };
     const events: OutgoingEvent[] = [];
     const finished: string[] = [];
     const key = {
@@ -124,6 +141,10 @@ export class NumberJournal {
         this.#context.db,
         this.fence,
         async (tx) => {
+          // A deadlock runs this again from the start.
+          events.length = 0;
+          finished.length = 0;
+          restore();
           const emit: Entry["emit"] = (definition, data) => {
             events.push(
               makeEvent(definition, key, data, {
@@ -139,8 +160,8 @@ export class NumberJournal {
             setStatus: (status, reason, facts = {}) =>
               this.#setStatus(tx, emit, status, reason, facts),
             finish: async (commandId, outcome) => {
-              await finishCommand(tx, commandId, outcome);
-              finished.push(commandId);
+              // False: it ended before, by its deadline or by another owner. Nobody waits for it any more.
+              if (await finishCommand(tx, commandId, outcome)) finished.push(commandId);
             },
           };
           const value = await work(entry);
@@ -159,9 +180,7 @@ export class NumberJournal {
       for (const event of events) this.#context.reports.event(event.envelope.type, this.#number);
       return result;
     } catch (error) {
-      this.#status = before.status;
-      this.#reason = before.reason;
-      this.#phone = before.phone;
+      restore();
       throw error;
     }
   }
@@ -179,6 +198,7 @@ export class NumberJournal {
     if (!isNew && facts.until === undefined && facts.phone === undefined) return;
     this.#status = status;
     this.#reason = reason;
+    this.#until = facts.until ?? null;
     if (facts.phone !== undefined) this.#phone = facts.phone;
     await setNumberStatus(tx, this.fence, {
       status,

@@ -78,6 +78,7 @@ export class NumberActor {
       const before = this.#number;
       this.#number = { ...number, isLinked: this.#keeper.isLinked };
       this.#journal.notePhone(number.phone as Phone | null);
+      this.#runner?.changeFallback(this.#fallbackPhone());
       if (
         before.desiredState !== number.desiredState ||
         before.companyEnabled !== number.companyEnabled
@@ -120,8 +121,7 @@ export class NumberActor {
         return this.#done(command, {});
       case "unlink": {
         await this.#runner?.stop("cancelled");
-        const wasLinked = await this.#keeper.unlink("unlinked");
-        return this.#done(command, { wasLinked });
+        return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
     }
   }
@@ -184,61 +184,81 @@ export class NumberActor {
 
   // ---- what should be -------------------------------------------------------------------------
 
-  #shouldBeOpen(): boolean {
-    return (
-      this.#number.companyEnabled &&
-      this.#number.desiredState === "connected" &&
-      this.#keeper.isLinked
-    );
+  #isWanted(): boolean {
+    return this.#number.companyEnabled && this.#number.desiredState === "connected";
   }
 
+  #shouldBeOpen(): boolean {
+    return this.#isWanted() && this.#keeper.isLinked;
+  }
+
+  /** Works towards what a person wishes. A start never begins a pairing. */
   async #settle(): Promise<void> {
-    if (this.#shouldBeOpen()) {
-      if (!this.#runner && !this.#keeper.isOpen) await this.#keeper.open("opening");
-      return;
-    }
-    if (this.#keeper.isLinked) {
+    if (!this.#isWanted()) {
       await this.#runner?.stop("cancelled");
       this.#keeper.close();
-      await this.#journal.commit((entry) => entry.setStatus("disconnected", "switched_off"));
-    } else if (
-      !this.#runner &&
-      this.#journal.status !== "error" &&
-      this.#journal.reason !== "logged_out"
-    ) {
-      // A start never begins a pairing.
-      await this.#journal.commit((entry) =>
-        entry.setStatus(
-          "disconnected",
-          this.#journal.reason === "unlinked" ? "unlinked" : "not_linked",
-        ),
-      );
+      const isLinkedOrOff = this.#keeper.isLinked || this.#journal.reason === "switched_off";
+      if (isLinkedOrOff) await this.#rest("switched_off");
+    } else if (this.#runner) {
+      // The attempt goes on; what comes after it is settled then.
+    } else if (this.#keeper.isLinked) {
+      if (!this.#keeper.isOpen) await this.#keeper.openOrRest();
+    } else if (this.#journal.status !== "error") {
+      const { reason } = this.#journal;
+      await this.#rest(reason === "unlinked" || reason === "logged_out" ? reason : "not_linked");
     }
+  }
+
+  async #rest(reason: "switched_off" | "unlinked" | "logged_out" | "not_linked"): Promise<void> {
+    await this.#journal.commit((entry) => entry.setStatus("disconnected", reason));
   }
 
   // ---- pairing --------------------------------------------------------------------------------
 
   async #pairQr(command: CommandRow): Promise<void> {
-    if (!this.#number.companyEnabled) return this.#refuse(command, "COMPANY_DISABLED");
-    if (this.#keeper.isOpen) return this.#refuse(command, "ALREADY_CONNECTED");
+    const obstacle = this.#obstacle();
+    if (obstacle) return this.#refuse(command, obstacle);
     if (this.#runner) {
       if (answerQrRequest(this.#runner.attempt) === "join") {
         return this.#done(command, { attemptId: this.#runner.attemptId });
       }
       await this.#runner.stop("replaced");
     }
-    const fallback =
-      this.#number.phone ?? (this.#number.isPrimary ? this.#number.companyPhone : null);
-    const runner = this.#begin("qr", fallback as Phone | null);
-    return runner.start(command.commandId);
+    const runner = this.#begin("qr", this.#fallbackPhone());
+    return this.#launch(runner, command.commandId);
+  }
+
+  /** Whom a switch to a code asks: the number's own phone; the company's only for the primary. */
+  #fallbackPhone(): Phone | null {
+    const { phone, isPrimary, companyPhone } = this.#number;
+    return (phone ?? (isPrimary ? companyPhone : null)) as Phone | null;
+  }
+
+  /** Why no attempt may begin now. */
+  #obstacle(): ErrorCode | undefined {
+    if (!this.#number.companyEnabled) return "COMPANY_DISABLED";
+    if (!this.#isWanted()) return "NUMBER_DISABLED";
+    if (this.#keeper.isOpen) return "ALREADY_CONNECTED";
+    return this.#runner?.isLinked ? "REQUEST_IN_PROGRESS" : undefined;
+  }
+
+  async #launch(runner: PairingRunner, finishes: string | undefined): Promise<void> {
+    try {
+      await runner.start(finishes);
+    } catch (error) {
+      // Without its row the attempt does not exist.
+      runner.abandon();
+      if (this.#runner === runner) this.#runner = undefined;
+      throw error;
+    }
   }
 
   async #pairCode(command: CommandRow): Promise<void> {
     const given: unknown = command.args["phone"];
     const phone = typeof given === "string" ? parsePhone(`+${given}`) : undefined;
     if (phone === undefined) return this.#refuse(command, "INVALID_PHONE_FORMAT");
-    if (!this.#number.companyEnabled) return this.#refuse(command, "COMPANY_DISABLED");
-    if (this.#keeper.isOpen) return this.#refuse(command, "ALREADY_CONNECTED");
+    const obstacle = this.#obstacle();
+    if (obstacle) return this.#refuse(command, obstacle);
     const { companyNo, numberNo } = this.#number;
     if (await isPhoneLinkedElsewhere(this.#context.db, companyNo, numberNo, phone)) {
       return this.#refuse(command, "PHONE_ALREADY_LINKED");
@@ -272,12 +292,12 @@ export class NumberActor {
     await this.#runner?.stop("replaced");
     const runner = this.#begin("code", phone);
     await runner.join(waiting);
-    return runner.start(undefined);
+    return this.#launch(runner, undefined);
   }
 
-  /** A number that is linked but not connected stops trying while a person links it anew. */
+  /** A number that is linked but not connected stands back while a person links it anew. */
   #begin(method: "qr" | "code", phone: Phone | null): PairingRunner {
-    this.#keeper.close();
+    if (!this.#keeper.resting) this.#keeper.pause();
     const runner: PairingRunner = new PairingRunner(
       {
         context: this.#context,
@@ -285,19 +305,28 @@ export class NumberActor {
         journal: this.#journal,
         queue: this.#queue,
         signal: this.#abort.signal,
+        resting: () => this.#keeper.resting,
         onEnded: (linked) => {
-          if (this.#runner === runner) this.#runner = undefined;
+          // A linked one stays until its connection is closed: nothing else may begin before the login.
           if (linked) this.#keeper.noteLinked();
-          else if (this.#shouldBeOpen())
-            this.#run("resume", () => this.#keeper.open("reconnecting"));
+          else this.#endOf(runner, () => this.#isWanted() && this.#keeper.resume());
         },
-        onLinkClosed: () => this.#run("login", () => this.#keeper.open("opening")),
+        onLinkClosed: () => this.#endOf(runner, () => this.#settle()),
       },
       method,
       phone,
     );
     this.#runner = runner;
     return runner;
+  }
+
+  #endOf(runner: PairingRunner, next: () => unknown): void {
+    if (this.#runner !== runner) return;
+    this.#runner = undefined;
+    this.#run("after pairing", async () => {
+      // Replaced by another attempt in the same breath: that one goes on.
+      if (!this.#runner) await next();
+    });
   }
 
   // ---- commands -------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ import type { Attempt, PairingEffect } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Entry, NumberJournal } from "./journal.ts";
 import { minutesUntil } from "./pairing-limits.ts";
+import type { Resting } from "./session-keeper.ts";
 
 /** What an attempt shows, and what is known about its refusal. */
 export type Shown = {
@@ -57,6 +58,8 @@ export type Step = {
   facts: ErrorFacts;
   /** Commands that wait for the code or the failure. */
   finish: readonly string[];
+  /** What a number with credentials goes back to. */
+  resting: Resting | undefined;
 };
 
 /** Commits the step; answers what is shown from now on. */
@@ -205,7 +208,7 @@ async function record(
 }
 
 async function recordEnd(
-  { attemptId, context, shown, facts, finish, before }: Step,
+  { attemptId, context, shown, facts, finish, before, resting }: Step,
   { outcome, errorCode }: Extract<PairingEffect, { kind: "ended" }>,
   entry: Entry,
   patch: AttemptPatch,
@@ -233,8 +236,13 @@ async function recordEnd(
   }
   // A replaced attempt is followed by the next one in the same breath: the number goes on connecting.
   if (outcome !== "replaced") {
-    const reason = reasonAfter(outcome, errorCode, shown.closing, before);
-    await entry.setStatus(SESSION_REASONS[reason].status, reason);
+    const reason = resting?.reason ?? reasonAfter(outcome, errorCode, shown.closing, before);
+    const until = resting?.until ?? undefined;
+    await entry.setStatus(
+      SESSION_REASONS[reason].status,
+      reason,
+      until === undefined ? {} : { until },
+    );
   }
   const code =
     errorCode ?? (outcome === "replaced" ? "REQUEST_IN_PROGRESS" : "PAIRING_CODE_FAILED");

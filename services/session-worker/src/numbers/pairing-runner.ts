@@ -6,7 +6,6 @@ import {
   newAttemptId,
   PAIRING,
   pairingStarted,
-  pairingSucceeded,
   type AttemptId,
   type ErrorCode,
   type ErrorFacts,
@@ -14,14 +13,11 @@ import {
   type Phone,
 } from "@manyline/contracts";
 import {
-  eraseAuth,
   insertAttempt,
-  isPhoneLinkedElsewhere,
   isUnavailable,
   spendPairingCode,
-  updateAttempt,
   watchedUntil,
-  writeAuth,
+  type LimitAnswer,
   type OwnedNumber,
 } from "@manyline/db";
 import { closingRule } from "../domain/closing-reasons.ts";
@@ -39,8 +35,10 @@ import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 import { recordEffects, type Shown } from "./pairing-record.ts";
 import { limitFacts, phoneHash } from "./pairing-limits.ts";
+import { PhoneTaken, recordLink } from "./pairing-success.ts";
 import { QueuedTimers } from "./queued-timers.ts";
 import type { SerialQueue } from "./serial-queue.ts";
+import type { Resting } from "./session-keeper.ts";
 
 /** A command that waits for this attempt's code. */
 type Waiting = { commandId: string; deadlineAt: Date };
@@ -51,14 +49,14 @@ export type RunnerParts = {
   journal: NumberJournal;
   queue: SerialQueue;
   signal: AbortSignal;
+  /** What the number is when the attempt leads to nothing, if it has credentials. */
+  resting(): Resting | undefined;
   /** The attempt is over. `linked`: credentials are stored, log in when the connection closes. */
   onEnded(linked: boolean): void;
   /** After `onEnded(true)`: WhatsApp closed the connection of the attempt. */
   onLinkClosed(): void;
 };
 
-/** How long a commit at pair-success may wait for Postgres; the phone waits too. */
-const PAIRED_PATIENCE_MS = 15_000;
 /** How long WhatsApp may take to ask for the restart that follows a link. */
 const RESTART_MS = 10_000;
 /** How often it is looked whether anybody watches. */
@@ -89,6 +87,15 @@ export class PairingRunner {
 
   get attempt(): Attempt {
     return this.#attempt;
+  }
+  /** The phone has accepted; the connection is about to be replaced by a login. */
+  get isLinked(): boolean {
+    return this.#attempt.outcome === "succeeded";
+  }
+
+  /** The phone a switch would ask a code for was changed by a person. */
+  changeFallback(phone: Phone | null): void {
+    if (this.#attempt.method === "qr") this.#attempt = { ...this.#attempt, phone };
   }
 
   /** Stores the attempt and opens its connection. `finishes`: a command whose answer is the attempt's id. */
@@ -153,33 +160,19 @@ export class PairingRunner {
   async paired(phone: Phone, credentials: Buffer): Promise<void> {
     const { journal, context, number } = this.#parts;
     if (this.#attempt.state === "ended") throw new Error("the attempt is over");
-    const { fence } = journal;
-    if (await isPhoneLinkedElsewhere(context.db, number.companyNo, number.numberNo, phone)) {
-      await this.stop("failed", "PHONE_ALREADY_LINKED");
-      throw new Error("this phone is linked to another number of the company");
-    }
     const { attempt } = step(this.#attempt, { kind: "paired" }, context.pairing);
-    await journal.commit(async (entry) => {
-      await eraseAuth(entry.tx, fence);
-      await writeAuth(entry.tx, context.keyring, fence, { creds: credentials });
-      await updateAttempt(entry.tx, context.keyring, fence, this.attemptId, {
-        state: "ended",
-        outcome: "succeeded",
-        phone,
-        endedAt: context.clock.now(),
-        secret: null,
-      });
-      entry.emit(pairingSucceeded, {
+    try {
+      await recordLink(context, journal, {
         attemptId: this.attemptId,
         method: this.#attempt.method,
         phone,
-        otherPhone: journal.phone !== null && journal.phone !== phone,
+        credentials,
+        waiting: this.#waiting.map((one) => one.commandId),
       });
-      await entry.setStatus("connecting", "opening", { phone });
-      for (const { commandId } of this.#waiting) {
-        await entry.finish(commandId, { state: "failed", error: { code: "ALREADY_CONNECTED" } });
-      }
-    }, PAIRED_PATIENCE_MS);
+    } catch (error) {
+      if (error instanceof PhoneTaken) await this.stop("failed", "PHONE_ALREADY_LINKED");
+      throw error;
+    }
     this.#attempt = attempt;
     this.#timers.clear();
     context.copies.pairingEnded(number);
@@ -234,7 +227,7 @@ export class PairingRunner {
   }
 
   async #askCode(): Promise<void> {
-    const { context, number, signal } = this.#parts;
+    const { context, number } = this.#parts;
     const { phone } = this.#attempt;
     const generation = this.#generation;
     if (phone === null || !this.#connection) return;
@@ -245,11 +238,8 @@ export class PairingRunner {
       await this.handle({ kind: "code_refused", errorCode: "COMMAND_TIMEOUT" });
       return;
     }
-    const spent = await spendPairingCode(context.db, {
-      companyNo: number.companyNo,
-      phoneHash: phoneHash(context, phone),
-      limits: context.limits,
-    });
+    const spent = await this.#spend(phone);
+    if (!spent) return;
     this.#shown = { ...this.#shown, codesLeft: spent.codesLeft };
     if (!spent.allowed) {
       this.#facts = limitFacts(context, spent);
@@ -275,8 +265,27 @@ export class PairingRunner {
         }),
       )
       .catch((error: unknown) => {
-        if (!signal.aborted) context.reports.failed("request_code", number, error);
+        this.#fault(error);
+        this.#post(generation, () =>
+          this.handle({ kind: "code_refused", errorCode: "PAIRING_CODE_FAILED" }),
+        );
       });
+  }
+
+  /** Undefined: the limits could not be asked, and the attempt has ended. */
+  async #spend(phone: Phone): Promise<LimitAnswer | undefined> {
+    const { context, number } = this.#parts;
+    try {
+      return await spendPairingCode(context.db, {
+        companyNo: number.companyNo,
+        phoneHash: phoneHash(context, phone),
+        limits: context.limits,
+      });
+    } catch (error) {
+      this.#fault(error);
+      await this.handle({ kind: "code_refused", errorCode: "UNAVAILABLE" });
+      return undefined;
+    }
   }
 
   // ---- effects --------------------------------------------------------------------------------
@@ -306,6 +315,7 @@ export class PairingRunner {
       shown: this.#shown,
       facts: this.#facts,
       finish: waiting.map((one) => one.commandId),
+      resting: this.#parts.resting(),
     });
     this.#shown = shown;
     this.#attempt = attempt;
@@ -381,13 +391,23 @@ export class PairingRunner {
     }
   }
 
-  #post(generation: number, task: () => Promise<void>): void {
-    void this.#await(generation, task).catch((error: unknown) => this.#fault(error));
+  /** What an older connection, or one of a number that was let go, still says does not count. */
+  #isStale(generation: number): boolean {
+    return generation !== this.#generation || this.#parts.signal.aborted;
   }
 
+  #post(generation: number, task: () => Promise<void>): void {
+    this.#parts.queue
+      .add(async () => {
+        if (!this.#isStale(generation)) await task();
+      })
+      .catch((error: unknown) => this.#fault(error));
+  }
+
+  /** For what WhatsApp's answer waits for: a stale one is refused, not passed over as done. */
   #await(generation: number, task: () => Promise<void>): Promise<void> {
     return this.#parts.queue.add(async () => {
-      if (generation !== this.#generation || this.#parts.signal.aborted) return;
+      if (this.#isStale(generation)) throw new Error("the attempt was let go");
       await task();
     });
   }

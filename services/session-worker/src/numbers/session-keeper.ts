@@ -16,6 +16,9 @@ import type { SerialQueue } from "./serial-queue.ts";
 /** Open for so long, a connection counts as healthy and the next drop starts from the first backoff. */
 const HEALTHY_MS = 60_000;
 
+/** Why a linked number has no connection, and until when, if that is known. */
+export type Resting = { reason: SessionReason; until: Date | null };
+
 export class SessionKeeper {
   readonly #context: WorkerContext;
   readonly #number: OwnedNumber;
@@ -30,6 +33,7 @@ export class SessionKeeper {
   #attempts = 0;
   #openedAt: number | undefined;
   #isLinked: boolean;
+  #resting: Resting | undefined;
 
   constructor(
     context: WorkerContext,
@@ -57,6 +61,7 @@ export class SessionKeeper {
   /** The phone has accepted and the credentials are stored. */
   noteLinked(): void {
     this.#isLinked = true;
+    this.#resting = undefined;
     this.#attempts = 0;
   }
 
@@ -89,18 +94,68 @@ export class SessionKeeper {
     this.#openedAt = undefined;
   }
 
-  /** Logs out at WhatsApp if connected, and erases the credentials. Runs in the number's queue. */
-  async unlink(reason: Extract<SessionReason, "unlinked" | "logged_out">): Promise<boolean> {
+  /**
+   * Stands back while a person links the number anew. What it was doing or waiting for is kept, so that an
+   * attempt that leads to nothing changes nothing: a banned account is not logged in by a cancelled code.
+   */
+  pause(): void {
+    const { reason, until } = this.#journal;
+    this.#resting = this.#isLinked
+      ? { reason: SESSION_REASONS[reason].status === "error" ? reason : "reconnecting", until }
+      : undefined;
+    this.close();
+  }
+
+  /** What the number is again when the attempt ends without a link; undefined: it has no credentials. */
+  get resting(): Resting | undefined {
+    return this.#resting;
+  }
+
+  /** The attempt led to nothing. Runs in the number's queue, after the status was put back. */
+  async resume(): Promise<void> {
+    const resting = this.#resting;
+    this.#resting = undefined;
+    if (resting) await this.#goOn(resting);
+  }
+
+  /** After a start: a number that a person has to see to is not opened by itself. */
+  async openOrRest(): Promise<void> {
+    const { status, reason, until } = this.#journal;
+    // A new process may be a new version.
+    const isStopped = status === "error" && reason !== "client_outdated";
+    if (isStopped) await this.#goOn({ reason, until });
+    else await this.open("opening");
+  }
+
+  async #goOn({ reason, until }: Resting): Promise<void> {
+    if (SESSION_REASONS[reason].status !== "error") await this.open("reconnecting");
+    else if (until !== null) {
+      this.#later(
+        Math.max(0, until.getTime() - this.#context.clock.now().getTime()),
+        "reconnecting",
+      );
+    }
+  }
+
+  /**
+   * Logs out at WhatsApp if connected, and erases the credentials. Runs in the number's queue. `told`: WhatsApp
+   * has confirmed; else the device stays listed on the phone until somebody removes it there.
+   */
+  async unlink(
+    reason: Extract<SessionReason, "unlinked" | "logged_out">,
+  ): Promise<{ wasLinked: boolean; told: boolean }> {
     const wasLinked = this.#isLinked;
-    if (this.#connection && this.isOpen && reason === "unlinked") await this.#connection.logout();
+    const told =
+      reason === "unlinked" && this.isOpen && (await this.#connection?.logout()) === true;
     this.close();
     await this.#journal.commit(async (entry) => {
       await eraseAuth(entry.tx, this.#journal.fence);
       await entry.setStatus("disconnected", wasLinked ? reason : "not_linked");
     });
     this.#isLinked = false;
+    this.#resting = undefined;
     this.#attempts = 0;
-    return wasLinked;
+    return { wasLinked, told };
   }
 
   async #connect(generation: number): Promise<void> {

@@ -144,7 +144,7 @@ export class Fleet {
     const since = new Date(this.#changedSince.getTime() - CHANGE_OVERLAP_MS);
     for (const number of await changedNumbers(db, workerId, since)) {
       const actor = this.#actors.get(number.numberNo);
-      if (actor && number.updatedAt > actor.number.updatedAt) actor.changed(number);
+      if (actor && isChanged(actor.number, number)) actor.changed(number);
     }
     this.#changedSince = startedAt;
     const owned = new Set(await ownedNumberNos(db, workerId));
@@ -186,4 +186,11 @@ export class Fleet {
       if (commands.length < COMMANDS_AT_ONCE) return;
     }
   }
+}
+
+/** By value, not by time: of two changes at once the earlier one may become visible later. */
+function isChanged(known: OwnedNumber, now: OwnedNumber): boolean {
+  return (["phone", "isPrimary", "desiredState", "companyPhone", "companyEnabled"] as const).some(
+    (name) => known[name] !== now[name],
+  );
 }

@@ -24,6 +24,8 @@ export const LEASE = {
   closeAfterMs: 60_000,
 } as const;
 
+export type LeaseFigures = { readonly [Name in keyof typeof LEASE]: number };
+
 export type LeaseEvents = {
   onClaimed(shardId: number, epoch: number): void;
   onLost(shardId: number): void;
@@ -40,6 +42,7 @@ export class LeaseKeeper {
   readonly #workerId: string;
   readonly #capacity: number;
   readonly #events: LeaseEvents;
+  readonly #figures: LeaseFigures;
   readonly #held = new Map<number, number>();
   #deadline = 0;
   /** Since when renewals have gone through without a gap; undefined: the last one failed. */
@@ -62,7 +65,9 @@ export class LeaseKeeper {
     workerId: string;
     capacity: number;
     events: LeaseEvents;
+    figures?: LeaseFigures;
   }) {
+    this.#figures = parts.figures ?? LEASE;
     this.#db = parts.db;
     this.#bus = parts.bus;
     this.#clock = parts.clock;
@@ -83,7 +88,7 @@ export class LeaseKeeper {
   start(): void {
     this.#subscription = this.#bus.subscribe(LEASE_POKE, () => this.look());
     this.#timers = [
-      setInterval(() => this.look(), LEASE.tickMs),
+      setInterval(() => this.look(), this.#figures.tickMs),
       setInterval(() => this.#checkDeadline(), 100),
     ];
     this.look();
@@ -129,7 +134,9 @@ export class LeaseKeeper {
 
   async #work(): Promise<void> {
     try {
-      const isDue = this.#clock.monotonic() - this.#lastRenewal >= LEASE.renewMs - LEASE.tickMs / 2;
+      const isDue =
+        this.#clock.monotonic() - this.#lastRenewal >=
+        this.#figures.renewMs - this.#figures.tickMs / 2;
       if (isDue) await this.#renew();
       if (!this.#isDraining && !this.isQuiet) await this.#claim();
     } catch (error) {
@@ -146,19 +153,23 @@ export class LeaseKeeper {
       capacity: this.#capacity,
     });
     const kept = new Map(
-      (await renewLeases(this.#db, this.#workerId, LEASE.ttlMs)).map((one) => [
+      (await renewLeases(this.#db, this.#workerId, this.#figures.ttlMs)).map((one) => [
         one.shardId,
         one.epoch,
       ]),
     );
     this.#lastRenewal = before;
-    this.#deadline = before + LEASE.ttlMs - LEASE.marginMs;
+    this.#deadline = before + this.#figures.ttlMs - this.#figures.marginMs;
     this.#gaplessSince ??= before;
     for (const [shardId, epoch] of this.#held) {
       if (kept.get(shardId) === epoch) continue;
       this.#held.delete(shardId);
       this.#events.onLost(shardId);
     }
+    // Ours in the database but served by nobody here: let go while Postgres was away, or the answer to a claim was
+    // lost. Given back, so that taking it again raises the epoch.
+    const strays = [...kept.keys()].filter((shardId) => !this.#held.has(shardId));
+    if (strays.length > 0) await releaseShards(this.#db, this.#workerId, strays);
     this.#checkDeadline();
   }
 
@@ -171,9 +182,9 @@ export class LeaseKeeper {
       this.#gaplessSince === undefined ? 0 : this.#clock.monotonic() - this.#gaplessSince;
     const claimed = await claimShards(this.#db, this.#workerId, {
       limit: share,
-      ttlMs: LEASE.ttlMs,
+      ttlMs: this.#figures.ttlMs,
       // After an outage of Postgres everybody first renews its own: nothing moves.
-      mayTakeExpired: gapless >= LEASE.ttlMs,
+      mayTakeExpired: gapless >= this.#figures.ttlMs,
     });
     for (const { shardId, epoch } of claimed) {
       this.#held.set(shardId, epoch);
@@ -189,7 +200,12 @@ export class LeaseKeeper {
       else this.#isSilent = false;
       this.#events.onQuiet(this.#isQuiet);
     }
-    if (this.#isQuiet && !this.#isSilent && overdueMs > LEASE.closeAfterMs && this.#deadline > 0) {
+    if (
+      this.#isQuiet &&
+      !this.#isSilent &&
+      overdueMs > this.#figures.closeAfterMs &&
+      this.#deadline > 0
+    ) {
       this.#isSilent = true;
       this.#held.clear();
       this.#events.onSilence();

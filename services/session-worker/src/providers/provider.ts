@@ -57,8 +57,8 @@ export type LoginHandlers = {
 /** A connection with stored credentials. */
 export type LoginConnection = {
   close(): void;
-  /** Tells WhatsApp to forget this device, then closes. */
-  logout(): Promise<void>;
+  /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */
+  logout(): Promise<boolean>;
 };
 
 export type Provider = {

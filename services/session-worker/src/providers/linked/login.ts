@@ -94,9 +94,13 @@ export async function openLogin(
         },
         LOGOUT_MS,
       );
-      // No answer, or a connection that closes first, is the end we are after all the same.
-      await request.catch(() => undefined);
+      const isTold = await request.then(
+        (answer) => answer !== undefined,
+        // No answer, or a connection that closed first: the device may still be listed on the phone.
+        () => false,
+      );
       managed.close();
+      return isTold;
     },
   };
 }
