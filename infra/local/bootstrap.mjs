@@ -127,6 +127,7 @@ function run(script, args) {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
       process.on(signal, () => child.kill(signal));
     }
+    stopWithParent(() => child.kill("SIGTERM"));
     child.once("error", (error) => {
       process.stderr.write(`${node} cannot be started: ${error.message}\n`);
       resolve(1);
@@ -135,6 +136,21 @@ function run(script, args) {
       resolve(code ?? 128 + (constants.signals[signal] ?? 0));
     });
   });
+}
+
+/**
+ * npm passes a signal only to the shell that it runs the script in, and the shell ends without telling
+ * us: we see it by our new parent.
+ */
+function stopWithParent(stop) {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, 250);
+  timer.unref();
 }
 
 function say(sentence) {

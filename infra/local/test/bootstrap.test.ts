@@ -103,6 +103,21 @@ describe("bootstrap", () => {
     assert.match(output, /told/);
   });
 
+  test("stops when the shell between npm and it is killed", async () => {
+    const command = `node infra/local/bootstrap.mjs cli wait; true`;
+    const shell = spawn("/bin/sh", ["-c", command], {
+      cwd: clone,
+      env: { PATH: `${bin}:/usr/bin:/bin`, npm_lifecycle_event: "start" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    shell.stdout.on("data", (chunk) => (output += String(chunk)));
+    await until(() => output.includes("args:wait"));
+    shell.kill("SIGTERM");
+    await once(shell, "close"); // comes when the last process has let go of the output
+    assert.match(output, /told/);
+  });
+
   test("an unknown program is refused", async () => {
     assert.deepEqual(await run(["nonsense"]), { code: 1, output: "Unknown program: nonsense.\n" });
   });

@@ -8,6 +8,7 @@ import { LANGUAGES, type Dictionary, type Language } from "../../strings/languag
 import { announcementOf } from "../announce.ts";
 import type { PairingController } from "../controller.ts";
 import { hasTabs, screenOf } from "../screen.ts";
+import { initialState, type PageState } from "../state.ts";
 import { wireOf } from "../wire.ts";
 import { announcementText } from "./announcement-text.ts";
 import { CodePanel } from "./code-panel.tsx";
@@ -42,17 +43,18 @@ export function App(props: {
   spoken.current = words;
 
   useEffect(() => {
-    const unsubscribe = controller.subscribe((next, before) => {
+    const show = (next: PageState, before: PageState): void => {
       setState(next);
       const announcement = announcementOf(before, next);
       if (!announcement) return;
       const text = announcementText(announcement, next, spoken.current);
       if (announcement.region === "polite") setPolite(text);
       else setAlerted(text);
-    });
-    // What happened while the texts were fetched.
-    setState(controller.state);
-    return unsubscribe;
+    };
+    // First what happened while the texts were fetched.
+    const { now } = controller.state;
+    show(controller.state, initialState({ now, isPhone: false }));
+    return controller.subscribe(show);
   }, [controller]);
   useEffect(() => {
     if (facts && draft.isGuess) setDraft(firstDraft(facts, navigator.languages));

@@ -19,7 +19,7 @@ export function PhoneList(props: {
   );
   const hidden = props.phones.length - shown.length;
   return (
-    <aside class={css.side}>
+    <aside class={css.side} aria-label="All phones">
       <h2>Phones</h2>
       <nav class={css.list} aria-label="Phones">
         {shown.map((phone) => (

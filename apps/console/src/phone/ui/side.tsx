@@ -61,7 +61,7 @@ export function Side({ phone, simulator }: { phone: Phone; simulator: Simulator 
   }
 
   return (
-    <aside class={css.side}>
+    <aside class={css.side} aria-label="What happens">
       <section>
         <h2>What this phone saw</h2>
         {lines.length === 0 && <p class={css.faint}>Nothing yet.</p>}
