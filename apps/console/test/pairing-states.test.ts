@@ -37,6 +37,8 @@ describe("pairing page", () => {
     it(`${scene.name}, ${language}`, async () => {
       await inScene(scene, language, async (page) => {
         assert.equal(await page.locator("html").getAttribute("lang"), language);
+        // Nothing is shown for the first 200 ms.
+        await page.locator("h1").first().waitFor();
         for (const { name, viewport, colorScheme } of LOOKS) {
           await page.setViewportSize(viewport);
           await page.emulateMedia({ colorScheme });

@@ -69,6 +69,7 @@ export {
   listEvents,
   type StoredEvent,
 } from "./repositories/events.ts";
+export * from "./repositories/event-feed.ts";
 export * from "./repositories/workers.ts";
 export * from "./repositories/leases.ts";
 export * from "./repositories/owned-numbers.ts";

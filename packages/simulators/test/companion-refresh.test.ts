@@ -98,6 +98,10 @@ test("before-scan: the client has rotated before anybody scans", async () => {
   const secret = client.auth.creds.advSecretKey;
   await client.until("rotation", () => client.rotations === 1);
   assert.notEqual(client.auth.creds.advSecretKey, secret);
+  // The server takes the new QR only after the acknowledgement, which is on its way.
+  await client.until("acknowledged", () =>
+    [...early.server.connections].every((connection) => connection.refresh.isAcknowledged),
+  );
   await early.server.phone("491700000290").scan(client.draw());
   assert.equal((await client.close()).code, 515);
   assert.deepEqual(troubles(early.server), []);

@@ -109,7 +109,7 @@ test("deleting takes everything, the token included; only the operator may", asy
   const path = `${URL}/${company.id}`;
   assert.equal((await call(world, "DELETE", path, { token: company.token })).status, 403);
   const deleted = await call(world, "DELETE", path, { token: ADMIN_TOKEN });
-  assert.deepEqual(deleted.body, { success: true, companyId: company.id });
+  assert.deepEqual(deleted.body, { success: true, companyId: company.id, stillListed: [] });
   assert.equal((await call(world, "GET", path, { token: company.token })).status, 401);
   assert.equal((await call(world, "GET", path, { token: ADMIN_TOKEN })).status, 404);
 });

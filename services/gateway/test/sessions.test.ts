@@ -181,7 +181,7 @@ test("a linked, connected number: no code, no attempt; reconnect; cleanup", asyn
   const other = await addNumber(world, company);
   await using owner = await new Owner(world).start(({ verb }) => ({
     state: "done",
-    result: verb === "unlink" ? { wasLinked: true } : {},
+    result: verb === "unlink" ? { wasLinked: true, told: true } : {},
   }));
   const numberNo = await numberNoOf(world, numberId);
   await owner.link(numberNo, "79001234567");
@@ -205,7 +205,12 @@ test("a linked, connected number: no code, no attempt; reconnect; cleanup", asyn
   });
   assert.deepEqual((await post("cancel-pairing")).body["cancelled"], false);
   const cleanup = await post("cleanup");
-  assert.deepEqual(cleanup.body, { success: true, companyId: company.id, wasLinked: true });
+  assert.deepEqual(cleanup.body, {
+    success: true,
+    companyId: company.id,
+    wasLinked: true,
+    told: true,
+  });
   assert.deepEqual(
     owner.commands.map(({ verb }) => verb),
     ["reconnect", "unlink"],
@@ -304,7 +309,7 @@ test("removing the primary logs it out and promotes another", async () => {
   const second = await addNumber(world, company);
   await using owner = await new Owner(world).start(() => ({
     state: "done",
-    result: { wasLinked: true },
+    result: { wasLinked: true, told: true },
   }));
   await owner.link(await numberNoOf(world, first), "79001234567");
   const path = `/api/whatsapp/companies/${company.id}/numbers`;

@@ -16,23 +16,34 @@ import { DESIRED_STATES } from "../session.ts";
 export const LANGUAGES = ["en", "ru", "es", "pt"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
+/** A line of text: no control characters, which Postgres and mail headers would choke on. */
+const LINE = "^[^\\p{Cc}]*$";
+
 /** Per-company settings; unknown keys are refused so that a typing mistake is seen. */
 export const WhatsappConfig = Type.Object(
   {
     maxNumbersPerCompany: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
     smsNotifications: Type.Optional(Type.Boolean()),
-    smsProvider: Type.Optional(Type.String({ maxLength: 40 })),
-    returnUrl: Type.Optional(Type.String({ maxLength: 500, pattern: "^https?://" })),
+    smsProvider: Type.Optional(Type.String({ maxLength: 40, pattern: LINE })),
+    returnUrl: Type.Optional(Type.String({ maxLength: 500, pattern: "^https?://[^\\s\\p{Cc}]+$" })),
   },
   { additionalProperties: false },
 );
 export type WhatsappConfig = Static<typeof WhatsappConfig>;
 
-const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Name = Type.String({ minLength: 1, maxLength: 200, pattern: LINE });
 const Country = Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" });
-const Email = Type.String({ maxLength: 254, pattern: "^[^\\s@]+@[^\\s@]+$" });
-const RawPhone = Type.String({ maxLength: 40, description: "any form; stored as E.164 digits" });
-const Timezone = Type.String({ maxLength: 64, description: "IANA name, e.g. Europe/Moscow" });
+const Email = Type.String({ maxLength: 254, pattern: "^[^\\s@\\p{Cc}]+@[^\\s@\\p{Cc}]+$" });
+const RawPhone = Type.String({
+  maxLength: 40,
+  pattern: LINE,
+  description: "any form; stored as E.164 digits",
+});
+const Timezone = Type.String({
+  maxLength: 64,
+  pattern: LINE,
+  description: "IANA name, e.g. Europe/Moscow",
+});
 
 const changeable = {
   name: Type.Optional(Name),
@@ -79,7 +90,7 @@ export const CreateNumber = Type.Object(
   {
     provider: Type.Optional(ProviderField),
     phone: Type.Optional(nullable(RawPhone)),
-    name: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
+    name: Type.Optional(nullable(Type.String({ maxLength: 200, pattern: LINE }))),
     isPrimary: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
@@ -88,7 +99,7 @@ export type CreateNumber = Static<typeof CreateNumber>;
 export const ChangeNumber = Type.Object(
   {
     phone: Type.Optional(nullable(RawPhone)),
-    name: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
+    name: Type.Optional(nullable(Type.String({ maxLength: 200, pattern: LINE }))),
     isPrimary: Type.Optional(Type.Literal(true)),
     desiredState: Type.Optional(oneOf(DESIRED_STATES)),
   },

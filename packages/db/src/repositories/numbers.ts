@@ -216,6 +216,11 @@ export async function updateNumber(
     sql`update numbers set ${sql.join(sets)}
       where company_no = ${companyNo} and number_no = ${numberNo}`,
   );
+  if (patch.phone !== undefined) {
+    // Asked for once until it changes: it has.
+    await sql`update companies set phone_missing_notified = false
+      where company_no = ${companyNo} and phone_missing_notified`.execute(tx);
+  }
   return count === 0 ? undefined : getNumberOf(tx, companyNo, numberNo);
 }
 

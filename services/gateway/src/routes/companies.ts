@@ -15,6 +15,7 @@ import {
   deleteCompany,
   getPrimaryNumber,
   listCompanies,
+  listNumbers,
   updateCompany,
   withCompany,
 } from "@manyline/db";
@@ -28,6 +29,7 @@ import { companyAnswer } from "../domain/answers.ts";
 import { changedFields } from "../domain/changes.ts";
 import { companyRow } from "../numbers.ts";
 import { companyWork, operatorWork } from "../work.ts";
+import { logOut } from "./numbers.ts";
 import { CompanyParams, problems, ref } from "./schemas.ts";
 
 const BASE = "/api/whatsapp";
@@ -96,7 +98,7 @@ export function registerCompanies(app: App, deps: Deps): void {
           {
             after: Type.Optional(
               Type.String({
-                pattern: "^[1-9][0-9]{0,9}$",
+                pattern: "^[1-9][0-9]{0,8}$",
                 description: "`next` of the page before",
               }),
             ),
@@ -198,8 +200,17 @@ export function registerCompanies(app: App, deps: Deps): void {
         response: {
           200: {
             type: "object",
-            required: ["success", "companyId"],
-            properties: { success: { const: true }, companyId: { type: "string" } },
+            required: ["success", "companyId", "stillListed"],
+            properties: {
+              success: { const: true },
+              companyId: { type: "string" },
+              stillListed: {
+                type: "array",
+                items: { type: "string" },
+                description:
+                  "linked numbers WhatsApp could not be told about: remove the device on these phones",
+              },
+            },
           },
           ...problems,
         },
@@ -207,6 +218,13 @@ export function registerCompanies(app: App, deps: Deps): void {
     },
     async (request) => {
       const { companyNo, companyId } = tenantOf(request);
+      const linked = (
+        await withCompany(deps.appDb, companyNo, (tx) => listNumbers(tx, companyNo))
+      ).filter((number) => number.isLinked);
+      const told = await Promise.all(linked.map((number) => logOut(deps, number)));
+      const stillListed = linked
+        .filter((_number, index) => told[index] !== true)
+        .map((number) => number.phone ?? number.numberId);
       const shardId = await operatorWork(deps, request, async ({ tx, emit, note }) => {
         const primary = await getPrimaryNumber(tx, companyNo);
         if (!(await deleteCompany(tx, companyNo))) throw new ManylineError("COMPANY_NOT_FOUND");
@@ -216,7 +234,7 @@ export function registerCompanies(app: App, deps: Deps): void {
       });
       // The owner sees that the numbers are gone and closes their connections.
       if (shardId !== undefined) deps.bus.poke(shardPoke(shardId));
-      return { success: true, companyId };
+      return { success: true, companyId, stillListed };
     },
   );
 }

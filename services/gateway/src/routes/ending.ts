@@ -10,7 +10,7 @@ import { CompanyParams, NumberQuery, problems } from "./schemas.ts";
 
 const SESSION = "/api/whatsapp/sessions/:companyId";
 const tags = ["sessions"];
-const Nothing = Type.Object({});
+const Nothing = Type.Object({}, { additionalProperties: false });
 
 export function registerEnding(app: App, deps: Deps): void {
   app.post(
@@ -25,11 +25,15 @@ export function registerEnding(app: App, deps: Deps): void {
         response: {
           200: {
             type: "object",
-            required: ["success", "companyId", "wasLinked"],
+            required: ["success", "companyId", "wasLinked", "told"],
             properties: {
               success: { const: true },
               companyId: { type: "string" },
               wasLinked: { type: "boolean" },
+              told: {
+                type: "boolean",
+                description: "false: WhatsApp did not confirm; remove the device on the phone",
+              },
             },
           },
           ...problems,
@@ -48,10 +52,15 @@ export function registerEnding(app: App, deps: Deps): void {
         work.note("number.unlinked", number.numberId);
         return deps.commands.enqueue(tx, number, "unlink", {});
       });
-      const wasLinked = command
-        ? (await deps.commands.result(command))["wasLinked"] === true
-        : false;
-      return { success: true, companyId: tenant.companyId, wasLinked };
+      const result = command ? await deps.commands.result(command) : {};
+      const { companyId } = tenant;
+      const wasLinked = "wasLinked" in result && result["wasLinked"] === true;
+      return {
+        success: true,
+        companyId,
+        wasLinked,
+        told: "told" in result && result["told"] === true,
+      };
     },
   );
 

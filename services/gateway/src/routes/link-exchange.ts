@@ -18,7 +18,10 @@ export function registerLinkExchange(app: App, deps: Deps): void {
         summary: "Exchange the secret of a pairing link, once, for a cookie",
         description:
           "Expired, used, foreign and unknown links are all 401 LINK_INVALID and take the same time.",
-        body: Type.Object({ token: Type.Optional(Type.Unknown()) }),
+        body: Type.Object(
+          { token: Type.Optional(Type.Unknown()) },
+          { additionalProperties: false },
+        ),
         response: {
           200: {
             type: "object",

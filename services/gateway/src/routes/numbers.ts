@@ -12,6 +12,7 @@ import {
 import {
   createNumber,
   getNumber,
+  getPrimaryNumber,
   isUnavailable,
   listNumbers,
   readStatus,
@@ -239,22 +240,27 @@ export async function changeNumber(
 ): Promise<NumberRow> {
   const changed = changedFields<NumberPatch>(before as NumberPatch, patch);
   if (changed.length === 0) return before;
+  const former = patch.isPrimary ? await getPrimaryNumber(work.tx, tenant.companyNo) : undefined;
   const after = await updateNumber(work.tx, tenant.companyNo, before.numberNo, patch);
   if (!after) throw new ManylineError("NUMBER_NOT_FOUND");
+  if (former && former.numberNo !== after.numberNo) {
+    const facts = { ...numberFacts(former), isPrimary: false, changed: ["isPrimary"] };
+    work.emit(numberUpdated, { ...tenant, number: former }, facts);
+  }
   work.emit(numberUpdated, { ...tenant, number: after }, { ...numberFacts(after), changed });
   work.note("number.updated", after.numberId, { changed });
   return after;
 }
 
-/** Whether WhatsApp was told. Nothing that goes wrong here keeps a number from being removed. */
-async function logOut(deps: Deps, number: NumberRow): Promise<boolean> {
+/** Whether WhatsApp has confirmed. Nothing that goes wrong here keeps a number from being removed. */
+export async function logOut(deps: Deps, number: NumberRow): Promise<boolean> {
   if (!number.isLinked) return false;
   try {
     const command = await withCompany(deps.appDb, number.companyNo, (tx) =>
       deps.commands.enqueue(tx, number, "unlink", {}, UNLINK_DEADLINE_MS),
     );
     const result = await deps.commands.result(command);
-    return result["wasLinked"] === true;
+    return result["told"] === true;
   } catch (error) {
     if (isUnavailable(error)) throw error;
     return false;

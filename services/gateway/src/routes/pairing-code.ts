@@ -22,7 +22,7 @@ export function registerPairingCode(app: App, deps: Deps): void {
           "Joins the live attempt when it shows a code for the same phone. Five codes an hour for a company; the sixth request starts a pause of 30 minutes (429 RATE_LIMITED, Retry-After).",
         params: CompanyParams,
         querystring: NumberQuery,
-        body: Type.Object({ phoneNumber: PhoneNumberField }),
+        body: Type.Object({ phoneNumber: PhoneNumberField }, { additionalProperties: false }),
         response: { 200: ref("PairingCodeAnswer"), ...problems },
       },
     },

@@ -17,9 +17,10 @@ export function registerPairingLink(app: App, deps: Deps): void {
         summary: "Make a link to the pairing page: one number, one use, 10 minutes",
         params: CompanyParams,
         querystring: NumberQuery,
-        body: Type.Object({
-          number: Type.Optional(Type.String({ description: "num_…; same as ?number=" })),
-        }),
+        body: Type.Object(
+          { number: Type.Optional(Type.String({ description: "num_…; same as ?number=" })) },
+          { additionalProperties: false },
+        ),
         response: {
           200: {
             type: "object",

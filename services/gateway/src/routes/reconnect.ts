@@ -19,10 +19,10 @@ export function registerReconnect(app: App, deps: Deps): void {
           "With stored credentials the connection is opened anew. Without, a QR attempt starts or the live one is joined; with usePairingCode it is a code attempt, answered like pairing-code.",
         params: CompanyParams,
         querystring: NumberQuery,
-        body: Type.Object({
-          usePairingCode: Type.Optional(Type.Boolean()),
-          phoneNumber: PhoneNumberField,
-        }),
+        body: Type.Object(
+          { usePairingCode: Type.Optional(Type.Boolean()), phoneNumber: PhoneNumberField },
+          { additionalProperties: false },
+        ),
         response: {
           200: ref("PairingCodeAnswer"),
           202: {

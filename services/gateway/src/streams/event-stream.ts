@@ -1,13 +1,18 @@
-import { isUnavailable, listNumbers, readStatus, withCompany } from "@manyline/db";
-import type { Executor, StatusRow } from "@manyline/db";
+import {
+  eventsAfter,
+  eventsSince,
+  isUnavailable,
+  listNumbers,
+  readStatus,
+  withCompany,
+} from "@manyline/db";
+import type { Executor, FedEvent, FeedScope, StatusRow } from "@manyline/db";
 import { hasScope, stillHolds } from "../auth.ts";
 import type { Deps } from "../deps.ts";
 import { statusAnswer, statusWithoutNumber } from "../domain/answers.ts";
 import { companyRow, findNumber } from "../numbers.ts";
 import type { Principal, Tenant } from "../request-types.ts";
 import { watchMs, watchNumber } from "../watch.ts";
-import { eventsAfter, eventsSince } from "./event-log.ts";
-import type { LoggedEvent, LogScope } from "./event-log.ts";
 import { Seen } from "./seen.ts";
 import { withAttemptSecret, withEventSecret } from "./secrets.ts";
 import type { SseResponse } from "./sse.ts";
@@ -30,7 +35,7 @@ export type StreamEnd =
   | "company_removed";
 
 /** How late a commit may appear in the log and still be sent. */
-const OVERLAP_MS = 10_000;
+const OVERLAP_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
 const POLL_CONNECTED_MS = 5_000;
 const POLL_LAGGING_MS = 1_000;
@@ -41,15 +46,18 @@ const MAX_REPLAY = 1_000;
 /** What a stream without `read` is told about: the linking of phones, no messages. */
 const PAIRING_FAMILIES = new Set(["session", "pairing", "number", "company"]);
 
+type Message = Parameters<SseResponse["send"]>[0];
+
 /**
- * One open stream. It has one source, the event log in Postgres; the bus wakes it, and while the bus is
+ * One open stream. What it sends is read in a transaction and sent after it: a reader that takes nothing holds
+ * its own stream up and no connection of the pool. It has one source, the event log in Postgres; the bus wakes it, and while the bus is
  * away it looks every second and says so (`lag`).
  */
 export class EventStream {
   readonly #deps: Deps;
   readonly #request: StreamRequest;
   readonly #sse: SseResponse;
-  readonly #scope: LogScope;
+  readonly #scope: FeedScope;
   #seen = new Seen(new Date(0), OVERLAP_MS);
   /** Postgres' clock less ours. */
   #clockOffsetMs = 0;
@@ -102,7 +110,7 @@ export class EventStream {
   /** The state first, then what was missed since Last-Event-ID, and the state again if anything was. */
   async #open(): Promise<void> {
     const { lastEventId } = this.#request;
-    const missed = await this.#inCompany(async (tx) => {
+    const { state, missed } = await this.#inCompany(async (tx) => {
       const now = (await this.#status(tx))?.dbNow ?? this.#deps.clock.now();
       this.#clockOffsetMs = now.getTime() - this.#deps.clock.now().getTime();
       this.#seen = new Seen(now, OVERLAP_MS);
@@ -114,50 +122,66 @@ export class EventStream {
       for (const event of await eventsSince(tx, this.#scope, this.#seen.since)) {
         this.#seen.isNew(event);
       }
-      await this.#sendSnapshot(tx);
-      return found ?? [];
+      const snapshot = await this.#snapshot(tx);
+      return { state: snapshot, missed: await this.#messages(tx, found ?? []) };
     });
-    for (const event of missed) {
+    await this.#sse.send(state);
+    if (missed.length === 0) return;
+    for (const { event, message } of missed) {
       this.#seen.isNew(event);
-      await this.#inCompany((tx) => this.#send(tx, event));
+      if (message) await this.#sse.send(message);
     }
-    if (missed.length > 0) await this.#inCompany((tx) => this.#sendSnapshot(tx));
+    await this.#sse.send(await this.#inCompany((tx) => this.#snapshot(tx)));
   }
 
   /** What is new in the log; a reason when an event ends the stream. */
   async #sendNew(): Promise<StreamEnd | undefined> {
     const readAt = this.#now();
-    return this.#inCompany(async (tx) => {
+    const fresh = await this.#inCompany(async (tx) => {
       const events = await eventsSince(tx, this.#scope, this.#seen.since);
-      for (const event of events) {
-        if (!this.#seen.isNew(event)) continue;
-        await this.#send(tx, event);
-        if (event.type === "company.removed") return "company_removed";
-        if (event.type === "number.removed" && event.numberNo === this.#scope.numberNo) {
-          return "number_removed";
-        }
-      }
-      this.#seen.readUntil(readAt);
-      return undefined;
+      return this.#messages(
+        tx,
+        events.filter((event) => !this.#seen.has(event)),
+      );
     });
+    for (const { event, message } of fresh) {
+      this.#seen.isNew(event);
+      if (message) await this.#sse.send(message);
+      if (event.type === "company.removed") return "company_removed";
+      if (event.type === "number.removed" && event.numberNo === this.#scope.numberNo) {
+        return "number_removed";
+      }
+    }
+    this.#seen.readUntil(readAt);
+    return undefined;
   }
 
-  async #send(tx: Executor, event: LoggedEvent): Promise<void> {
+  /** Each event with what this reader is told of it, which may be nothing. */
+  async #messages(
+    tx: Executor,
+    events: readonly FedEvent[],
+  ): Promise<{ event: FedEvent; message: Message | undefined }[]> {
+    const told: { event: FedEvent; message: Message | undefined }[] = [];
+    for (const event of events) told.push({ event, message: await this.#message(tx, event) });
+    return told;
+  }
+
+  async #message(tx: Executor, event: FedEvent): Promise<Message | undefined> {
     const { principal } = this.#request;
     const family = event.type.slice(0, event.type.indexOf("."));
-    if (!PAIRING_FAMILIES.has(family) && !hasScope(principal, "read")) return;
+    if (!PAIRING_FAMILIES.has(family) && !hasScope(principal, "read")) return undefined;
     this.#followPairing(event);
     const data = hasScope(principal, "pair")
       ? await withEventSecret(tx, this.#vault(), event)
       : event.envelope.data;
-    await this.#sse.send({
+    return {
       id: event.eventId,
       event: event.type,
       data: { ...event.envelope, data, serverTime: this.#now().toISOString() },
-    });
+    };
   }
 
-  async #sendSnapshot(tx: Executor): Promise<void> {
+  async #snapshot(tx: Executor): Promise<Message> {
     const row = await this.#status(tx);
     const answer = row
       ? statusAnswer(row)
@@ -165,7 +189,7 @@ export class EventStream {
     if (row) this.#watched.set(row.number.numberNo, row.number);
     const mayPair = hasScope(this.#request.principal, "pair");
     const data = mayPair ? await withAttemptSecret(tx, this.#vault(), answer) : answer;
-    await this.#sse.send({ event: "snapshot", data });
+    return { event: "snapshot", data };
   }
 
   async #status(tx: Executor): Promise<StatusRow | undefined> {
@@ -176,7 +200,7 @@ export class EventStream {
   }
 
   /** A stream of a whole company keeps alive the attempts it hears of. */
-  #followPairing({ type, numberNo }: LoggedEvent): void {
+  #followPairing({ type, numberNo }: FedEvent): void {
     if (numberNo === null || this.#scope.numberNo !== null) return;
     if (type === "pairing.started" || type.endsWith("_issued")) {
       this.#watched.set(numberNo, { companyNo: this.#scope.companyNo, numberNo });

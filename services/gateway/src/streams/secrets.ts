@@ -5,8 +5,7 @@
 import type { Attempt, StatusAnswer } from "@manyline/contracts";
 import { formatPairingCode } from "@manyline/contracts";
 import { readAttempt, readAttemptSecret } from "@manyline/db";
-import type { Executor, Keyring } from "@manyline/db";
-import type { LoggedEvent } from "./event-log.ts";
+import type { Executor, FedEvent, Keyring } from "@manyline/db";
 
 type Vault = { readonly keyring: Keyring; readonly companyNo: number };
 
@@ -26,7 +25,7 @@ export async function withAttemptSecret(
 export async function withEventSecret(
   executor: Executor,
   vault: Vault,
-  { type, envelope }: LoggedEvent,
+  { type, envelope }: FedEvent,
 ): Promise<unknown> {
   const { data } = envelope;
   if (type !== "pairing.qr_issued" && type !== "pairing.code_issued") return data;

@@ -21,6 +21,10 @@ export class Seen {
     return this.#ids.size;
   }
 
+  has(event: { readonly eventId: string }): boolean {
+    return this.#ids.has(event.eventId);
+  }
+
   /** True the first time an event is met. */
   isNew(event: { readonly eventId: string; readonly createdAt: Date }): boolean {
     if (this.#ids.has(event.eventId)) return false;

@@ -1,6 +1,6 @@
 /** Our own limits on pairing codes: the words of a refusal, and the key of the per-phone limit. */
 import type { ErrorFacts, Phone } from "@manyline/contracts";
-import { hashPhone, type LimitAnswer } from "@manyline/db";
+import { hashPhone, spendPairingCode, type LimitAnswer, type OwnedNumber } from "@manyline/db";
 import type { WorkerContext } from "./context.ts";
 
 /** A phone appears in the limits' table only as a keyed hash. */
@@ -28,4 +28,22 @@ export function limitFacts(context: WorkerContext, answer: LimitAnswer): ErrorFa
       Math.ceil((answer.until.getTime() - context.clock.now().getTime()) / 1_000),
     ),
   };
+}
+
+/** Spends a code when the request goes out. Undefined: the limits could not be asked, so nothing may go out. */
+export async function spendCode(
+  context: WorkerContext,
+  number: OwnedNumber,
+  phone: Phone,
+): Promise<LimitAnswer | undefined> {
+  try {
+    return await spendPairingCode(context.db, {
+      companyNo: number.companyNo,
+      phoneHash: phoneHash(context, phone),
+      limits: context.limits,
+    });
+  } catch (error) {
+    context.reports.failed("spend_code", number, error);
+    return undefined;
+  }
 }

@@ -12,14 +12,7 @@ import {
   type PairingMethod,
   type Phone,
 } from "@manyline/contracts";
-import {
-  insertAttempt,
-  isUnavailable,
-  spendPairingCode,
-  watchedUntil,
-  type LimitAnswer,
-  type OwnedNumber,
-} from "@manyline/db";
+import { insertAttempt, isUnavailable, watchedUntil } from "@manyline/db";
 import { closingRule } from "../domain/closing-reasons.ts";
 import {
   newAttempt,
@@ -31,31 +24,11 @@ import {
 } from "../domain/pairing-machine.ts";
 import { backoffMs } from "../domain/backoff.ts";
 import type { ConnectionEnd, LinkConnection } from "../providers/provider.ts";
-import type { WorkerContext } from "./context.ts";
-import type { NumberJournal } from "./journal.ts";
 import { recordEffects, type Shown } from "./pairing-record.ts";
-import { limitFacts, phoneHash } from "./pairing-limits.ts";
+import { limitFacts, spendCode } from "./pairing-limits.ts";
+import type { RunnerParts, Waiting } from "./pairing-parts.ts";
 import { PhoneTaken, recordLink } from "./pairing-success.ts";
 import { QueuedTimers } from "./queued-timers.ts";
-import type { SerialQueue } from "./serial-queue.ts";
-import type { Resting } from "./session-keeper.ts";
-
-/** A command that waits for this attempt's code. */
-type Waiting = { commandId: string; deadlineAt: Date };
-
-export type RunnerParts = {
-  context: WorkerContext;
-  number: OwnedNumber;
-  journal: NumberJournal;
-  queue: SerialQueue;
-  signal: AbortSignal;
-  /** What the number is when the attempt leads to nothing, if it has credentials. */
-  resting(): Resting | undefined;
-  /** The attempt is over. `linked`: credentials are stored, log in when the connection closes. */
-  onEnded(linked: boolean): void;
-  /** After `onEnded(true)`: WhatsApp closed the connection of the attempt. */
-  onLinkClosed(): void;
-};
 
 /** How long WhatsApp may take to ask for the restart that follows a link. */
 const RESTART_MS = 10_000;
@@ -238,8 +211,11 @@ export class PairingRunner {
       await this.handle({ kind: "code_refused", errorCode: "COMMAND_TIMEOUT" });
       return;
     }
-    const spent = await this.#spend(phone);
-    if (!spent) return;
+    const spent = await spendCode(context, number, phone);
+    if (!spent) {
+      await this.handle({ kind: "code_refused", errorCode: "UNAVAILABLE" });
+      return;
+    }
     this.#shown = { ...this.#shown, codesLeft: spent.codesLeft };
     if (!spent.allowed) {
       this.#facts = limitFacts(context, spent);
@@ -270,22 +246,6 @@ export class PairingRunner {
           this.handle({ kind: "code_refused", errorCode: "PAIRING_CODE_FAILED" }),
         );
       });
-  }
-
-  /** Undefined: the limits could not be asked, and the attempt has ended. */
-  async #spend(phone: Phone): Promise<LimitAnswer | undefined> {
-    const { context, number } = this.#parts;
-    try {
-      return await spendPairingCode(context.db, {
-        companyNo: number.companyNo,
-        phoneHash: phoneHash(context, phone),
-        limits: context.limits,
-      });
-    } catch (error) {
-      this.#fault(error);
-      await this.handle({ kind: "code_refused", errorCode: "UNAVAILABLE" });
-      return undefined;
-    }
   }
 
   // ---- effects --------------------------------------------------------------------------------
