@@ -26,7 +26,7 @@ const UNIT_PATTERNS = ["packages", "services", "apps", "infra"].map(
 /** Budgets of the rooms' integration tests; a room without a line gets the default. */
 const BUDGETS: Record<string, number> = {
   "infra/local": 120,
-  "services/session-worker": 240,
+  "services/session-worker": 300,
   "services/gateway": 120,
 };
 const DEFAULT_BUDGET = 90;
@@ -55,7 +55,7 @@ export function listSuites(root: string): Suite[] {
     })),
     {
       name: "apps/console",
-      budgetSeconds: 180,
+      budgetSeconds: 240,
       kind: "tests",
       args: ["apps/console/test/**/*.test.ts"],
       needs: ["nats", "redis", "postgres", "chromium"],

@@ -32,6 +32,7 @@ export {
   getPrimaryNumber,
   isPhoneLinkedElsewhere,
   listNumbers,
+  lockPrimaryNumber,
   lockLinking,
   type NumberInput,
   type NumberPatch,

@@ -5,7 +5,11 @@ import {
   appendEvents,
   dropOldPartitions,
   ensurePartitions,
+  eventNoOf,
+  eventsSince,
   fencedTransaction,
+  feedStart,
+  inTransaction,
   listEvents,
   withCompany,
 } from "../src/index.ts";
@@ -90,6 +94,80 @@ describe("the log", () => {
       listEvents(tx, { companyNo, limit: 10 }),
     );
     assert.deepEqual(foreign, []);
+  });
+});
+
+describe("the feed", () => {
+  const all = { events: 100, bytes: 1_000_000 };
+
+  test("a page is behind a position, without what was had, and says whether there is more", async () => {
+    const owned = await ownedNumber(world);
+    const { companyNo } = owned.company;
+    const stored = await commitEvents(world, owned, 5);
+    const nos = stored.map(({ eventNo }) => eventNo);
+    const scope = { companyNo, numberNo: null };
+    const read = (more: object, limit = all) =>
+      withCompany(world.app, companyNo, (tx) =>
+        eventsSince(tx, scope, { afterNo: 0, ...more }, limit),
+      );
+    assert.deepEqual(await read({}), { events: stored, hasMore: false });
+    assert.deepEqual(await read({ afterNo: nos[1] }), { events: stored.slice(2), hasMore: false });
+    assert.deepEqual((await read({ except: [nos[0], nos[3]] })).events.length, 3);
+    assert.deepEqual((await read({ since: stored[4]?.createdAt })).events, []);
+    assert.deepEqual(await read({}, { events: 2, bytes: 1_000_000 }), {
+      events: stored.slice(0, 2),
+      hasMore: true,
+    });
+    assert.deepEqual(
+      await read({}, { events: 100, bytes: 1 }),
+      { events: stored.slice(0, 1), hasMore: true },
+      "at least one, however large",
+    );
+    assert.equal(await eventNoOf(world.platform, companyNo, stored[2]?.eventId ?? ""), nos[2]);
+    assert.equal(await eventNoOf(world.platform, companyNo, "evt_unknown"), undefined);
+    const sibling = await addNumber(world, companyNo);
+    const ofSibling = { companyNo, numberNo: sibling.numberNo };
+    const none = await eventsSince(world.platform, ofSibling, { afterNo: 0 }, all);
+    assert.deepEqual(none, { events: [], hasMore: false });
+    const other = await addCompany(world);
+    const foreign = await withCompany(world.app, other.companyNo, (tx) =>
+      eventsSince(tx, scope, { afterNo: 0 }, all),
+    );
+    assert.deepEqual(foreign.events, []);
+  });
+
+  test("it starts some time back, and finds there what was not committed then", async () => {
+    const owned = await ownedNumber(world);
+    const { companyNo } = owned.company;
+    const [old] = await commitEvents(world, owned, 1);
+    assert.ok(old);
+    await world.superuser.query(
+      "update whatsapp_events set created_at = created_at - interval '1 minute' where event_no = $1",
+      [old.eventNo],
+    );
+    const [recent] = await commitEvents(world, owned, 1);
+    assert.ok(recent);
+    const scope = { companyNo, numberNo: null };
+    const late = await inTransaction(world.platform, async (tx) => {
+      const event = {
+        natsSubject: recent.natsSubject,
+        envelope: { ...recent.envelope, id: "evt_late" },
+      };
+      const [written] = await appendEvents(tx, [{ companyNo, numberNo: null, event }]);
+      const start = await feedStart(world.platform, companyNo, 10_000);
+      assert.equal(start.now.getTime() - start.since.getTime(), 10_000);
+      assert.equal(start.afterNo, old.eventNo);
+      assert.deepEqual(
+        start.recent.map(({ eventNo }) => eventNo),
+        [recent.eventNo],
+      );
+      return { written, position: { ...start, except: [recent.eventNo] } };
+    });
+    const { events } = await eventsSince(world.platform, scope, late.position, all);
+    assert.deepEqual(
+      events.map(({ eventNo }) => eventNo),
+      [late.written?.eventNo],
+    );
   });
 });
 

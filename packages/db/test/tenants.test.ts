@@ -12,7 +12,9 @@ import {
   isPhoneLinkedElsewhere,
   listCompanies,
   listNumbers,
+  lockPrimaryNumber,
   markPhoneMissing,
+  type NumberPatch,
   fencedTransaction,
   getCompanyByNo,
   removeNumber,
@@ -111,6 +113,24 @@ describe("companies", () => {
     assert.equal(row?.phoneMissingNotified, true);
   });
 
+  test("a missing phone is told again when the number's own phone has changed", async () => {
+    const { fence, company, number } = await ownedNumber(world);
+    const { companyNo } = company;
+    const change = (patch: NumberPatch) =>
+      withCompany(world.app, companyNo, (tx) =>
+        updateNumber(tx, companyNo, number.numberNo, patch),
+      );
+    const tell = () =>
+      fencedTransaction(world.worker, fence, (tx) => markPhoneMissing(tx, companyNo));
+    assert.deepEqual([await tell(), await tell()], [true, false]);
+    await change({ phone: number.phone, name: "same phone" });
+    assert.equal(await tell(), false);
+    await change({ phone: "79007654321" });
+    assert.equal(await tell(), true);
+    await change({ phone: null });
+    assert.equal(await tell(), true);
+  });
+
   test("deleting takes everything of the company and nothing of another", async () => {
     const gone = await ownedNumber(world);
     const stays = await ownedNumber(world);
@@ -157,6 +177,8 @@ describe("numbers", () => {
       updateNumber(tx, companyNo, second.numberNo, { isPrimary: true }),
     );
     assert.equal((await getPrimaryNumber(world.platform, companyNo))?.numberNo, second.numberNo);
+    const locked = await inTransaction(world.platform, (tx) => lockPrimaryNumber(tx, companyNo));
+    assert.equal(locked?.numberNo, second.numberNo);
     const missing = await inTransaction(world.platform, (tx) =>
       updateNumber(tx, companyNo, 999_999, { isPrimary: true }),
     );

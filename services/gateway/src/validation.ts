@@ -33,6 +33,8 @@ function fieldErrors(error: SchemaError, part: string): FieldError[] {
     const { additionalProperties } = error.params;
     return additionalProperties.map((name) => ({ field: at(name), message: "is not known here" }));
   }
+  // How `additionalProperties: false` tells of each field: by the schema `false` that it has for it.
+  if (error.keyword === "boolean") return [{ field: at(), message: "is not known here" }];
   return [{ field: at(), message: error.message }];
 }
 

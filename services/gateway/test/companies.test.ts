@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { listAudit, verifyAuditChain } from "@manyline/db";
-import { ADMIN_TOKEN, addCompany, call, openWorld, record } from "./support.ts";
+import { ADMIN_TOKEN, addCompany, addNumber, call, openWorld, record } from "./support.ts";
 import type { World } from "./support.ts";
 
 let world: World;
@@ -64,6 +64,32 @@ test("what is wrong is said field by field", async () => {
   );
 });
 
+test("what Postgres cannot hold is refused, field by field; other letters are not", async () => {
+  const text = ["name", "adminEmail", "notificationEmail", "timezone", "phone"];
+  for (const odd of ["\0", "\n", "\u001b", "\u0085", "\ud800"]) {
+    const bodies: [string, Record<string, unknown>][] = [
+      ...text.map((field): [string, Record<string, unknown>] => [field, { [field]: `a${odd}@b` }]),
+      ["whatsappConfig.returnUrl", { whatsappConfig: { returnUrl: `https://a/${odd}` } }],
+      ["whatsappConfig.smsProvider", { whatsappConfig: { smsProvider: `a${odd}` } }],
+    ];
+    for (const [field, body] of bodies) {
+      const answer = await call(world, "POST", URL, {
+        token: ADMIN_TOKEN,
+        body: { id: "odd", name: "x", ...body },
+      });
+      const label = `${field} ${JSON.stringify(odd)} ${JSON.stringify(answer.body)}`;
+      assert.equal(answer.status, 400, label);
+      assert.equal((answer.body["errors"] as { field: string }[])[0]?.field, field, label);
+    }
+  }
+  const company = await addCompany(world, { name: "Салон «Ёж» 🦔 ñ" });
+  const path = `${URL}/${company.id}/numbers`;
+  const number = { token: company.token, body: { name: "a\0" } };
+  assert.equal((await call(world, "POST", path, number)).status, 400);
+  const id = await addNumber(world, company, { name: "🦔" });
+  assert.equal((await call(world, "PATCH", `${path}/${id}`, number)).status, 400);
+});
+
 test("a company changes its own facts, its number limit is the operator's", async () => {
   const company = await addCompany(world, { whatsappConfig: { smsNotifications: true } });
   const path = `${URL}/${company.id}`;
@@ -102,6 +128,11 @@ test("the list goes page by page", async () => {
   }
   assert.equal(new Set(seen).size, seen.length);
   assert.ok(seen.length >= 4);
+  const list = (last: string) => call(world, "GET", `${URL}?after=${last}`, { token: ADMIN_TOKEN });
+  for (const last of ["2147483648", "9999999999", "0"]) {
+    assert.equal((await list(last)).status, 400, last);
+  }
+  assert.deepEqual((await list("999999999")).body["companies"], []);
 });
 
 test("deleting takes everything, the token included; only the operator may", async () => {

@@ -4,7 +4,7 @@ import { StatusAnswer } from "@manyline/contracts";
 import { Compile } from "typebox/compile";
 import type { CommandRow } from "@manyline/db";
 import { Owner, numberNoOf } from "./owner.ts";
-import { addCompany, addNumber, call, openWorld, record } from "./support.ts";
+import { ADMIN_TOKEN, addCompany, addNumber, call, openWorld, record } from "./support.ts";
 import type { TestCompany, World } from "./support.ts";
 
 let world: World;
@@ -327,6 +327,130 @@ test("removing the primary logs it out and promotes another", async () => {
     numbers.map(({ id, isPrimary }) => [id, isPrimary]),
     [[second, true]],
   );
+});
+
+test("an erased link that WhatsApp did not confirm is no logout", async () => {
+  const company = await addCompany(world);
+  const numberId = await addNumber(world, company);
+  await using owner = await new Owner(world).start(() => ({
+    state: "done",
+    result: { wasLinked: true, told: false },
+  }));
+  await owner.link(await numberNoOf(world, numberId), "79001234567");
+  const { token } = company;
+  const cleanup = await call(world, "POST", session(company, "cleanup"), { token });
+  assert.deepEqual([cleanup.body["wasLinked"], cleanup.body["told"]], [true, false]);
+  const path = `/api/whatsapp/companies/${company.id}/numbers/${numberId}`;
+  const removed = await call(world, "DELETE", path, { token });
+  assert.equal(removed.body["loggedOut"], false);
+});
+
+test("a company's linked numbers are logged out before it is deleted", async () => {
+  const company = await addCompany(world);
+  const ids = [await addNumber(world, company), await addNumber(world, company)];
+  await addNumber(world, company);
+  const [first, second] = await Promise.all(ids.map((id) => numberNoOf(world, id)));
+  assert.ok(first !== undefined && second !== undefined);
+  await using owner = await new Owner(world).start(({ numberNo }) => ({
+    state: "done",
+    result: { wasLinked: true, told: numberNo === first },
+  }));
+  await owner.link(first, "79001234567");
+  await owner.link(second, "79007654321");
+  const path = `/api/whatsapp/companies/${company.id}`;
+  const deleted = await call(world, "DELETE", path, { token: ADMIN_TOKEN });
+  assert.deepEqual(deleted.body, {
+    success: true,
+    companyId: company.id,
+    stillListed: ["79007654321"],
+  });
+  assert.deepEqual(
+    owner.commands.map(({ verb, numberNo }) => [verb, numberNo]),
+    [
+      ["unlink", first],
+      ["unlink", second],
+    ],
+  );
+});
+
+test("deleting a company waits for all its numbers together, and not for ever", async () => {
+  const company = await addCompany(world);
+  const ids = await Promise.all(Array.from({ length: 8 }, () => addNumber(world, company)));
+  await using owner = await new Owner(world).start(() => undefined);
+  for (const [index, id] of ids.entries()) {
+    await owner.link(await numberNoOf(world, id), `7900123450${index}`);
+  }
+  const startedAt = performance.now();
+  const path = `/api/whatsapp/companies/${company.id}`;
+  const deleted = await call(world, "DELETE", path, { token: ADMIN_TOKEN });
+  assert.equal(deleted.status, 200);
+  assert.equal((deleted.body["stillListed"] as unknown[]).length, 8);
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs >= 7_500 && tookMs < 12_000, `${tookMs} ms`);
+});
+
+test("without an owner a company is deleted at once", async () => {
+  const company = await addCompany(world);
+  const id = await addNumber(world, company);
+  {
+    await using owner = await new Owner(world).start();
+    await owner.link(await numberNoOf(world, id), "79001234567");
+  }
+  const path = `/api/whatsapp/companies/${company.id}`;
+  const deleted = await call(world, "DELETE", path, { token: ADMIN_TOKEN });
+  assert.deepEqual(deleted.body["stillListed"], ["79001234567"]);
+});
+
+test("the number that loses the first place is told about as well", async () => {
+  const company = await addCompany(world);
+  const path = `/api/whatsapp/companies/${company.id}/numbers`;
+  const { token } = company;
+  const first = await addNumber(world, company);
+  const second = await addNumber(world, company, { isPrimary: true });
+  await call(world, "PATCH", `${path}/${first}`, { token, body: { isPrimary: true } });
+  const rows = await world.deps.platformDb
+    .selectFrom("whatsappEvents")
+    .select(["type", "envelope"])
+    .where("subject", "like", `number.%.${company.id}.%`)
+    .orderBy("eventNo")
+    .execute();
+  const told = rows.map(({ type, envelope }) => {
+    const { numberId, isPrimary, changed } = record(envelope.data);
+    return [type, numberId, isPrimary, changed];
+  });
+  assert.deepEqual(told, [
+    ["number.added", first, true, undefined],
+    ["number.updated", first, false, ["isPrimary"]],
+    ["number.added", second, true, undefined],
+    ["number.updated", second, false, ["isPrimary"]],
+    ["number.updated", first, true, ["isPrimary"]],
+  ]);
+});
+
+test("fields nobody knows are refused; no body is as good as an empty one", async () => {
+  const company = await addCompany(world);
+  const { token } = company;
+  for (const action of ["pairing-code", "reconnect", "cleanup", "cancel-pairing", "pairing-link"]) {
+    const body = { phonenumber: "79001234567" };
+    const answer = await call(world, "POST", session(company, action), { token, body });
+    assert.equal(answer.status, 400, action);
+    assert.deepEqual(answer.body["errors"], [
+      { field: "phonenumber", message: "is not known here" },
+    ]);
+  }
+  const exchange = await call(world, "POST", "/api/whatsapp/link-exchange", {
+    body: { token: "x", more: 1 },
+  });
+  assert.equal(exchange.status, 400);
+  for (const action of ["cleanup", "cancel-pairing", "pairing-link"]) {
+    for (const body of [undefined, {}]) {
+      const answer = await call(world, "POST", session(company, action), {
+        token,
+        ...(body === undefined ? {} : { body }),
+      });
+      assert.equal(answer.status, 200, action);
+    }
+  }
 });
 
 test("numbers: limit, other providers, primary, unknown fields", async () => {

@@ -16,8 +16,8 @@ import { DESIRED_STATES } from "../session.ts";
 export const LANGUAGES = ["en", "ru", "es", "pt"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-/** A line of text: no control characters, which Postgres and mail headers would choke on. */
-const LINE = "^[^\\p{Cc}]*$";
+/** A line of text: no control characters and no halves of characters, which Postgres and mail headers would choke on. */
+const LINE = "^[^\\p{Cc}\\p{Cs}]*$";
 
 /** Per-company settings; unknown keys are refused so that a typing mistake is seen. */
 export const WhatsappConfig = Type.Object(
@@ -25,7 +25,9 @@ export const WhatsappConfig = Type.Object(
     maxNumbersPerCompany: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
     smsNotifications: Type.Optional(Type.Boolean()),
     smsProvider: Type.Optional(Type.String({ maxLength: 40, pattern: LINE })),
-    returnUrl: Type.Optional(Type.String({ maxLength: 500, pattern: "^https?://[^\\s\\p{Cc}]+$" })),
+    returnUrl: Type.Optional(
+      Type.String({ maxLength: 500, pattern: "^https?://[^\\s\\p{Cc}\\p{Cs}]+$" }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -33,7 +35,10 @@ export type WhatsappConfig = Static<typeof WhatsappConfig>;
 
 const Name = Type.String({ minLength: 1, maxLength: 200, pattern: LINE });
 const Country = Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" });
-const Email = Type.String({ maxLength: 254, pattern: "^[^\\s@\\p{Cc}]+@[^\\s@\\p{Cc}]+$" });
+const Email = Type.String({
+  maxLength: 254,
+  pattern: "^[^\\s@\\p{Cc}\\p{Cs}]+@[^\\s@\\p{Cc}\\p{Cs}]+$",
+});
 const RawPhone = Type.String({
   maxLength: 40,
   pattern: LINE,

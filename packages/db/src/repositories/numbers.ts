@@ -189,7 +189,19 @@ export async function lockLinking(tx: Tx, companyNo: number): Promise<void> {
   );
 }
 
-/** Changes what a person sets; undefined when there is no such number. */
+/**
+ * The primary number, if any, with the company locked against changes of which it is: for telling about
+ * the number that loses the place. Before `createNumber` or `updateNumber`, in the same transaction.
+ */
+export async function lockPrimaryNumber(tx: Tx, companyNo: number): Promise<NumberRow | undefined> {
+  await lockCompany(tx, companyNo);
+  return getPrimaryNumber(tx, companyNo);
+}
+
+/**
+ * Changes what a person sets; undefined when there is no such number. A changed phone makes
+ * `company.phone_missing` possible again.
+ */
 export async function updateNumber(
   tx: Tx,
   companyNo: number,
@@ -204,6 +216,13 @@ export async function updateNumber(
       tx,
     );
   }
+  // The company's row before the number's, as everywhere where both are written.
+  if (patch.phone !== undefined) {
+    await sql`update companies set phone_missing_notified = false
+      where company_no = ${companyNo} and phone_missing_notified
+        and exists (select 1 from numbers where company_no = ${companyNo} and number_no = ${numberNo}
+          and phone_e164 is distinct from ${patch.phone}::text)`.execute(tx);
+  }
   const sets = [
     sql`updated_at = clock_timestamp()`,
     ...(patch.name === undefined ? [] : [sql`name = ${patch.name}`]),
@@ -216,11 +235,6 @@ export async function updateNumber(
     sql`update numbers set ${sql.join(sets)}
       where company_no = ${companyNo} and number_no = ${numberNo}`,
   );
-  if (patch.phone !== undefined) {
-    // Asked for once until it changes: it has.
-    await sql`update companies set phone_missing_notified = false
-      where company_no = ${companyNo} and phone_missing_notified`.execute(tx);
-  }
   return count === 0 ? undefined : getNumberOf(tx, companyNo, numberNo);
 }
 

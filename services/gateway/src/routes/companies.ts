@@ -27,9 +27,9 @@ import { badId, companyFacts, inputOf, patchOf, subjectOf } from "../company-inp
 import type { Deps } from "../deps.ts";
 import { companyAnswer } from "../domain/answers.ts";
 import { changedFields } from "../domain/changes.ts";
+import { logOut } from "../log-out.ts";
 import { companyRow } from "../numbers.ts";
 import { companyWork, operatorWork } from "../work.ts";
-import { logOut } from "./numbers.ts";
 import { CompanyParams, problems, ref } from "./schemas.ts";
 
 const BASE = "/api/whatsapp";
@@ -218,18 +218,17 @@ export function registerCompanies(app: App, deps: Deps): void {
     },
     async (request) => {
       const { companyNo, companyId } = tenantOf(request);
-      const linked = (
-        await withCompany(deps.appDb, companyNo, (tx) => listNumbers(tx, companyNo))
-      ).filter((number) => number.isLinked);
-      const told = await Promise.all(linked.map((number) => logOut(deps, number)));
+      const numbers = await withCompany(deps.appDb, companyNo, (tx) => listNumbers(tx, companyNo));
+      const linked = numbers.filter(({ isLinked }) => isLinked);
+      const told = await logOut(deps, linked);
       const stillListed = linked
-        .filter((_number, index) => told[index] !== true)
-        .map((number) => number.phone ?? number.numberId);
+        .filter(({ numberNo }) => !told.has(numberNo))
+        .map(({ phone, numberId }) => phone ?? numberId);
       const shardId = await operatorWork(deps, request, async ({ tx, emit, note }) => {
         const primary = await getPrimaryNumber(tx, companyNo);
         if (!(await deleteCompany(tx, companyNo))) throw new ManylineError("COMPANY_NOT_FOUND");
         emit(companyRemoved, { companyNo, companyId }, { id: companyId });
-        note("company.removed", companyId);
+        note("company.removed", companyId, { linked: linked.length, loggedOut: told.size });
         return primary?.shardId;
       });
       // The owner sees that the numbers are gone and closes their connections.

@@ -7,8 +7,11 @@ import type { Deps } from "../deps.ts";
 import { companyRow, findNumber } from "../numbers.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import { SseResponse } from "../streams/sse.ts";
+import type { StreamRequest } from "../streams/stream-view.ts";
 import { CompanyParams, NumberQuery, problems } from "./schemas.ts";
 
+/** Ends of which the reader is told nothing: it is gone, or shall simply come again. */
+const UNTOLD: ReadonlySet<string> = new Set(["stopping", "left", "slow"]);
 const EVENT_ID = /^evt_[0-9a-f]{32}$/;
 
 export function registerEvents(app: App, deps: Deps): void {
@@ -41,51 +44,69 @@ export function registerEvents(app: App, deps: Deps): void {
       },
     },
     async (request, reply) => {
-      const tenant = tenantOf(request);
-      const principal = principalOf(request);
-      const { number: wanted, lastEventId } = request.query;
-      const numberNo = await withCompany(deps.appDb, tenant.companyNo, async (tx) => {
-        await companyRow(tx, tenant);
-        if (wanted === undefined && principal.numberNo === null) return null;
-        return (await findNumber(tx, tenant, principal, wanted))?.numberNo ?? null;
-      });
-      await open(deps, request, reply, numberNo, lastEventIdOf(request, lastEventId));
+      const { companyId } = tenantOf(request);
+      const { tokenId } = principalOf(request);
+      let wake: () => void = () => undefined;
+      // Counted before anything is waited for: so many at once are not more than one after another.
+      const place = deps.streams.join(companyId, tokenId, () => wake());
+      try {
+        const numberNo = await numberOf(deps, request, request.query.number);
+        const lastEventId = lastEventIdOf(request, request.query.lastEventId);
+        await stream(deps, request, reply, { numberNo, lastEventId }, place.signal, (call) => {
+          wake = call;
+        });
+      } finally {
+        place.leave();
+      }
       return reply;
     },
   );
 }
 
-async function open(
+/** Null: the stream is about all numbers of the company. */
+function numberOf(
+  deps: Deps,
+  request: FastifyRequest,
+  wanted: string | undefined,
+): Promise<number | null> {
+  const tenant = tenantOf(request);
+  const principal = principalOf(request);
+  return withCompany(deps.appDb, tenant.companyNo, async (tx) => {
+    await companyRow(tx, tenant);
+    if (wanted === undefined && principal.numberNo === null) return null;
+    return (await findNumber(tx, tenant, principal, wanted))?.numberNo ?? null;
+  });
+}
+
+/** Answers with a stream, and resolves when it has ended. */
+async function stream(
   deps: Deps,
   request: FastifyRequest,
   reply: FastifyReply,
-  numberNo: number | null,
-  lastEventId: string | undefined,
+  what: Pick<StreamRequest, "numberNo" | "lastEventId">,
+  signal: AbortSignal,
+  onWake: (wake: () => void) => void,
 ): Promise<void> {
   const tenant = tenantOf(request);
   const principal = principalOf(request);
-  let stream: EventStream | undefined;
-  const place = deps.streams.join(tenant.companyId, principal.tokenId, () => stream?.wake());
+  const headers = Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
+    typeof value === "string" || typeof value === "number" ? [[name, value] as const] : [],
+  );
+  reply.hijack();
+  const sse = new SseResponse(reply.raw, Object.fromEntries(headers));
+  const events = new EventStream(deps, { tenant, principal, ...what }, sse);
+  onWake(() => events.wake());
+  reply.raw.once("close", () => events.wake());
+  deps.reports.streamOpened();
   let reason = "failed";
   try {
-    const headers = Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
-      typeof value === "string" || typeof value === "number" ? [[name, value] as const] : [],
-    );
-    reply.hijack();
-    const sse = new SseResponse(reply.raw, Object.fromEntries(headers));
-    stream = new EventStream(deps, { tenant, principal, numberNo, lastEventId }, sse);
-    reply.raw.once("close", () => stream?.wake());
-    deps.reports.streamOpened();
-    reason = await stream.run(place.signal);
-    if (reason !== "stopping" && reason !== "left") {
-      await sse.send({ event: "ended", data: { reason } });
-    }
+    reason = await events.run(signal);
+    if (!UNTOLD.has(reason)) await sse.send({ event: "ended", data: { reason } });
   } catch (error) {
     deps.reports.requestFailed(request.id, "events", error);
   } finally {
-    place.leave();
     deps.reports.streamClosed(reason);
-    reply.raw.end();
+    sse.end();
   }
 }
 

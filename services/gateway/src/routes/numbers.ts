@@ -12,9 +12,8 @@ import {
 import {
   createNumber,
   getNumber,
-  getPrimaryNumber,
-  isUnavailable,
   listNumbers,
+  lockPrimaryNumber,
   readStatus,
   removeNumber,
   updateNumber,
@@ -24,6 +23,7 @@ import type { Executor, NumberPatch, NumberRow } from "@manyline/db";
 import type { App } from "../app.ts";
 import { principalOf, tenantOf } from "../auth.ts";
 import type { Deps } from "../deps.ts";
+import { logOut } from "../log-out.ts";
 import { numberAnswer } from "../domain/answers.ts";
 import type { CompanyFacts } from "../domain/answers.ts";
 import { changedFields } from "../domain/changes.ts";
@@ -36,8 +36,6 @@ import { CompanyParams, NumberParams, problems, ref } from "./schemas.ts";
 
 const COMPANY = "/api/whatsapp/companies/:companyId";
 const tags = ["numbers"];
-/** Removing waits so long for WhatsApp to be told; the credentials are erased either way. */
-const UNLINK_DEADLINE_MS = 8_000;
 
 const NumberEnvelope = {
   type: "object",
@@ -68,6 +66,7 @@ export function registerNumbers(app: App, deps: Deps): void {
       }
       const { number, facts } = await companyWork(deps, request, async (work) => {
         const company = await companyRow(work.tx, tenant);
+        const former = isPrimary ? await lockPrimaryNumber(work.tx, tenant.companyNo) : undefined;
         const row = await createNumber(work.tx, tenant.companyNo, {
           numberId: newNumberId(),
           provider,
@@ -76,6 +75,7 @@ export function registerNumbers(app: App, deps: Deps): void {
           makePrimary: isPrimary,
           maxNumbers: company.whatsappConfig.maxNumbersPerCompany ?? DEFAULT_MAX_NUMBERS,
         });
+        if (former) tellDemoted(work, tenant, former);
         work.emit(numberAdded, { ...tenant, number: row }, numberFacts(row));
         work.note("number.added", row.numberId, { provider, isPrimary: row.isPrimary });
         return { number: row, facts: await factsOf(work.tx, row) };
@@ -212,7 +212,7 @@ export function registerNumbers(app: App, deps: Deps): void {
       const number = await withCompany(deps.appDb, companyNo, (tx) =>
         numberOfPath(tx, tenant, principalOf(request), request.params.numberId),
       );
-      const loggedOut = await logOut(deps, number);
+      const loggedOut = (await logOut(deps, [number])).has(number.numberNo);
       const promoted = await companyWork(deps, request, async ({ tx, emit, note }) => {
         const outcome = await removeNumber(tx, companyNo, number.numberNo);
         if (!outcome.removed) throw new ManylineError("NUMBER_NOT_FOUND");
@@ -240,31 +240,19 @@ export async function changeNumber(
 ): Promise<NumberRow> {
   const changed = changedFields<NumberPatch>(before as NumberPatch, patch);
   if (changed.length === 0) return before;
-  const former = patch.isPrimary ? await getPrimaryNumber(work.tx, tenant.companyNo) : undefined;
+  const former = patch.isPrimary ? await lockPrimaryNumber(work.tx, tenant.companyNo) : undefined;
   const after = await updateNumber(work.tx, tenant.companyNo, before.numberNo, patch);
   if (!after) throw new ManylineError("NUMBER_NOT_FOUND");
-  if (former && former.numberNo !== after.numberNo) {
-    const facts = { ...numberFacts(former), isPrimary: false, changed: ["isPrimary"] };
-    work.emit(numberUpdated, { ...tenant, number: former }, facts);
-  }
+  if (former && former.numberNo !== after.numberNo) tellDemoted(work, tenant, former);
   work.emit(numberUpdated, { ...tenant, number: after }, { ...numberFacts(after), changed });
   work.note("number.updated", after.numberId, { changed });
   return after;
 }
 
-/** Whether WhatsApp has confirmed. Nothing that goes wrong here keeps a number from being removed. */
-export async function logOut(deps: Deps, number: NumberRow): Promise<boolean> {
-  if (!number.isLinked) return false;
-  try {
-    const command = await withCompany(deps.appDb, number.companyNo, (tx) =>
-      deps.commands.enqueue(tx, number, "unlink", {}, UNLINK_DEADLINE_MS),
-    );
-    const result = await deps.commands.result(command);
-    return result["told"] === true;
-  } catch (error) {
-    if (isUnavailable(error)) throw error;
-    return false;
-  }
+/** The number that was primary until now. */
+function tellDemoted(work: Work, tenant: Tenant, former: NumberRow): void {
+  const facts = { ...numberFacts(former), isPrimary: false, changed: ["isPrimary"] };
+  work.emit(numberUpdated, { ...tenant, number: former }, facts);
 }
 
 async function numberOfPath(

@@ -1,64 +1,61 @@
 import {
-  eventsAfter,
+  eventNoOf,
   eventsSince,
+  feedStart,
   isUnavailable,
   listNumbers,
-  readStatus,
   withCompany,
 } from "@manyline/db";
-import type { Executor, FedEvent, FeedScope, StatusRow } from "@manyline/db";
-import { hasScope, stillHolds } from "../auth.ts";
+import type { Executor, FeedPosition, FeedScope, StoredEvent } from "@manyline/db";
+import { stillHolds } from "../auth.ts";
 import type { Deps } from "../deps.ts";
-import { statusAnswer, statusWithoutNumber } from "../domain/answers.ts";
-import { companyRow, findNumber } from "../numbers.ts";
-import type { Principal, Tenant } from "../request-types.ts";
 import { watchMs, watchNumber } from "../watch.ts";
-import { Seen } from "./seen.ts";
-import { withAttemptSecret, withEventSecret } from "./secrets.ts";
-import type { SseResponse } from "./sse.ts";
-
-export type StreamRequest = {
-  readonly tenant: Tenant;
-  readonly principal: Principal;
-  /** Undefined: all numbers of the company. */
-  readonly numberNo: number | null;
-  readonly lastEventId: string | undefined;
-};
+import { LATE_MS, Seen } from "./seen.ts";
+import type { SseMessage, SseResponse } from "./sse.ts";
+import { StreamView } from "./stream-view.ts";
+import type { StreamRequest } from "./stream-view.ts";
 
 /** `stopping`: this process ends, the reader shall come again; `left`: the reader went. */
 export type StreamEnd =
   | "stopping"
   | "left"
+  | "slow"
   | "expired"
   | "revoked"
   | "number_removed"
   | "company_removed";
 
-/** How late a commit may appear in the log and still be sent. */
-const OVERLAP_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
 const POLL_CONNECTED_MS = 5_000;
 const POLL_LAGGING_MS = 1_000;
+/** How often a stream looks for commits that were later than usual. */
+const THOROUGH_MS = 5_000;
 /** Between two readings of the log, so that a burst of events is one reading. */
 const LEAST_PAUSE_MS = 50;
 const MAX_REPLAY = 1_000;
+/** What is read, and so held in memory, before it is sent. */
+const PAGE = { events: 100, bytes: 256 * 1_024 };
 
-/** What a stream without `read` is told about: the linking of phones, no messages. */
-const PAIRING_FAMILIES = new Set(["session", "pairing", "number", "company"]);
-
-type Message = Parameters<SseResponse["send"]>[0];
+/** What came of one look: whether to look again at once, and a reason when an event ends the stream. */
+type Looked = { readonly hasMore: boolean; readonly end?: StreamEnd | undefined };
+type Told = { readonly event: StoredEvent; readonly message: SseMessage | undefined };
 
 /**
- * One open stream. What it sends is read in a transaction and sent after it: a reader that takes nothing holds
- * its own stream up and no connection of the pool. It has one source, the event log in Postgres; the bus wakes it, and while the bus is
- * away it looks every second and says so (`lag`).
+ * One open stream. It has one source, the event log in Postgres; the bus wakes it, and while the bus is
+ * away it looks every second and says so (`lag`). What it sends it reads in a short transaction and sends
+ * after it, page by page: a reader that takes nothing holds up its own stream and no connection of the pool.
  */
 export class EventStream {
   readonly #deps: Deps;
   readonly #request: StreamRequest;
   readonly #sse: SseResponse;
   readonly #scope: FeedScope;
-  #seen = new Seen(new Date(0), OVERLAP_MS);
+  readonly #view: StreamView;
+  /** Undefined until the first state was sent. */
+  #seen: Seen | undefined;
+  /** What Last-Event-ID asks for and was not repeated yet. */
+  #replay: { afterNo: number; left: number } | undefined;
+  #thoroughAt = 0;
   /** Postgres' clock less ours. */
   #clockOffsetMs = 0;
   #isLagging = false;
@@ -71,6 +68,7 @@ export class EventStream {
     this.#request = request;
     this.#sse = sse;
     this.#scope = { companyNo: request.tenant.companyNo, numberNo: request.numberNo };
+    this.#view = new StreamView(deps.keyring, request, () => this.#now());
   }
 
   /** Something may have happened. */
@@ -83,12 +81,11 @@ export class EventStream {
     const { clock } = this.#deps;
     signal.addEventListener("abort", () => this.wake(), { once: true });
     await this.#sse.retryAfter(2_000);
-    await this.#open();
     let heartbeatAt = clock.monotonic() + HEARTBEAT_MS;
     let watchAt = clock.monotonic();
     while (this.#sse.isOpen && !signal.aborted) {
-      const end = await this.#whileUp(() => this.#sendNew());
-      if (end) return end;
+      const looked = await this.#whileUp(() => this.#look());
+      if (looked?.end) return looked.end;
       const now = clock.monotonic();
       if (now >= watchAt) {
         watchAt = now + watchMs(clock) / 3;
@@ -102,105 +99,101 @@ export class EventStream {
         if (isGood === false) return "revoked";
       }
       await this.#tellLag();
+      if (looked?.hasMore) continue;
       await this.#pause(Math.min(heartbeatAt, watchAt) - clock.monotonic());
     }
-    return signal.aborted ? "stopping" : "left";
+    if (signal.aborted) return "stopping";
+    return this.#sse.wasSlow ? "slow" : "left";
   }
 
-  /** The state first, then what was missed since Last-Event-ID, and the state again if anything was. */
-  async #open(): Promise<void> {
+  /** The state first, then what was missed since Last-Event-ID, then what is new. */
+  #look(): Promise<Looked> {
+    if (!this.#seen) return this.#sendState();
+    return this.#replay ? this.#repeat(this.#seen, this.#replay) : this.#sendNew(this.#seen);
+  }
+
+  async #sendState(): Promise<Looked> {
     const { lastEventId } = this.#request;
-    const { state, missed } = await this.#inCompany(async (tx) => {
-      const now = (await this.#status(tx))?.dbNow ?? this.#deps.clock.now();
-      this.#clockOffsetMs = now.getTime() - this.#deps.clock.now().getTime();
-      this.#seen = new Seen(now, OVERLAP_MS);
-      const found =
-        lastEventId === undefined
-          ? undefined
-          : await eventsAfter(tx, this.#scope, lastEventId, MAX_REPLAY);
-      // What the log holds by now is told by the state, which is read after it.
-      for (const event of await eventsSince(tx, this.#scope, this.#seen.since)) {
-        this.#seen.isNew(event);
-      }
-      const snapshot = await this.#snapshot(tx);
-      return { state: snapshot, missed: await this.#messages(tx, found ?? []) };
+    const { companyNo } = this.#scope;
+    const { start, afterNo, snapshot } = await this.#inCompany(async (tx) => {
+      const begin = await feedStart(tx, companyNo, LATE_MS);
+      this.#clockOffsetMs = begin.now.getTime() - this.#deps.clock.now().getTime();
+      return {
+        start: begin,
+        afterNo:
+          lastEventId === undefined ? undefined : await eventNoOf(tx, companyNo, lastEventId),
+        // What the log holds by now is told by the state, which is read after it.
+        snapshot: await this.#view.snapshot(tx),
+      };
     });
-    await this.#sse.send(state);
-    if (missed.length === 0) return;
-    for (const { event, message } of missed) {
-      this.#seen.isNew(event);
-      if (message) await this.#sse.send(message);
-    }
-    await this.#sse.send(await this.#inCompany((tx) => this.#snapshot(tx)));
+    this.#seen = new Seen(start);
+    if (afterNo !== undefined) this.#replay = { afterNo, left: MAX_REPLAY };
+    if (snapshot.number) this.#watched.set(snapshot.number.numberNo, snapshot.number);
+    await this.#sse.send(snapshot.message);
+    return { hasMore: true };
   }
 
-  /** What is new in the log; a reason when an event ends the stream. */
-  async #sendNew(): Promise<StreamEnd | undefined> {
+  /** A page of what was missed; after the last one the state again, if anything was. */
+  async #repeat(seen: Seen, { afterNo, left }: { afterNo: number; left: number }): Promise<Looked> {
+    const { told, hasMore } = await this.#read({ afterNo }, Math.min(left, PAGE.events));
+    const last = told.at(-1)?.event.eventNo ?? afterNo;
+    const isOver = !hasMore || told.length >= left;
+    this.#replay = isOver ? undefined : { afterNo: last, left: left - told.length };
+    const end = await this.#tell(seen, told);
+    if (end || !isOver || (left === MAX_REPLAY && told.length === 0)) return { hasMore: true, end };
+    const { message } = await this.#inCompany((tx) => this.#view.snapshot(tx));
+    await this.#sse.send(message);
+    return { hasMore: true };
+  }
+
+  /** A page of what is new in the log. */
+  async #sendNew(seen: Seen): Promise<Looked> {
+    const now = this.#deps.clock.monotonic();
+    const isThorough = now >= this.#thoroughAt;
     const readAt = this.#now();
-    const fresh = await this.#inCompany(async (tx) => {
-      const events = await eventsSince(tx, this.#scope, this.#seen.since);
-      return this.#messages(
-        tx,
-        events.filter((event) => !this.#seen.has(event)),
-      );
-    });
-    for (const { event, message } of fresh) {
-      this.#seen.isNew(event);
-      if (message) await this.#sse.send(message);
-      if (event.type === "company.removed") return "company_removed";
-      if (event.type === "number.removed" && event.numberNo === this.#scope.numberNo) {
-        return "number_removed";
+    const { told, hasMore } = await this.#read(seen.position(isThorough), PAGE.events);
+    if (isThorough) this.#thoroughAt = now + THOROUGH_MS;
+    const last = told.at(-1)?.event;
+    const end = await this.#tell(seen, told);
+    // Of a page that is not the last, everything up to its last event was read.
+    seen.readUntil(hasMore && last ? last.createdAt : readAt, isThorough);
+    return { hasMore, end };
+  }
+
+  #read(position: FeedPosition, events: number): Promise<{ told: Told[]; hasMore: boolean }> {
+    return this.#inCompany(async (tx) => {
+      const page = await eventsSince(tx, this.#scope, position, { ...PAGE, events });
+      const told: Told[] = [];
+      for (const event of page.events) {
+        told.push({ event, message: await this.#view.event(tx, event) });
       }
+      return { told, hasMore: page.hasMore };
+    });
+  }
+
+  /** Sends what was read; a reason when an event among it ends the stream. */
+  async #tell(seen: Seen, told: readonly Told[]): Promise<StreamEnd | undefined> {
+    const messages: SseMessage[] = [];
+    let end: StreamEnd | undefined;
+    for (const { event, message } of told) {
+      seen.add(event);
+      this.#followPairing(event);
+      if (message) messages.push(message);
+      end = this.#endBy(event);
+      if (end) break;
     }
-    this.#seen.readUntil(readAt);
-    return undefined;
+    await this.#sse.send(...messages);
+    return end;
   }
 
-  /** Each event with what this reader is told of it, which may be nothing. */
-  async #messages(
-    tx: Executor,
-    events: readonly FedEvent[],
-  ): Promise<{ event: FedEvent; message: Message | undefined }[]> {
-    const told: { event: FedEvent; message: Message | undefined }[] = [];
-    for (const event of events) told.push({ event, message: await this.#message(tx, event) });
-    return told;
-  }
-
-  async #message(tx: Executor, event: FedEvent): Promise<Message | undefined> {
-    const { principal } = this.#request;
-    const family = event.type.slice(0, event.type.indexOf("."));
-    if (!PAIRING_FAMILIES.has(family) && !hasScope(principal, "read")) return undefined;
-    this.#followPairing(event);
-    const data = hasScope(principal, "pair")
-      ? await withEventSecret(tx, this.#vault(), event)
-      : event.envelope.data;
-    return {
-      id: event.eventId,
-      event: event.type,
-      data: { ...event.envelope, data, serverTime: this.#now().toISOString() },
-    };
-  }
-
-  async #snapshot(tx: Executor): Promise<Message> {
-    const row = await this.#status(tx);
-    const answer = row
-      ? statusAnswer(row)
-      : statusWithoutNumber(await companyRow(tx, this.#request.tenant), this.#now());
-    if (row) this.#watched.set(row.number.numberNo, row.number);
-    const mayPair = hasScope(this.#request.principal, "pair");
-    const data = mayPair ? await withAttemptSecret(tx, this.#vault(), answer) : answer;
-    return { event: "snapshot", data };
-  }
-
-  async #status(tx: Executor): Promise<StatusRow | undefined> {
-    const { tenant, principal, numberNo } = this.#request;
-    if (numberNo !== null) return readStatus(tx, tenant.companyNo, numberNo);
-    const primary = await findNumber(tx, tenant, principal, undefined);
-    return primary && readStatus(tx, tenant.companyNo, primary.numberNo);
+  #endBy({ type, numberNo }: StoredEvent): StreamEnd | undefined {
+    if (type === "company.removed") return "company_removed";
+    const isOwn = numberNo !== null && numberNo === this.#scope.numberNo;
+    return type === "number.removed" && isOwn ? "number_removed" : undefined;
   }
 
   /** A stream of a whole company keeps alive the attempts it hears of. */
-  #followPairing({ type, numberNo }: FedEvent): void {
+  #followPairing({ type, numberNo }: StoredEvent): void {
     if (numberNo === null || this.#scope.numberNo !== null) return;
     if (type === "pairing.started" || type.endsWith("_issued")) {
       this.#watched.set(numberNo, { companyNo: this.#scope.companyNo, numberNo });
@@ -260,10 +253,6 @@ export class EventStream {
   /** By the clock of Postgres, which wrote every other time the reader sees. */
   #now(): Date {
     return new Date(this.#deps.clock.now().getTime() + this.#clockOffsetMs);
-  }
-
-  #vault(): Parameters<typeof withEventSecret>[1] {
-    return { keyring: this.#deps.keyring, companyNo: this.#scope.companyNo };
   }
 
   #inCompany<T>(work: (tx: Executor) => Promise<T>): Promise<T> {

@@ -5,7 +5,7 @@
 import type { Attempt, StatusAnswer } from "@manyline/contracts";
 import { formatPairingCode } from "@manyline/contracts";
 import { readAttempt, readAttemptSecret } from "@manyline/db";
-import type { Executor, FedEvent, Keyring } from "@manyline/db";
+import type { Executor, Keyring, StoredEvent } from "@manyline/db";
 
 type Vault = { readonly keyring: Keyring; readonly companyNo: number };
 
@@ -25,7 +25,7 @@ export async function withAttemptSecret(
 export async function withEventSecret(
   executor: Executor,
   vault: Vault,
-  { type, envelope }: FedEvent,
+  { type, envelope }: StoredEvent,
 ): Promise<unknown> {
   const { data } = envelope;
   if (type !== "pairing.qr_issued" && type !== "pairing.code_issued") return data;

@@ -1,11 +1,14 @@
 import type { ServerResponse } from "node:http";
 
-/** How long a reader may take nothing before it is given up. */
-const STALLED_MS = 30_000;
+/** How long a reader may take over what was sent to it at once; then it is cut off and may come again. */
+const SLOW_MS = 30_000;
+
+export type SseMessage = { readonly event: string; readonly data: unknown; readonly id?: string };
 
 /** A Server-Sent Events answer. Fields follow the HTML standard; data is one line of JSON. */
 export class SseResponse {
   readonly #response: ServerResponse;
+  #wasSlow = false;
 
   constructor(response: ServerResponse, headers: Record<string, string | number>) {
     this.#response = response;
@@ -23,36 +26,62 @@ export class SseResponse {
     return !this.#response.destroyed && !this.#response.writableEnded;
   }
 
-  send(message: { event: string; data: unknown; id?: string }): Promise<void> {
-    const id = message.id === undefined ? "" : `id: ${message.id}\n`;
-    return this.#write(`${id}event: ${message.event}\ndata: ${JSON.stringify(message.data)}\n\n`);
+  /** The reader was cut off because it took too long. */
+  get wasSlow(): boolean {
+    return this.#wasSlow;
+  }
+
+  /**
+   * Resolves when the reader can take more: a slow one slows its own stream down. Wait for it while
+   * holding nothing that others need. At most `messages` and one write are buffered.
+   */
+  send(...messages: readonly SseMessage[]): Promise<void> {
+    return this.#write(
+      messages.map(({ id, event, data }) => {
+        const first = id === undefined ? "" : `id: ${id}\n`;
+        return () => `${first}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+      }),
+    );
   }
 
   /** Keeps proxies from closing a silent connection. */
   heartbeat(): Promise<void> {
-    return this.#write(": still here\n\n");
+    return this.#write([() => ": still here\n\n"]);
   }
 
   /** How long a browser waits before it connects again. */
   retryAfter(ms: number): Promise<void> {
-    return this.#write(`retry: ${ms}\n\n`);
+    return this.#write([() => `retry: ${ms}\n\n`]);
   }
 
+  /** Ends the answer; what the reader does not take in time is dropped. */
   end(): void {
-    this.#response.end();
+    if (this.#response.closed || this.#response.destroyed) return;
+    const timer = setTimeout(() => this.#response.destroy(), SLOW_MS);
+    this.#response.once("close", () => clearTimeout(timer)).end();
   }
 
-  /** Resolves when the reader can take more: a slow one slows its own stream down, and nobody else. */
-  async #write(text: string): Promise<void> {
-    if (!this.isOpen || this.#response.write(text)) return;
-    const free = Promise.withResolvers<void>();
-    const timer = setTimeout(() => this.#response.destroy(), STALLED_MS);
-    this.#response.once("drain", free.resolve).once("close", free.resolve);
+  async #write(texts: readonly (() => string)[]): Promise<void> {
+    const timer = setTimeout(() => this.#giveUp(), SLOW_MS);
     try {
-      await free.promise;
+      for (const text of texts) {
+        if (!this.isOpen) return;
+        if (!this.#response.write(text())) await this.#drained();
+      }
     } finally {
       clearTimeout(timer);
-      this.#response.off("drain", free.resolve).off("close", free.resolve);
     }
+  }
+
+  async #drained(): Promise<void> {
+    const free = Promise.withResolvers<void>();
+    this.#response.once("drain", free.resolve).once("close", free.resolve);
+    await free.promise;
+    this.#response.off("drain", free.resolve).off("close", free.resolve);
+  }
+
+  #giveUp(): void {
+    this.#wasSlow = true;
+    this.#response.destroy();
   }
 }
