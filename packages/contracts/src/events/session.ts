@@ -31,7 +31,8 @@ export const sessionConnecting = defineEvent({
 export const sessionConnected = defineEvent({
   type: "session.connected",
   version: 1,
-  description: "The number is linked and its connection is open. Messages flow from now on.",
+  description:
+    "The number is linked and its connection is open. Messages will flow from here once they are part of the product (docs/limits.md).",
   data,
 });
 export const sessionDisconnected = defineEvent({
