@@ -24,7 +24,8 @@ export function DevicesScreen(props: ScreenProps & { said: string }) {
 
   return (
     <PhoneScreen title="Linked devices">
-      {said && <Notice tone="connecting">{said}</Notice>}
+      {/* Once the device is logged out again the news is none. */}
+      {said && devices.length > 0 && <Notice tone="connecting">{said}</Notice>}
       {!phone.online && (
         <Notice tone="disconnected">This phone is offline. It can link nothing now.</Notice>
       )}
