@@ -20,7 +20,9 @@ RUN rm -rf bench infra docs \
  && pnpm install --prod --frozen-lockfile --filter-prod "{./services/*}..." --filter-prod @manyline/simulators
 
 FROM node:24-slim
-ENV NODE_ENV=production
+# What the logs, the traces and the list of workers call this version: docker build --build-arg MANYLINE_VERSION=1.2.3
+ARG MANYLINE_VERSION=dev
+ENV NODE_ENV=production MANYLINE_VERSION=$MANYLINE_VERSION OTEL_SERVICE_VERSION=$MANYLINE_VERSION
 WORKDIR /app
 COPY --from=packages /app ./
 COPY --from=console /app/apps/console/dist ./apps/console/dist

@@ -1,6 +1,16 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
+/** A program that a suite cannot do without. */
+export type Need =
+  | "nats"
+  | "redis"
+  | "postgres"
+  | "system-postgres"
+  | "chromium"
+  | "kubectl"
+  | "newest-nats";
+
 /**
  * One step of `npm test`. `check` = a program whose exit code counts; `tests` = files for the test
  * runner, one or several patterns.
@@ -14,7 +24,7 @@ export type Suite = {
   args: string[];
   /** Runs several files at a time; otherwise one after another. */
   isParallel?: boolean;
-  needs?: ("nats" | "redis" | "postgres" | "system-postgres" | "chromium" | "newest-nats")[];
+  needs?: Need[];
   /** Web pages are built first. */
   needsConsole?: boolean;
 };
@@ -23,13 +33,19 @@ const UNIT_PATTERNS = ["packages", "services", "apps", "infra"].map(
   (folder) => `${folder}/*/src/**/*.test.ts`,
 );
 
+const LOCAL_ROOM = "infra/local";
+
 /** Budgets of the rooms' integration tests; a room without a line gets the default. */
 const BUDGETS: Record<string, number> = {
-  "infra/local": 120,
+  [LOCAL_ROOM]: 120,
   "services/session-worker": 300,
   "services/gateway": 120,
 };
 const DEFAULT_BUDGET = 90;
+
+/** What the rooms' integration tests need, where it is not the servers. */
+const NEEDS: Record<string, Need[]> = { "infra/k8s": ["kubectl"] };
+const SERVERS: Need[] = ["nats", "redis", "postgres", "system-postgres"];
 
 /** All suites in their order. A room's tests are found by their folder, so a new room cannot be forgotten. */
 export function listSuites(root: string): Suite[] {
@@ -50,9 +66,17 @@ export function listSuites(root: string): Suite[] {
       name: room,
       budgetSeconds: BUDGETS[room] ?? DEFAULT_BUDGET,
       kind: "tests",
-      args: [`${room}/test/**/*.test.ts`],
-      needs: ["nats", "redis", "postgres", "system-postgres"],
+      // Chaos is a suite of its own.
+      args: [`${room}/test/${room === LOCAL_ROOM ? "" : "**/"}*.test.ts`],
+      needs: NEEDS[room] ?? SERVERS,
     })),
+    {
+      name: "chaos",
+      budgetSeconds: 600,
+      kind: "tests",
+      args: [`${LOCAL_ROOM}/test/chaos/*.test.ts`],
+      needs: ["nats", "redis", "postgres"],
+    },
     {
       name: "apps/console",
       budgetSeconds: 240,
@@ -81,5 +105,7 @@ function roomsWithTests(root: string): string[] {
       .map((entry) => `${folder}/${entry}`)
       .toSorted(),
   );
-  return [...inner, "infra/local", "bench"].filter((room) => existsSync(join(root, room, "test")));
+  return [...inner, "infra/local", "infra/k8s", "bench"].filter((room) =>
+    existsSync(join(root, room, "test")),
+  );
 }

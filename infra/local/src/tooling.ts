@@ -20,6 +20,7 @@ export async function prepareTools(suites: readonly Suite[], report: Progress): 
   const needs = new Set(suites.flatMap((suite) => suite.needs ?? []));
   if (needs.has("nats")) report(`nats-server: ${await requireTool("nats-server", { report })}`);
   if (needs.has("redis")) report(`redis-server: ${await requireTool("redis-server", { report })}`);
+  if (needs.has("kubectl")) report(`kubectl: ${await requireTool("kubectl", { report })}`);
   if (needs.has("system-postgres")) {
     const { version, binDir } = await requireSystemPostgres({ report });
     report(`an older Postgres: ${version} in ${binDir}`);

@@ -9,6 +9,8 @@ export const COMMANDS = {
   pair_qr: { args: Type.Object({}), deadlineMs: 25_000 },
   /** Ask WhatsApp for a code for `phone` (E.164 digits). Result: `{ attemptId, issuedAt, expiresAt }`; the code is in the attempt's row. */
   pair_code: { args: Type.Object({ phone: Type.String() }), deadlineMs: 25_000 },
+  /** There is no phone to pair with: tell it once (`company.phone_missing`). Result: `{ asked }`; false: it was told before, or there is a phone. */
+  ask_phone: { args: Type.Object({}), deadlineMs: 25_000 },
   /** Close and open the connection with the stored credentials. Result: `{}` at once. */
   reconnect: { args: Type.Object({}), deadlineMs: 25_000 },
   /** End the live attempt, if any (`cancelled`). Result: `{}`. */

@@ -59,6 +59,30 @@ export const ERRORS = {
     title: "There is no such number in this company.",
     remedy: "Check ?number=, or list the numbers.",
   },
+  WORKER_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such worker.",
+    remedy: "List the workers; a restarted worker has a new id.",
+  },
+  SHARD_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such shard.",
+    remedy: "List the shards; a merge removes one.",
+  },
+  JOB_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such job.",
+    remedy: "List the jobs.",
+  },
+  COMMAND_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such command.",
+    remedy: "List the dead commands; they are kept for 7 days.",
+  },
   NOT_FOUND: {
     status: 404,
     retry: "never",
@@ -118,6 +142,30 @@ export const ERRORS = {
     retry: "never",
     title: "WhatsApp is switched off for this company.",
     remedy: "Set whatsappEnabled to true.",
+  },
+  SHARDS_APART: {
+    status: 409,
+    retry: "later",
+    title: "The two shards are not with the same owner.",
+    remedy: "Pin both to the same host, wait until it owns both, merge again.",
+  },
+  SHARD_NOT_DIVISIBLE: {
+    status: 409,
+    retry: "never",
+    title: "This shard cannot be changed this way.",
+    remedy: "A split needs two companies in the shard, a merge a shard right above it.",
+  },
+  JOB_RUNNING: {
+    status: 409,
+    retry: "later",
+    title: "A job of this kind is running.",
+    remedy: "Wait for its end, or cancel it; jobId names it.",
+  },
+  NOT_DEAD: {
+    status: 409,
+    retry: "never",
+    title: "Only a dead command can be replayed.",
+    remedy: "A waiting one needs no help; for one that has ended send the request again.",
   },
   PAYLOAD_TOO_LARGE: {
     status: 413,

@@ -2,8 +2,8 @@
  * Identifiers, each an opaque branded string with one place that makes and checks it.
  *
  * - `CompanyId`: the outer id of a tenant, chosen by the user, e.g. `962302`. One safe NATS token.
- * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`: prefix and a UUIDv7 in
- *   hex without dashes, so they sort by creation.
+ * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`: prefix and
+ *   a UUIDv7 in hex without dashes, so they sort by creation.
  * Phone number, JID and LID are different things and never share a type.
  */
 import { v7 as uuidv7 } from "uuid";
@@ -16,6 +16,7 @@ export type NumberId = Branded<"NumberId">;
 export type AttemptId = Branded<"AttemptId">;
 export type CommandId = Branded<"CommandId">;
 export type EventId = Branded<"EventId">;
+export type JobId = Branded<"JobId">;
 
 /** `[A-Za-z0-9_-]{1,64}`, not `_` alone (the "no number" token of subjects), without `__wpp__` (reserved). */
 export const COMPANY_ID_PATTERN = "^(?!_$)(?!.*__wpp__)[A-Za-z0-9_-]{1,64}$";
@@ -53,4 +54,7 @@ export function newCommandId(): CommandId {
 }
 export function newEventId(): EventId {
   return newId("evt") as EventId;
+}
+export function newJobId(): JobId {
+  return newId("job") as JobId;
 }

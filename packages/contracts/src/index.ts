@@ -16,3 +16,5 @@ export * from "./events/pairing.ts";
 export * from "./events/company.ts";
 export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
+export * from "./rest/operations.ts";
+export * from "./rest/jobs.ts";

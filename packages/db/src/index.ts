@@ -43,6 +43,8 @@ export {
 export * from "./repositories/tokens.ts";
 export * from "./repositories/audit.ts";
 export * from "./repositories/commands.ts";
+export * from "./repositories/command-operations.ts";
+export * from "./repositories/jobs.ts";
 export * from "./repositories/status.ts";
 export {
   type AttemptInput,
@@ -61,7 +63,7 @@ export {
   watchedUntil,
   watchPairing,
 } from "./repositories/pairing-attempts.ts";
-export { type Fence, fencedTransaction } from "./repositories/fence.ts";
+export { type Fence, fencedBatch, fencedTransaction, touchSeen } from "./repositories/fence.ts";
 export {
   appendEvents,
   dropOldPartitions,
@@ -73,8 +75,13 @@ export {
 export * from "./repositories/event-feed.ts";
 export * from "./repositories/workers.ts";
 export * from "./repositories/leases.ts";
+export * from "./repositories/shard-admin.ts";
 export * from "./repositories/owned-numbers.ts";
+export * from "./repositories/number-status.ts";
+export * from "./repositories/operators.ts";
+export * from "./repositories/operator-lists.ts";
 export * from "./repositories/limits.ts";
 export * from "./repositories/auth-state.ts";
+export * from "./repositories/auth-preload.ts";
 export * from "./repositories/housekeeping.ts";
 export { EventRelay, type EventRelayOptions, type Publisher } from "./relay/event-relay.ts";

@@ -8,6 +8,7 @@ import {
   fencedTransaction,
   finishCommand,
   getCommand,
+  giveUpCommand,
   raiseFences,
   releaseShards,
   withCompany,
@@ -38,7 +39,7 @@ async function enqueue(companyNo: number, numberNo: number, deadlineMs = 25_000)
 }
 
 async function claim(shardId: number, workerId = "w1", limit = 10) {
-  return claimCommands(world.worker, { workerId, shardIds: [shardId] }, limit);
+  return claimCommands(world.worker, { workerId, shardIds: [shardId] }, { limit, perNumber: 20 });
 }
 
 const result = { attemptId: "pai_1" };
@@ -103,7 +104,7 @@ test("a new owner claims again what the former one had not finished; the former 
   const { fence, number } = await ownedNumber(world);
   const { commandId } = await enqueue(fence.companyNo, fence.numberNo);
   assert.equal((await claim(number.shardId)).length, 1);
-  await releaseShards(world.worker, "w1", [number.shardId]);
+  await releaseShards(world.worker, "w1", [{ shardId: number.shardId, epoch: fence.epoch }]);
   const [taken] = await takeAll(world, "w2");
   assert.equal(taken?.shardId, number.shardId);
   const [again] = await claim(number.shardId, "w2");
@@ -144,23 +145,29 @@ test("past its deadline a command is dead, whoever looks first, and has no later
   assert.equal((await getCommand(world.worker, running.commandId))?.state, "dead");
 });
 
-test("outside its fence a worker may give a command up, but not give it a result", async () => {
+test("outside its fence, or under another's, a worker ends no command", async () => {
   const { fence, number } = await ownedNumber(world);
   const { commandId } = await enqueue(fence.companyNo, fence.numberNo);
-  await claim(number.shardId);
-  await assert.rejects(
-    finishCommand(world.worker, commandId, { state: "done", result }),
-    /row-level security/,
-  );
+  const [command] = await claim(number.shardId);
+  assert.ok(command);
+  const outcomes = [
+    { state: "done", result },
+    { state: "dead", reason: "draining" },
+  ] as const;
   const other = await ownedNumber(world);
-  const byOther = await fencedTransaction(world.worker, other.fence, (tx) =>
-    finishCommand(tx, commandId, { state: "done", result }),
-  );
-  assert.equal(byOther, false);
-  assert.equal(
-    await finishCommand(world.worker, commandId, { state: "dead", reason: "draining" }),
-    true,
-  );
+  for (const outcome of outcomes) {
+    assert.equal(await finishCommand(world.worker, commandId, outcome), false);
+    const byOther = await fencedTransaction(world.worker, other.fence, (tx) =>
+      finishCommand(tx, commandId, outcome),
+    );
+    assert.equal(byOther, false);
+  }
+  const stale = { ...command, epoch: fence.epoch - 1 };
+  await assert.rejects(giveUpCommand(world.worker, stale, "draining"), { name: "FencedError" });
+  assert.equal(await giveUpCommand(world.worker, command, "draining"), true);
+  assert.equal(await giveUpCommand(world.worker, command, "draining"), false);
+  const dead = await getCommand(world.worker, commandId);
+  assert.deepEqual([dead?.state, dead?.error], ["dead", { reason: "draining" }]);
 });
 
 test("without a live lease there is no owner", async () => {

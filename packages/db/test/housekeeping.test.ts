@@ -39,9 +39,11 @@ test("one worker at a time does the housekeeping, and another may when its time 
   );
   assert.equal(got.filter(Boolean).length, 1);
   assert.equal(await tryHousekeeping(world.worker, "another task", "a", 60_000), true);
+  assert.equal(await tryHousekeeping(world.platform, "task", "gateway", 60_000), false);
   assert.equal(await tryHousekeeping(world.worker, "task", "a", 60_000), false);
   await world.superuser.query("update housekeeping set expires_at = now() - interval '1 ms'");
   assert.equal(await tryHousekeeping(world.worker, "task", "b", 60_000), true);
+  assert.equal(await tryHousekeeping(world.platform, "jobs", "gateway", 60_000), true);
 });
 
 test("nothing young is deleted", async () => {
@@ -93,7 +95,11 @@ test("commands: overdue ones die, finished ones go after 7 days", async () => {
       }),
     );
   await enqueue(60_000);
-  await claimCommands(world.worker, { workerId: "w1", shardIds: [number.shardId] }, 10);
+  await claimCommands(
+    world.worker,
+    { workerId: "w1", shardIds: [number.shardId] },
+    { limit: 10, perNumber: 10 },
+  );
   await enqueue(-5_000);
   assert.equal((await housekeeping(world.worker))["commandsExpired"], 1);
   await ago(
@@ -159,6 +165,36 @@ test("workers go 7 days after they were seen, unless they own a shard", async ()
   assert.ok((await count("workers")) >= 2);
   assert.equal((await housekeeping(world.worker))["workersDeleted"], 1);
   assert.equal(await count("workers", "worker_id = 'w1'"), 1);
+});
+
+test("the history of shards goes after 7 days, bulk jobs 30 days after they were finished", async () => {
+  await ownedNumber(world);
+  await world.superuser.query(
+    `insert into jobs (job_id, kind, per_second, created_by, finished_at)
+      values ('job_done', 'pair', 1, 'test', now()), ('job_open', 'pair', 1, 'test', null)`,
+  );
+  await world.superuser.query(
+    `insert into job_items (job_id, company_no, number_no)
+      select 'job_done', company_no, number_no from numbers limit 1`,
+  );
+  const moves = await count("shard_moves");
+  assert.ok(moves > 0);
+  const age = async (days: number) => {
+    await ago("update shard_moves set at = now() - $1::interval", days);
+    await ago("update jobs set created_at = now() - $1::interval", days);
+    await ago(
+      "update jobs set finished_at = now() - $1::interval where finished_at is not null",
+      days,
+    );
+    const done = await housekeeping(world.worker);
+    return [done["movesDeleted"], done["jobsDeleted"]];
+  };
+  assert.deepEqual(await age(6.9), [0, 0]);
+  assert.deepEqual(await age(29), [moves, 0]);
+  assert.equal(await count("job_items"), 1);
+  assert.deepEqual(await age(31), [0, 1]);
+  assert.equal(await count("job_items"), 0);
+  assert.equal(await count("jobs", "job_id = 'job_open'"), 1);
 });
 
 test("old days of the event log are dropped, and the next ones are made", async () => {

@@ -68,13 +68,22 @@ test("functions that run with the owner's rights are the known ones, for the rol
     [DB_ROLES.map(loginOf)],
   );
   const gateway = ["manyline_app", "manyline_platform"];
+  const worker = ["manyline_worker"];
   assert.deepEqual(rows, [
     { proname: "authenticate", callers: gateway },
-    { proname: "create_event_partitions", callers: ["manyline_worker"] },
-    { proname: "drop_event_partitions", callers: ["manyline_worker"] },
-    { proname: "erase_expired_pairing_secrets", callers: ["manyline_worker"] },
+    { proname: "create_event_partitions", callers: worker },
+    { proname: "delete_old_attempts", callers: worker },
+    { proname: "delete_old_commands", callers: worker },
+    { proname: "delete_old_jobs", callers: worker },
+    { proname: "delete_old_tokens", callers: worker },
+    { proname: "delete_old_watches", callers: worker },
+    { proname: "drop_event_partitions", callers: worker },
+    { proname: "erase_expired_pairing_secrets", callers: worker },
     { proname: "exchange_link", callers: gateway },
-    { proname: "write_auth", callers: ["manyline_worker"] },
+    { proname: "expire_commands", callers: worker },
+    { proname: "merge_shards", callers: ["manyline_platform", "manyline_worker"] },
+    { proname: "split_shard", callers: ["manyline_platform", "manyline_worker"] },
+    { proname: "write_auth", callers: worker },
   ]);
 });
 

@@ -308,7 +308,7 @@ describe("other roles", () => {
       "update companies set phone_missing_notified = true",
       "update pairing_attempts set state = 'code'",
       "update whatsapp_session_health set status = 'error'",
-      "delete from pairing_attempts",
+      "update commands set state = 'claimed'",
     ]) {
       const { numAffectedRows } = await sql.raw(statement).execute(world.worker);
       assert.equal(numAffectedRows, 0n, statement);

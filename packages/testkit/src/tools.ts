@@ -36,6 +36,12 @@ const PACKAGES: Record<string, Record<string, string[]>> = {
     zypper: ["redis"],
     brew: ["redis"],
   },
+  kubectl: {
+    "apt-get": ["kubernetes-client", "kubectl"],
+    dnf: ["kubernetes-client"],
+    zypper: ["kubernetes-client"],
+    brew: ["kubernetes-cli"],
+  },
   postgres: {
     "apt-get": ["postgresql-15", "postgresql"],
     dnf: ["postgresql-server"],

@@ -78,7 +78,23 @@ export function buildConfig(r: ConfigReader) {
     capacity: r.integer("WORKER_CAPACITY", {
       default: 2_500,
       min: 1,
-      meaning: "numbers this worker is made for",
+      meaning: "numbers this worker is made for; its share of the shards follows from it",
+    }),
+    generation: r.integer("WORKER_GENERATION", {
+      default: 0,
+      min: 0,
+      meaning: "grows with each rollout: freed shards go to the newest generation first",
+    }),
+    workerHost: r.string("WORKER_HOST", {
+      pattern: /^[A-Za-z0-9._-]{1,200}$/,
+      must: "be a name of letters, digits, . _ and -",
+      optional: true,
+      meaning: "name operators know the worker by, the pod's name; without it the machine's",
+    }),
+    drainMs: r.durationMs("DRAIN_TIMEOUT_MS", {
+      default: 130_000,
+      min: 1_000,
+      meaning: "to hand everything over at a stop; numbers / 20 per second fit",
     }),
     eventDays: r.integer("EVENT_RETENTION_DAYS", {
       default: 8,

@@ -5,6 +5,9 @@ import { startWorker } from "./service.ts";
 
 const SERVICE = { service: "session-worker", version: process.env["MANYLINE_VERSION"] ?? "dev" };
 
+/** For what is left to stop after the hand-over. */
+const STOP_MS = 20_000;
+
 let config: Config | undefined;
 try {
   config = envToConfig(process.env);
@@ -21,7 +24,8 @@ if (config) {
   const service = await runService({
     name: SERVICE.service,
     logger,
-    start: (scope) => startWorker(settled, logger, scope),
+    graceMs: settled.drainMs + STOP_MS,
+    start: (scope) => startWorker(settled, SERVICE.version, logger, scope),
   });
   await service.ended;
   // Everything is closed and flushed. What still holds the event loop are timers that Baileys leaves behind

@@ -1,8 +1,7 @@
 /** Builds the worker from its configuration and ties its parts to the process's life. */
 import { hostname } from "node:os";
-import { randomBytes } from "node:crypto";
 import { EVENTS_MAX_AGE_MS, EVENTS_STREAM, PAIRING, streamSubjects } from "@manyline/contracts";
-import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
+import { assertSchema, createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
 import {
   createBus,
   createClock,
@@ -21,10 +20,12 @@ import type { Config } from "./config.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import type { WorkerContext } from "./numbers/context.ts";
 import { FleetGate } from "./numbers/fleet-gate.ts";
-import { createOpener } from "./numbers/opener.ts";
+import { createOpener, type Opener } from "./numbers/opener.ts";
 import { createSeedCopies } from "./numbers/seed-copies.ts";
-import { Fleet } from "./ownership/fleet.ts";
-import { LeaseKeeper } from "./ownership/lease-keeper.ts";
+import { createStatusCommits } from "./numbers/status-commits.ts";
+import { reportOpening } from "./ownership/opening-progress.ts";
+import { createOwnership, type Ownership } from "./ownership/ownership.ts";
+import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
 import { createSharedCaches } from "./providers/linked/shared-caches.ts";
@@ -37,12 +38,12 @@ const QUERY_TIMEOUT_MS = 10_000;
 /** Starts everything; `scope` stops it in reverse order. */
 export async function startWorker(
   config: Config,
+  version: string,
   logger: Logger,
   scope: ServiceScope,
 ): Promise<void> {
   const clock = createClock({ timeScale: config.timeScale });
   const keyring = createKeyring({ keks: parseKeks(config.keks) });
-  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   prepareProcess(
     config.waUrl === undefined || config.waRootKey === undefined
       ? undefined
@@ -88,7 +89,7 @@ export async function startWorker(
   const caches = createSharedCaches();
   scope.defer("caches", () => caches.close());
   const provider = createLinkedProvider(
-    { db, keyring },
+    createAuthStore(db, keyring),
     {
       url: config.waUrl,
       version: versionOf(config.waVersion),
@@ -100,47 +101,50 @@ export async function startWorker(
     caches,
   );
 
-  const reports = createReports(logger);
-  const context: WorkerContext = {
-    workerId,
+  const opener = createOpener(clock, config.openLimit, OPEN_JITTER_MS);
+  const ownership = createOwnership({
     db,
-    keyring,
-    relay,
-    bus,
-    provider,
-    clock,
-    logger,
-    reports,
-    opener: createOpener(clock, config.openLimit, OPEN_JITTER_MS),
-    gate: new FleetGate(),
-    copies: createSeedCopies(redis, logger),
-    ...figures(clock),
-    backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
-    phonePepper: keyring.pepper,
-    isQuiet: () => leases.isQuiet,
-    onFenced: (numberNo) => fleet.drop(numberNo),
-    askLease: () => leases.ask(),
-    onBlocked: (companyNo, until) => fleet.blocked(companyNo, until),
-  };
-  const leases = new LeaseKeeper({
-    db: leaseDb,
+    leaseDb,
     bus,
     clock,
     logger,
-    workerId,
-    capacity: config.capacity,
-    events: {
-      onClaimed: (shardId, epoch) => fleet.claimed(shardId, epoch),
-      onLost: (shardId) => fleet.lost(shardId),
-      onQuiet: (isQuiet) => reports.quiet(isQuiet),
-      onSilence: () => fleet.dropAll(),
+    identity: {
+      host: config.workerHost ?? hostname(),
+      version,
+      generation: config.generation,
+      capacity: config.capacity,
     },
+    context: (ports) => ({
+      ...ports,
+      db,
+      keyring,
+      relay,
+      bus,
+      provider,
+      clock,
+      logger,
+      reports: createReports(logger),
+      opener,
+      gate: new FleetGate(),
+      copies: createSeedCopies(redis, logger),
+      statusCommits: createStatusCommits(db, relay),
+      ...figures(clock),
+      backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
+      phonePepper: keyring.pepper,
+    }),
   });
-  const fleet = new Fleet(context, () => leases.shards);
+  const { leases, fleet, handOver } = ownership;
 
-  const housekeeper = new Housekeeper(db, workerId, logger, config.eventDays);
+  const housekeeper = new Housekeeper(db, leases.workerId, logger, config.eventDays);
   const health = createHealth({
-    checks: { postgres: () => db.ping() },
+    checks: {
+      postgres: () => db.ping(),
+      // In a rollout the old workers stay until this one can really take over.
+      schema: () => assertSchema(db),
+      leases: () => {
+        if (leases.isQuiet) throw new Error("no lease could be renewed yet, or for too long");
+      },
+    },
     onChange: (name, state) =>
       logger.warn({ event: "health.changed", check: name, state }, "health"),
   });
@@ -151,21 +155,29 @@ export async function startWorker(
     metricsText,
   });
   scope.defer("health server", () => server.close());
-  scope.defer("metrics", registerGauges(fleet, leases, context));
+  scope.defer("metrics", registerGauges(ownership, opener));
 
   housekeeper.start();
   scope.defer("housekeeping", () => housekeeper.stop());
   leases.start();
   fleet.start();
-  // Order: take no more work, hand the numbers over, then give the shards back.
+  scope.defer("progress", reportOpening(fleet, clock, logger));
+  // Order: take no more work, hand the numbers over, let go of the rest, then give the shards back.
   scope.defer("leases", () => leases.stop());
-  scope.defer("numbers", () => fleet.stop(), { timeoutMs: 15_000 });
-  scope.defer("draining", () => {
+  scope.defer("numbers", () => fleet.stop());
+  scope.defer(
+    "hand-over",
+    async () => {
+      await handOver.giveAll();
+    },
+    { timeoutMs: config.drainMs },
+  );
+  scope.defer("draining", async () => {
     health.markStopping();
-    leases.drain();
+    await leases.drain();
   });
   logger.info(
-    { event: "worker.started", worker: workerId, health_port: server.port },
+    { event: "worker.started", worker: leases.workerId, health_port: server.port },
     "worker started",
   );
 }
@@ -213,7 +225,7 @@ function connectRedis(url: string | undefined, logger: Logger): Redis | undefine
   return redis;
 }
 
-function registerGauges(fleet: Fleet, leases: LeaseKeeper, context: WorkerContext): () => void {
+function registerGauges({ fleet, leases }: Ownership, opener: Opener): () => void {
   const metrics = createMetrics("session-worker");
   const ends = [
     registerProcessMetrics(),
@@ -231,12 +243,12 @@ function registerGauges(fleet: Fleet, leases: LeaseKeeper, context: WorkerContex
     metrics.gauge(
       "manyline_worker_opening",
       { description: "connections being opened" },
-      () => context.opener.inFlight,
+      () => opener.inFlight,
     ),
     metrics.gauge(
       "manyline_worker_opening_waiting",
       { description: "connections waiting to be opened" },
-      () => context.opener.waiting,
+      () => opener.waiting,
     ),
   ];
   return () => {

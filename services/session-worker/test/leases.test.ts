@@ -12,9 +12,18 @@ import {
   type PostgresServer,
 } from "@manyline/testkit";
 import { LeaseKeeper } from "../src/ownership/lease-keeper.ts";
+import { createLeaseStore } from "../src/ownership/lease-store.ts";
 
 /** Everything ten times shorter than in life. */
-const FIGURES = { ttlMs: 1_000, renewMs: 250, tickMs: 100, marginMs: 300, closeAfterMs: 600 };
+const FIGURES = {
+  ttlMs: 1_000,
+  renewMs: 250,
+  tickMs: 100,
+  marginMs: 300,
+  closeAfterMs: 600,
+  checkMs: 20,
+};
+const IDENTITY = { host: "host", version: "test", generation: 0, capacity: 10 };
 let postgres: PostgresServer;
 let nats: NatsServer;
 let database: OpenTestDatabase;
@@ -53,18 +62,22 @@ it("after a long silence it lets go, gives back, and takes again with a higher e
   const bus = createBus({ servers: [nats.url], name: "test", logger: createSilentLogger() });
   const seen: string[] = [];
   const keeper = new LeaseKeeper({
-    db,
+    store: createLeaseStore(db, IDENTITY, FIGURES.ttlMs),
     bus,
     clock: createClock(),
     logger: createSilentLogger(),
-    workerId: "w1",
-    capacity: 10,
+    newWorkerId: () => "w1",
     figures: FIGURES,
+    report: () => ({ numbers: 0, connected: 0, opening: 0, waiting: 0 }),
+    weights: () => new Map(),
     events: {
       onClaimed: (shardId, epoch) => seen.push(`claimed ${shardId} at ${epoch}`),
       onLost: (shardId) => seen.push(`lost ${shardId}`),
       onQuiet: (isQuiet) => seen.push(isQuiet ? "quiet" : "heard"),
       onSilence: () => seen.push("silence"),
+      onSurplus: () => seen.push("surplus"),
+      onWish: () => seen.push("wish"),
+      onDrainAsked: () => seen.push("drain asked"),
     },
   });
   keeper.start();

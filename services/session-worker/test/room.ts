@@ -85,6 +85,7 @@ export async function openRoom(options: RoomOptions = {}) {
   const app = openDatabase({ url: database.urls.app, applicationName: "test" });
   const bus = createBus({ servers: [nats.url], name: "test", logger: createSilentLogger() });
   const log = join(dir, "worker.log");
+  const others: ChildProcess[] = [];
   const room = {
     postgres,
     database,
@@ -115,6 +116,20 @@ export async function openRoom(options: RoomOptions = {}) {
         env: options.env ?? {},
       });
     },
+    /** One more worker beside the first. */
+    spawn: async (env: Record<string, string> = {}) => {
+      const child = await startWorker({
+        database,
+        nats,
+        redis,
+        simulator,
+        timeScale,
+        log,
+        env: { ...options.env, ...env },
+      });
+      others.push(child);
+      return child;
+    },
     company: () => addCompany(platform, database),
     number: (company: CompanyRow, phone: string | null = null) =>
       addNumber(platform, company, phone),
@@ -139,6 +154,10 @@ export async function openRoom(options: RoomOptions = {}) {
     },
     phone: () => nextPhone(),
     close: async () => {
+      for (const child of others) {
+        child.kill("SIGCONT");
+        await killWorker(child);
+      }
       await stopWorker(room.worker);
       await bus.close();
       await Promise.all([platform.stop(), app.stop()]);
@@ -164,7 +183,7 @@ async function startWorker(parts: {
   simulator: WhatsAppSimulator;
   timeScale: number;
   log: string;
-  env: Record<string, string>;
+  env: Record<string, string | undefined>;
 }): Promise<ChildProcess> {
   const healthPort = await freePort();
   const child = spawn(

@@ -51,12 +51,15 @@ export const CompanySummary = Type.Object({
   smsNotifications: Type.Boolean(),
 });
 
+/** How well a connection fares; the view `whatsapp_connection_status` computes the same. */
+export const ScoreField = Type.Integer({
+  minimum: 0,
+  maximum: 100,
+  description: "100 − 10 per reconnect try (at most 50) − 40 when not connected",
+});
+
 export const Health = Type.Object({
-  score: Type.Integer({
-    minimum: 0,
-    maximum: 100,
-    description: "100 − 10 per reconnect try (at most 50) − 40 when not connected",
-  }),
+  score: ScoreField,
   reconnectAttempts: Type.Integer(),
   lastSeenAt: nullable(Timestamp),
 });

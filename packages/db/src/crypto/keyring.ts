@@ -106,6 +106,13 @@ function aadOf(companyNo: number, { numberNo, kind, key }: SealContext): string 
 const wrapAad = (companyNo: number, kekId: string): string =>
   aadOf(companyNo, { numberNo: null, kind: "data-key", key: kekId });
 
+function sealerWith(key: KeyObject, companyNo: number): Sealer {
+  return {
+    seal: (context, plain) => encrypt(key, aadOf(companyNo, context), plain),
+    open: (context, sealed) => decrypt(key, aadOf(companyNo, context), sealed),
+  };
+}
+
 /** The companies' data keys: made, unwrapped and kept for a while. One per process. */
 export class Keyring {
   /** Secret for hashing what must be comparable but not readable (`hashPhone`). */
@@ -136,11 +143,24 @@ export class Keyring {
 
   /** Seals and opens values of one company. One query for a company not met before, then none. */
   async sealer(executor: Executor, companyNo: number): Promise<Sealer> {
-    const key = await this.#dataKey(executor, companyNo);
-    return {
-      seal: (context, plain) => encrypt(key, aadOf(companyNo, context), plain),
-      open: (context, sealed) => decrypt(key, aadOf(companyNo, context), sealed),
-    };
+    return sealerWith(await this.#dataKey(executor, companyNo), companyNo);
+  }
+
+  /** Takes note of a company's data key that a query brought along. */
+  remember(companyNo: number, row: { kekId: string; wrapped: Buffer }): void {
+    this.#keep(
+      companyNo,
+      this.#dataKeys.get(companyNo) ??
+        createSecretKey(this.#unwrap(companyNo, row.kekId, row.wrapped)),
+    );
+  }
+
+  /** Like `sealer`, of a company that was just remembered. */
+  knownSealer(companyNo: number): Sealer {
+    const key = this.#dataKeys.get(companyNo);
+    if (key === undefined)
+      throw new CryptoError(`the data key of company ${companyNo} is not here`);
+    return sealerWith(key, companyNo);
   }
 
   /** Re-wraps a data key with the current key-encryption key. */
@@ -178,13 +198,17 @@ export class Keyring {
       if (row === undefined) throw new CryptoError(`company ${companyNo} has no data key`);
       key = createSecretKey(this.#unwrap(companyNo, row.kekId, row.wrapped));
     }
+    this.#keep(companyNo, key);
+    return key;
+  }
+
+  #keep(companyNo: number, key: KeyObject): void {
     this.#dataKeys.delete(companyNo);
     this.#dataKeys.set(companyNo, key);
     if (this.#dataKeys.size > this.#cacheSize) {
       const [oldest] = this.#dataKeys.keys();
       if (oldest !== undefined) this.#dataKeys.delete(oldest);
     }
-    return key;
   }
 }
 

@@ -66,3 +66,41 @@ export function onlyFor(signature: string, ...roles: DbRole[]): string {
     ...roles.map((role) => `grant execute on function ${signature} to ${loginOf(role)};`),
   ].join("\n");
 }
+
+const heldSetting = (name: string, type: string): string =>
+  `(select nullif(current_setting('app.held_${name}', true), '')::${type})::${type}`;
+
+/**
+ * The company is one of those of which the transaction holds a fence. The settings are read in sub-selects,
+ * once per statement and not once per row.
+ */
+export const ANY_HELD_COMPANY = `company_no = any (${heldSetting("companies", "int[]")})`;
+
+/** Where the number stands among those whose fences are held: the three settings belong together by place. */
+const heldPlace = `array_position(${heldSetting("numbers", "int[]")}, number_no)`;
+
+/** The row is of a number whose fence the transaction holds (`hold_fence`, `hold_fences`), and of its company. */
+export const ANY_HELD = `company_no = (${heldSetting("companies", "int[]")})[${heldPlace}]`;
+
+/** The epoch under which the fence of the row's number is held. */
+export const HELD_EPOCH = `(${heldSetting("epochs", "bigint[]")})[${heldPlace}]`;
+
+/** Other expressions for a policy that is there. */
+export function alterPolicy(
+  table: string,
+  role: DbRole | "owner",
+  action: Action,
+  using: string,
+  check = using,
+): string {
+  const parts = [`alter policy ${role}_${action} on ${table}`];
+  if (action !== "insert") parts.push(`using (${using})`);
+  if (action === "all" || action === "insert" || action === "update") {
+    parts.push(`with check (${check})`);
+  }
+  return `${parts.join(" ")};`;
+}
+
+export function revoke(role: DbRole, rights: string, on: string): string {
+  return `revoke ${rights} on ${on} from ${loginOf(role)};`;
+}

@@ -6,6 +6,9 @@ import * as pairing from "./20261121-0300-pairing.ts";
 import * as operations from "./20261121-0400-operations.ts";
 import * as events from "./20261121-0500-events.ts";
 import * as views from "./20261121-0600-views.ts";
+import * as ownership from "./20261121-0700-ownership.ts";
+import * as commandQueues from "./20261121-0710-command-queues.ts";
+import * as jobs from "./20261121-0720-jobs.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -14,6 +17,9 @@ export const migrations: Record<string, Migration> = {
   "20261121-0400-operations": operations,
   "20261121-0500-events": events,
   "20261121-0600-views": views,
+  "20261121-0700-ownership": ownership,
+  "20261121-0710-command-queues": commandQueues,
+  "20261121-0720-jobs": jobs,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -4,6 +4,7 @@ import type { Keyring, Sealer } from "../crypto/keyring.ts";
 import { unpack, pack } from "../crypto/pack.ts";
 import { FencedError, isRetriable } from "../errors.ts";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
 import type { Fence } from "./fence.ts";
 
 /** One key to store, or (value null) to delete. */
@@ -14,18 +15,6 @@ export type AuthWrite = { creds?: Buffer; keys?: readonly AuthKey[] };
 const PACKED_KIND = "pre-key";
 const PACK_FROM = 8;
 const MAX_TRIES = 5;
-
-const credsContext = (fence: Fence) => ({ numberNo: fence.numberNo, kind: "creds", key: "" });
-const keyContext = (fence: Fence, kind: string, key: string) => ({
-  numberNo: fence.numberNo,
-  kind: `key-${kind}`,
-  key,
-});
-const packContext = (fence: Fence, kind: string, packId: string) => ({
-  numberNo: fence.numberNo,
-  kind: `pack-${kind}`,
-  key: packId,
-});
 
 /**
  * The credentials (the bytes that were written), or undefined when the number is not linked.
@@ -46,7 +35,7 @@ export async function readAuth(
   if (row === undefined) throw new FencedError(fence);
   if (row.value === null) return { creds: undefined };
   const sealer = await keyring.sealer(executor, fence.companyNo);
-  return { creds: sealer.open(credsContext(fence), row.value) };
+  return { creds: sealer.open(credsContext(fence.numberNo), row.value) };
 }
 
 /**
@@ -82,9 +71,9 @@ export async function readKeys(
   for (const { key, packId, gone, value } of found) {
     if (value === null) continue;
     if (key !== null) {
-      keys.set(key, sealer.open(keyContext(fence, kind, key), value));
+      keys.set(key, sealer.open(keyContext(fence.numberNo, kind, key), value));
     } else if (packId !== null) {
-      const packed = unpack(sealer.open(packContext(fence, kind, packId), value));
+      const packed = unpack(sealer.open(packContext(fence.numberNo, kind, packId), value));
       const isGone = new Set(gone);
       for (const id of wanted) {
         const bytes = packed.get(id);
@@ -135,12 +124,16 @@ async function callWriteAuth(
   const packId = packed.length > 0 ? randomUUID() : null;
   const sealed = {
     creds:
-      write.creds === undefined ? null : (sealer?.seal(credsContext(fence), write.creds) ?? null),
-    values: single.map(({ kind, key, value }) => sealer?.seal(keyContext(fence, kind, key), value)),
+      write.creds === undefined
+        ? null
+        : (sealer?.seal(credsContext(fence.numberNo), write.creds) ?? null),
+    values: single.map(({ kind, key, value }) =>
+      sealer?.seal(keyContext(fence.numberNo, kind, key), value),
+    ),
     pack:
       packId === null
         ? null
-        : (sealer?.seal(packContext(fence, PACKED_KIND, packId), pack(packed)) ?? null),
+        : (sealer?.seal(packContext(fence.numberNo, PACKED_KIND, packId), pack(packed)) ?? null),
   };
   const statement = sql<{ held: boolean }>`
     select write_auth(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch}, ${isErasing}, ${sealed.creds},

@@ -1,6 +1,7 @@
 import type { CommandState, CommandVerb, ErrorCode } from "@manyline/contracts";
 import { sql } from "kysely";
-import { changed, type Executor, firstRow, rows } from "../open.ts";
+import { changed, type Database, type Executor, firstRow, rows } from "../open.ts";
+import { fencedTransaction } from "./fence.ts";
 
 export type CommandRow = {
   commandId: string;
@@ -19,6 +20,10 @@ export type CommandRow = {
   traceparent: string | null;
   /** The epoch that claimed it. */
   epoch: number | null;
+  /** '' is the number's own; the commands of any other (a chat) are claimed one by one. */
+  queue: string;
+  /** The dead command that this one repeats. */
+  replayOf: string | null;
 };
 
 export type CommandInput = {
@@ -30,6 +35,8 @@ export type CommandInput = {
   /** From now, by the clock of Postgres. */
   deadlineMs: number;
   traceparent?: string | null | undefined;
+  /** See CommandRow; left out: the number's own. */
+  queue?: string | undefined;
 };
 
 export type CommandOutcome =
@@ -37,10 +44,11 @@ export type CommandOutcome =
   | { state: "failed"; error: { code: ErrorCode; [fact: string]: unknown } }
   | { state: "dead"; reason: string };
 
-const columns = sql.raw(
+/** Columns of a CommandRow; needs `commands m`. */
+export const commandColumns = sql.raw(
   [
     "m.command_id, m.company_no, m.number_no, m.verb, m.args, m.state, m.attempts, m.result, m.error",
-    "m.deadline_at, m.created_at, m.traceparent, m.claimed_epoch as epoch",
+    "m.deadline_at, m.created_at, m.traceparent, m.claimed_epoch as epoch, m.queue, m.replay_of",
   ].join(", "),
 );
 
@@ -56,11 +64,11 @@ export async function enqueueCommand(
     executor,
     sql<{ shardId: number; hasOwner: boolean }>`
       with added as (
-        insert into commands (company_no, command_id, number_no, verb, args, deadline_at, traceparent)
+        insert into commands (company_no, command_id, number_no, verb, args, deadline_at, traceparent, queue)
         values (${input.companyNo}, ${input.commandId}, ${input.numberNo}, ${input.verb},
           ${JSON.stringify(input.args)}::jsonb,
           clock_timestamp() + ${input.deadlineMs}::bigint * interval '1 millisecond',
-          ${input.traceparent ?? null})
+          ${input.traceparent ?? null}, ${input.queue ?? ""})
         returning company_no
       )
       select c.shard_id, coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner
@@ -77,58 +85,40 @@ export async function getCommand(
 ): Promise<CommandRow | undefined> {
   return firstRow(
     executor,
-    sql<CommandRow>`select ${columns} from commands m where m.command_id = ${commandId}`,
+    sql<CommandRow>`select ${commandColumns} from commands m where m.command_id = ${commandId}`,
   );
 }
 
+/** So often a command is claimed: one that was never answered by then ends its owners. */
+const MAX_ATTEMPTS = 5;
+
 /**
- * Claims waiting commands of the worker's shards, oldest first, in one statement: only of numbers whose
- * fence has been raised to the lease's epoch, and not what another call holds at this moment. What a
- * former owner had claimed and not finished is claimed again. Commands past their deadline become dead
- * here and are not returned.
+ * Claims waiting commands of the worker's shards, oldest first, by one call of one database function, under
+ * the fences of their numbers: only of numbers whose fence has been raised to the lease's epoch, and not
+ * what another call or a new owner holds at this moment. At most `perNumber` of a number are claimed and
+ * unfinished at a time; of a queue other than '' only the oldest unfinished one. What a former owner had
+ * claimed and not finished is claimed again, up to five times; then it is dead (`attempts`). Commands past
+ * their deadline become dead here and are not returned.
  */
 export async function claimCommands(
   executor: Executor,
   owner: { workerId: string; shardIds: number[] },
-  limit: number,
+  limits: { limit: number; perNumber: number },
 ): Promise<CommandRow[]> {
   const claimed = await rows(
     executor,
-    sql<CommandRow>`
-      with waiting as materialized (
-        select m.company_no, m.command_id, f.epoch, m.deadline_at < clock_timestamp() as is_late
-        from commands m
-        join companies c on c.company_no = m.company_no
-        join shard_leases l on l.shard_id = c.shard_id
-        join number_fence f on f.company_no = m.company_no and f.number_no = m.number_no
-        where m.finished_at is null and l.owner = ${owner.workerId}
-          and l.shard_id = any (${owner.shardIds}::int[]) and f.epoch = l.epoch
-          and (m.state = 'queued' or m.claimed_epoch < f.epoch or m.deadline_at < clock_timestamp())
-        order by m.created_at, m.command_id
-        limit ${limit} for update of m skip locked
-      )
-      update commands m set
-        state = case when w.is_late then 'dead' else 'claimed' end,
-        attempts = m.attempts + case when w.is_late then 0 else 1 end,
-        claimed_epoch = w.epoch,
-        claimed_at = clock_timestamp(),
-        error = case when w.is_late then '{"reason": "deadline"}'::jsonb end,
-        finished_at = case when w.is_late then clock_timestamp() end
-      from waiting w where m.company_no = w.company_no and m.command_id = w.command_id
-      returning ${columns}`,
+    sql<CommandRow>`select ${commandColumns}
+      from claim_commands(${owner.workerId}, ${owner.shardIds}::int[], ${limits.limit},
+        ${limits.perNumber}, ${MAX_ATTEMPTS}) m
+      where m.state = 'claimed' order by m.created_at, m.command_id`,
   );
-  return claimed
-    .filter(({ state }) => state === "claimed")
-    .toSorted(
-      (a, b) =>
-        a.createdAt.getTime() - b.createdAt.getTime() || (a.commandId < b.commandId ? -1 : 1),
-    );
+  return claimed;
 }
 
 /**
- * Ends a claimed command. `done` and `failed` are written only in a fenced transaction of the command's
- * number and under the epoch that claimed it; elsewhere row security raises. False when the command is no
- * longer ours or has ended (it was past its deadline): then nothing was written and nothing is to be told.
+ * Ends a claimed command, in a fenced transaction of its number and under the epoch that claimed it. False
+ * when no such fence is held, or the command has ended (it was past its deadline): then nothing was written
+ * and nothing is to be told. Outside a transaction use `giveUpCommand`.
  */
 export async function finishCommand(
   tx: Executor,
@@ -140,28 +130,29 @@ export async function finishCommand(
     tx,
     sql`update commands set state = ${outcome.state}, result = ${result}::jsonb,
         error = ${errorOf(outcome)}::jsonb, finished_at = clock_timestamp()
-      where command_id = ${commandId} and state = 'claimed'
-        and number_no = coalesce(nullif(current_setting('app.held_number', true), '')::int, number_no)
-        and claimed_epoch = coalesce(nullif(current_setting('app.held_epoch', true), '')::bigint, claimed_epoch)`,
+      where command_id = ${commandId} and state = 'claimed' and claimed_epoch = held_epoch(number_no)`,
   );
   return count > 0;
+}
+
+/**
+ * A claimed command that nobody will carry out becomes dead, with the reason. Takes the fence by itself.
+ * False when the command has ended.
+ * @throws FencedError when the epoch that claimed it is no longer the number's
+ */
+export async function giveUpCommand(
+  db: Database,
+  command: CommandRow,
+  reason: string,
+): Promise<boolean> {
+  const { companyNo, numberNo, epoch, commandId } = command;
+  return fencedTransaction(db, { companyNo, numberNo, epoch: epoch ?? 0 }, (tx) =>
+    finishCommand(tx, commandId, { state: "dead", reason }),
+  );
 }
 
 function errorOf(outcome: CommandOutcome): string | null {
   if (outcome.state === "failed") return JSON.stringify(outcome.error);
   if (outcome.state === "dead") return JSON.stringify({ reason: outcome.reason });
   return null;
-}
-
-/** Commands past their deadline that nobody claims (no owner) become dead. Returns how many. */
-export async function expireCommands(executor: Executor): Promise<number> {
-  return changed(
-    executor,
-    sql`update commands set state = 'dead', error = '{"reason": "deadline"}'::jsonb,
-        finished_at = clock_timestamp()
-      where (company_no, command_id) in (
-        select company_no, command_id from commands
-        where finished_at is null and deadline_at < clock_timestamp() - interval '1 second'
-        limit 500 for update skip locked)`,
-  );
 }

@@ -97,9 +97,13 @@ async function shardOf(tx: Tx, companyNo: number): Promise<number> {
   const made = await firstRow(
     tx,
     sql<{ shardId: number }>`
-      with shard as (
+      with counted as (
+        update company_counter set last_shard =
+          greatest(last_shard, (select coalesce(max(shard_id), 0) from shards)) + 1
+        returning last_shard
+      ), shard as (
         insert into shards (shard_id, lo, hi)
-        select coalesce(max(shard_id), 0) + 1, ${lo}::int, ${lo + SHARD_SIZE}::int from shards
+        select last_shard, ${lo}::int, ${lo + SHARD_SIZE}::int from counted
         returning shard_id
       ) select shard_id from shard`,
   );

@@ -1,14 +1,14 @@
 import { sql } from "kysely";
-import { changed, type Executor } from "../open.ts";
-import { expireCommands } from "./commands.ts";
+import { changed, type Executor, firstRow } from "../open.ts";
+import { deleteOldCommands, expireCommands } from "./command-operations.ts";
 import { dropOldPartitions, ensurePartitions } from "./events.ts";
 import { deleteOldAttempts, eraseExpiredSecrets } from "./pairing-attempts.ts";
 
 const DAY_MS = 86_400_000;
 
 /**
- * Whether this worker may do the task now: nobody else has done it within `ttlMs`. One statement; the task
- * should end well before its `ttlMs`.
+ * Whether this worker or gateway may do the task now: nobody else has done it within `ttlMs`. One statement;
+ * the task should end well before its `ttlMs`. Role worker or platform.
  */
 export async function tryHousekeeping(
   executor: Executor,
@@ -36,6 +36,10 @@ export type RetentionOptions = {
   commandDays?: number;
   /** Days after a token expired or was revoked; default 30. */
   tokenDays?: number;
+  /** Days of the history of shards; default 7. */
+  moveDays?: number;
+  /** Days after a bulk job was finished; default 30. */
+  jobDays?: number;
 };
 
 /**
@@ -49,6 +53,7 @@ export async function housekeeping(
   options: RetentionOptions = {},
 ): Promise<Record<string, number>> {
   const { eventDays = 8, attemptDays = 30, commandDays = 7, tokenDays = 30 } = options;
+  const { moveDays = 7, jobDays = 30 } = options;
   const rules: [name: string, run: () => Promise<number>][] = [
     ["partitionsMade", () => ensurePartitions(executor, 3)],
     ["eventDaysDropped", () => dropOldPartitions(executor, eventDays)],
@@ -60,6 +65,8 @@ export async function housekeeping(
     ["limitsDeleted", () => deleteOldLimits(executor, DAY_MS)],
     ["tokensDeleted", () => deleteOldTokens(executor, tokenDays * DAY_MS)],
     ["workersDeleted", () => deleteOldWorkers(executor, 7 * DAY_MS)],
+    ["movesDeleted", () => deleteOldMoves(executor, moveDays * DAY_MS)],
+    ["jobsDeleted", () => deleteOldJobs(executor, jobDays * DAY_MS)],
   ];
   const done: Record<string, number> = {};
   const errors: unknown[] = [];
@@ -74,14 +81,9 @@ export async function housekeeping(
   return done;
 }
 
-/** Commands that ended more than `keepMs` ago. */
-export async function deleteOldCommands(executor: Executor, keepMs: number): Promise<number> {
-  return changed(executor, sql`delete from commands where finished_at < ${ago(keepMs)}`);
-}
-
 /** Watches that ran out more than `keepMs` ago. */
 export async function deleteOldWatches(executor: Executor, keepMs: number): Promise<number> {
-  return changed(executor, sql`delete from pairing_watch where until < ${ago(keepMs)}`);
+  return countOf(executor, sql<Count>`select delete_old_watches(${keep(keepMs)}) as count`);
 }
 
 /** Limits nobody has touched for `keepMs` beyond their window and cooldown. */
@@ -101,10 +103,7 @@ export async function deleteOldLimits(executor: Executor, keepMs: number): Promi
 
 /** Tokens, links and cookies that expired or were revoked more than `keepMs` ago. */
 export async function deleteOldTokens(executor: Executor, keepMs: number): Promise<number> {
-  return changed(
-    executor,
-    sql`delete from api_tokens where expires_at < ${ago(keepMs)} or revoked_at < ${ago(keepMs)}`,
-  );
+  return countOf(executor, sql<Count>`select delete_old_tokens(${keep(keepMs)}) as count`);
 }
 
 /** Workers last seen more than `keepMs` ago that own nothing. */
@@ -116,6 +115,29 @@ export async function deleteOldWorkers(executor: Executor, keepMs: number): Prom
   );
 }
 
+/** The history of shards older than `keepMs`. */
+export async function deleteOldMoves(executor: Executor, keepMs: number): Promise<number> {
+  return changed(executor, sql`delete from shard_moves where at < ${ago(keepMs)}`);
+}
+
+/** Bulk jobs that were finished more than `keepMs` ago, with their items. */
+export async function deleteOldJobs(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_jobs(${keep(keepMs)}) as count`);
+}
+
+type Count = { count: number };
+
+async function countOf(
+  executor: Executor,
+  statement: ReturnType<typeof sql<Count>>,
+): Promise<number> {
+  return (await firstRow(executor, statement))?.count ?? 0;
+}
+
+function keep(ms: number) {
+  return sql`${ms}::bigint * interval '1 millisecond'`;
+}
+
 function ago(ms: number) {
-  return sql`clock_timestamp() - ${ms}::bigint * interval '1 millisecond'`;
+  return sql`statement_timestamp() - ${keep(ms)}`;
 }

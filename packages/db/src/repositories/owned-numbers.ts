@@ -1,7 +1,6 @@
 import type { DesiredState, Provider, SessionReason, SessionStatus } from "@manyline/contracts";
 import { sql } from "kysely";
-import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
-import type { Fence } from "./fence.ts";
+import { changed, type Executor, firstRow, rows } from "../open.ts";
 
 /** A number as its owner sees it, with what it needs of the company. `epoch` is the lease's. */
 export type OwnedNumber = {
@@ -21,6 +20,8 @@ export type OwnedNumber = {
   /** When the status ends by itself. */
   until: Date | null;
   isLinked: boolean;
+  /** A pairing attempt is live, maybe one that a former owner left behind. */
+  hasLiveAttempt: boolean;
   lastConnectedAt: Date | null;
   companyPhone: string | null;
   companyEnabled: boolean;
@@ -36,6 +37,7 @@ const columns = sql.raw(
     "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
     "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
+    "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
     "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
     "c.language, c.timezone, greatest(n.updated_at, c.updated_at) as updated_at",
   ].join(", "),
@@ -137,94 +139,41 @@ export async function getOwnedNumber(
 
 /**
  * Numbers of the worker's shards of which a person changed something after `since` (theirs or their
- * company's). Looks 5 s further back, as a transaction may have committed late: some come twice.
+ * company's). Looks 5 s further back, as a transaction may have committed late: some come twice. Reads what
+ * changed, not what is owned.
  */
 export async function changedNumbers(
   executor: Executor,
   workerId: string,
   since: Date,
 ): Promise<OwnedNumber[]> {
+  const from5s = sql`${since}::timestamptz - interval '5 seconds'`;
   return rows(
     executor,
-    sql<OwnedNumber>`select ${columns} ${from}
+    sql<OwnedNumber>`
+      with touched as materialized (
+        select number_no from numbers where updated_at > ${from5s}
+        union
+        select n.number_no from companies c join numbers n on n.company_no = c.company_no
+        where c.updated_at > ${from5s}
+      )
+      select ${columns} from touched
+      join numbers n on n.number_no = touched.number_no
+      join companies c on c.company_no = n.company_no
+      join shard_leases l on l.shard_id = c.shard_id
       where l.owner = ${workerId}
-        and greatest(n.updated_at, c.updated_at) > ${since}::timestamptz - interval '5 seconds'
       order by n.number_no`,
   );
 }
 
-/** The number_no of all numbers in the worker's shards; what it serves and is missing here was removed. */
-export async function ownedNumberNos(executor: Executor, workerId: string): Promise<number[]> {
-  const owned = await rows(
+/** All numbers in the worker's shards; what it serves and is missing here was removed. */
+export async function ownedNumberNos(
+  executor: Executor,
+  workerId: string,
+): Promise<{ numberNo: number; shardId: number }[]> {
+  return rows(
     executor,
-    sql<{
-      numberNo: number;
-    }>`select n.number_no ${from} where l.owner = ${workerId} order by n.number_no`,
+    sql<{ numberNo: number; shardId: number }>`
+      select n.number_no, l.shard_id ${from} where l.owner = ${workerId}`,
   );
-  return owned.map(({ numberNo }) => numberNo);
-}
-
-export type StatusChange = {
-  status: SessionStatus;
-  reason: SessionReason;
-  since: Date;
-  /** When it ends by itself; left out: not known. */
-  until?: Date | null | undefined;
-  /** The phone that linked. */
-  phone?: string;
-  lastConnectedAt?: Date;
-};
-
-/** Stores the status of a number, in a fenced transaction, and returns the one before. */
-export async function setNumberStatus(
-  tx: Tx,
-  fence: Fence,
-  change: StatusChange,
-): Promise<{ previousStatus: SessionStatus; previousReason: SessionReason }> {
-  const row = await firstRow(
-    tx,
-    sql<{ previousStatus: SessionStatus; previousReason: SessionReason }>`
-      with before as (
-        select company_no, number_no, status, reason from numbers
-        where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} for no key update
-      )
-      update numbers n set status = ${change.status}, reason = ${change.reason}, since = ${change.since},
-        until = ${change.until ?? null},
-        phone_e164 = coalesce(${change.phone ?? null}::text, n.phone_e164),
-        last_connected_at = coalesce(${change.lastConnectedAt ?? null}::timestamptz, n.last_connected_at)
-      from before where n.company_no = before.company_no and n.number_no = before.number_no
-      returning before.status as previous_status, before.reason as previous_reason`,
-  );
-  if (row === undefined) throw new Error("a status was set outside its fenced transaction");
-  return row;
-}
-
-export type HealthChange = {
-  status: SessionStatus;
-  reconnectAttempts: number;
-  lastSeenAt: Date | null;
-  disconnectReason?: string | null;
-  details?: Record<string, unknown>;
-};
-
-/**
- * Notes how the connection fares, in a fenced transaction: only when something changed, or when it was
- * last seen a minute later than stored. Returns whether a row was written.
- */
-export async function setHealth(tx: Tx, fence: Fence, health: HealthChange): Promise<boolean> {
-  const count = await changed(
-    tx,
-    sql`insert into whatsapp_session_health as h
-        (company_no, number_no, status, disconnect_reason, reconnect_attempts, last_seen, details)
-      values (${fence.companyNo}, ${fence.numberNo}, ${health.status}, ${health.disconnectReason ?? null},
-        ${health.reconnectAttempts}, ${health.lastSeenAt}, ${JSON.stringify(health.details ?? {})}::jsonb)
-      on conflict (company_no, number_no) do update set status = excluded.status,
-        disconnect_reason = excluded.disconnect_reason, reconnect_attempts = excluded.reconnect_attempts,
-        last_seen = coalesce(excluded.last_seen, h.last_seen), details = excluded.details,
-        updated_at = clock_timestamp()
-      where (h.status, h.disconnect_reason, h.reconnect_attempts, h.details) is distinct from
-          (excluded.status, excluded.disconnect_reason, excluded.reconnect_attempts, excluded.details)
-        or excluded.last_seen > coalesce(h.last_seen, '-infinity') + interval '1 minute'`,
-  );
-  return count > 0;
 }

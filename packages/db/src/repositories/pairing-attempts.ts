@@ -8,7 +8,7 @@ import {
 import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
 import { errorCode } from "../errors.ts";
-import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import type { Fence } from "./fence.ts";
 
 /** One try to link a number. Its QR or code is not in here: see `readAttemptSecret`. */
@@ -272,9 +272,10 @@ export async function eraseExpiredSecrets(executor: Executor): Promise<number> {
 
 /** Attempts that ended more than `keepMs` ago (30 days) are deleted. Role worker. */
 export async function deleteOldAttempts(executor: Executor, keepMs: number): Promise<number> {
-  return changed(
+  const row = await firstRow(
     executor,
-    sql`delete from pairing_attempts
-      where ended_at < clock_timestamp() - ${keepMs}::bigint * interval '1 millisecond'`,
+    sql<{ count: number }>`
+      select delete_old_attempts(${keepMs}::bigint * interval '1 millisecond') as count`,
   );
+  return row?.count ?? 0;
 }

@@ -45,9 +45,9 @@ export type AuditLogTable = {
 };
 
 /**
- * Which worker does a piece of housekeeping, so that one does it at a time.
+ * Who does a piece of housekeeping, so that one does it at a time.
  *
- * Writer: workers.
+ * Writer: workers; gateways (platform), for the bulk jobs.
  * Retention: for ever; one row per task.
  */
 export type HousekeepingTable = {

@@ -28,9 +28,14 @@ export type CompaniesTable = {
 };
 
 /**
- * One row: the last `company_no` given.
+ * One row: the last `company_no` and the highest `shard_id` given. It is locked while a company is created
+ * and while a shard is split or merged.
  *
- * Writer: gateway (platform), creating a company.
+ * Writer: gateway (platform), creating a company; `split_shard` and `merge_shards`.
  * Retention: for ever; numbers of deleted companies are not given again.
  */
-export type CompanyCounterTable = { one: Generated<boolean>; lastNo: Generated<number> };
+export type CompanyCounterTable = {
+  one: Generated<boolean>;
+  lastNo: Generated<number>;
+  lastShard: Generated<number>;
+};

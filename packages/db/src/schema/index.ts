@@ -5,6 +5,7 @@ import type { CommandsTable } from "./commands.ts";
 import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
 import type { DataKeysTable } from "./data-keys.ts";
 import type { WhatsappEventsTable } from "./events.ts";
+import type { JobItemsTable, JobsTable } from "./jobs.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -13,7 +14,7 @@ import type {
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
-import type { ShardLeasesTable, ShardsTable, WorkersTable } from "./shards.ts";
+import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
 
 export type Schema = {
   apiTokens: ApiTokensTable;
@@ -26,12 +27,15 @@ export type Schema = {
   companyCounter: CompanyCounterTable;
   dataKeys: DataKeysTable;
   housekeeping: HousekeepingTable;
+  jobItems: JobItemsTable;
+  jobs: JobsTable;
   numberFence: NumberFenceTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
   pairingPhoneLimits: PairingPhoneLimitsTable;
   pairingWatch: PairingWatchTable;
   shardLeases: ShardLeasesTable;
+  shardMoves: ShardMovesTable;
   shards: ShardsTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;

@@ -8,11 +8,13 @@ import type { Reports } from "../reports.ts";
 import type { FleetGate } from "./fleet-gate.ts";
 import type { Opener } from "./opener.ts";
 import type { SeedCopies } from "./seed-copies.ts";
+import type { StatusCommits } from "./status-commits.ts";
 
 export type LimitFigures = { perHour: number; windowMs: number; cooldownMs: number };
 
 export type WorkerContext = {
-  readonly workerId: string;
+  /** The worker's present incarnation. */
+  workerId(): string;
   readonly db: Database;
   readonly keyring: Keyring;
   readonly relay: EventRelay;
@@ -24,6 +26,7 @@ export type WorkerContext = {
   readonly opener: Opener;
   readonly gate: FleetGate;
   readonly copies: SeedCopies;
+  readonly statusCommits: StatusCommits;
   readonly pairing: PairingFigures & { unwatchedMs: number };
   readonly limits: LimitFigures;
   readonly backoff: BackoffFigures;

@@ -24,10 +24,11 @@ import {
   fencedTransaction,
   finishCommand,
   isUnavailable,
-  setHealth,
   setNumberStatus,
   type Fence,
+  type HealthChange,
   type OwnedNumber,
+  type StatusChange,
   type Transaction,
 } from "@manyline/db";
 import { currentTraceparent } from "@manyline/runtime";
@@ -49,6 +50,16 @@ export type CommandOutcome =
   | { state: "done"; result: object }
   | { state: "failed"; error: { code: ErrorCode } & ErrorFacts };
 export type StatusFacts = { until?: Date; phone?: Phone };
+/** How the connection fares, told together with a status. */
+export type HealthFacts = {
+  reconnectAttempts: number;
+  isAlive: boolean;
+  /** How long the number was without a connection, once it is back. */
+  reconnectMs?: number;
+};
+
+/** How often a quiet worker looks whether it may write again. */
+const QUIET_LOOK_MS = 100;
 
 /** How long a commit is tried again while Postgres is away. */
 const RETRY_MS = [100, 250, 500, 1_000];
@@ -96,16 +107,48 @@ export class NumberJournal {
    * Commits `work` and its events. While Postgres is away it waits and tries again, up to `patienceMs`
    * (default: until the number is let go). Throws FencedError when the number is no longer ours.
    */
-  async commit<T>(
-    work: (entry: Entry) => Promise<T>,
-    patienceMs = Number.POSITIVE_INFINITY,
-  ): Promise<T> {
+  commit<T>(work: (entry: Entry) => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
+    return this.#patiently(() => this.#commitOnce(work), patienceMs);
+  }
+
+  /**
+   * Stores a status with its event and the connection's health, together with those of other numbers that
+   * change at the same moment: opening thousands must not cost a transaction each.
+   */
+  note(
+    status: SessionStatus,
+    reason: SessionReason,
+    health?: HealthFacts,
+    facts: StatusFacts = {},
+  ): Promise<void> {
+    return this.#patiently(async () => {
+      const change = this.#changeTo(status, reason, facts);
+      const healthChange = health && this.#healthChange(status, reason, health);
+      if (!change && !healthChange) return;
+      await this.#context.statusCommits.add({
+        fence: this.fence,
+        change: change?.stored,
+        health: healthChange,
+        event: change?.event,
+      });
+      if (change) this.#remember(change.stored);
+      if (change?.event) {
+        this.#context.reports.event(change.event.envelope.type, this.#number);
+      }
+    }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Tries until it is committed, the number is let go, or patience ends; waits while the worker is quiet. */
+  async #patiently<T>(attempt: () => Promise<T>, patienceMs: number): Promise<T> {
     const { clock } = this.#context;
     const giveUpAt = clock.monotonic() + patienceMs;
     for (let tries = 0; ; tries += 1) {
       this.#signal.throwIfAborted();
+      while (this.#context.isQuiet() && clock.monotonic() < giveUpAt) {
+        await clock.sleep(QUIET_LOOK_MS, this.#signal);
+      }
       try {
-        return await this.#commitOnce(work);
+        return await attempt();
       } catch (error) {
         if (error instanceof FencedError) {
           this.#context.onFenced(this.#number.numberNo);
@@ -132,10 +175,6 @@ export class NumberJournal {
     };
     const events: OutgoingEvent[] = [];
     const finished: string[] = [];
-    const key = {
-      companyId: this.#number.companyId as CompanyId,
-      numberId: this.#number.numberId as NumberId,
-    };
     try {
       const { result, stored } = await fencedTransaction(
         this.#context.db,
@@ -146,13 +185,7 @@ export class NumberJournal {
           finished.length = 0;
           restore();
           const emit: Entry["emit"] = (definition, data) => {
-            events.push(
-              makeEvent(definition, key, data, {
-                service: "session-worker",
-                at: this.#context.clock.now(),
-                traceparent: currentTraceparent(),
-              }),
-            );
+            events.push(this.#makeEvent(definition, data));
           };
           const entry: Entry = {
             tx,
@@ -192,46 +225,72 @@ export class NumberJournal {
     reason: SessionReason,
     facts: StatusFacts,
   ): Promise<void> {
+    const change = this.#changeTo(status, reason, facts);
+    if (!change) return;
+    this.#remember(change.stored);
+    await setNumberStatus(tx, this.fence, change.stored);
+    if (change.told) emit(change.told.definition, change.told.data);
+  }
+
+  /** What a new status stores and tells; undefined: it is none. */
+  #changeTo(status: SessionStatus, reason: SessionReason, facts: StatusFacts) {
     const since = this.#context.clock.now();
     const previousStatus = this.#status;
     const isNew = status !== previousStatus || reason !== this.#reason;
-    if (!isNew && facts.until === undefined && facts.phone === undefined) return;
-    this.#status = status;
-    this.#reason = reason;
-    this.#until = facts.until ?? null;
-    if (facts.phone !== undefined) this.#phone = facts.phone;
-    await setNumberStatus(tx, this.fence, {
+    if (!isNew && facts.until === undefined && facts.phone === undefined) return undefined;
+    const phone = facts.phone ?? this.#phone;
+    const stored: StatusChange = {
       status,
       reason,
       since,
       until: facts.until ?? null,
       ...(facts.phone === undefined ? {} : { phone: facts.phone }),
       ...(status === "connected" ? { lastConnectedAt: since } : {}),
-    });
+    };
     const definition = eventDefinition(`session.${status}`);
-    if (!isNew || !definition) return;
-    emit(definition, {
+    if (!isNew || !definition) return { stored, told: undefined, event: undefined };
+    const data = {
       status,
       reason,
       previousStatus,
       since: since.toISOString(),
       provider: this.#number.provider,
-      phone: this.#phone,
+      phone,
       nextAction: SESSION_REASONS[reason].nextAction,
       ...(facts.until === undefined ? {} : { until: facts.until.toISOString() }),
+    };
+    return { stored, told: { definition, data }, event: this.#makeEvent(definition, data) };
+  }
+
+  #makeEvent<Definition extends EventDefinition>(
+    definition: Definition,
+    data: EventData<Definition>,
+  ): OutgoingEvent {
+    const key = {
+      companyId: this.#number.companyId as CompanyId,
+      numberId: this.#number.numberId as NumberId,
+    };
+    return makeEvent(definition, key, data, {
+      service: "session-worker",
+      at: this.#context.clock.now(),
+      traceparent: currentTraceparent(),
     });
   }
 
-  /** How the connection is doing; a row on change only. */
-  async noteHealth(
-    tx: Transaction,
-    health: { reconnectAttempts: number; isAlive: boolean },
-  ): Promise<void> {
-    await setHealth(tx, this.fence, {
-      status: this.#status,
+  #remember(stored: StatusChange): void {
+    this.#status = stored.status;
+    this.#reason = stored.reason;
+    this.#until = stored.until ?? null;
+    if (stored.phone !== undefined) this.#phone = stored.phone as Phone;
+  }
+
+  #healthChange(status: SessionStatus, reason: SessionReason, health: HealthFacts): HealthChange {
+    return {
+      status,
       reconnectAttempts: health.reconnectAttempts,
       lastSeenAt: health.isAlive ? this.#context.clock.now() : null,
-      disconnectReason: this.#status === "connected" ? null : this.#reason,
-    });
+      disconnectReason: status === "connected" ? null : reason,
+      ...(health.reconnectMs === undefined ? {} : { reconnectMs: health.reconnectMs }),
+    };
   }
 }

@@ -3,6 +3,7 @@
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
 import {
+  companyPhoneMissing,
   pairingFailed,
   pairingRateLimited,
   parsePhone,
@@ -16,9 +17,11 @@ import {
 import {
   checkPairingCode,
   endOrphanAttempts,
+  markPhoneMissing,
   FencedError,
   isPhoneLinkedElsewhere,
   type CommandRow,
+  type Fence,
   type OwnedNumber,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
@@ -29,6 +32,8 @@ import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
 import { PairingRunner } from "./pairing-runner.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { SessionKeeper } from "./session-keeper.ts";
+
+const RELEASE_MS = 2_000;
 
 export class NumberActor {
   #number: OwnedNumber;
@@ -55,21 +60,43 @@ export class NumberActor {
   get number(): OwnedNumber {
     return this.#number;
   }
+  get fence(): Fence {
+    return this.#journal.fence;
+  }
   get isOpen(): boolean {
     return this.#keeper.isOpen;
+  }
+  /** It has credentials and a person wants it connected. */
+  get shouldBeOpen(): boolean {
+    return this.#isWanted() && this.#keeper.isLinked;
+  }
+  /** Resolves when the number is served: its first opening has led to something, or there is none to do. */
+  get served(): Promise<void> {
+    return this.#keeper.firstOutcome;
   }
 
   /** What a former owner left half done is ended; a linked number that should be connected is opened. */
   start(): void {
     this.#run("start", async () => {
-      await this.#journal.commit(async (entry) => {
-        const orphans = await endOrphanAttempts(entry.tx, this.#journal.fence);
-        for (const orphan of orphans) {
-          entry.emit(pairingFailed, { attemptId: orphan.attemptId, code: "UNAVAILABLE" });
-        }
-      });
+      if (this.#number.hasLiveAttempt) await this.#endOrphans();
       await this.#settle();
+      if (!this.shouldBeOpen || this.#journal.status !== "connecting")
+        this.#keeper.noteNothingToOpen();
     });
+  }
+
+  async #endOrphans(): Promise<void> {
+    await this.#journal.commit(async (entry) => {
+      const orphans = await endOrphanAttempts(entry.tx, this.#journal.fence);
+      for (const orphan of orphans) {
+        entry.emit(pairingFailed, { attemptId: orphan.attemptId, code: "UNAVAILABLE" });
+      }
+    });
+  }
+
+  /** The worker may send and receive again. */
+  heard(): void {
+    this.#keeper.heard();
   }
 
   /** The gateway changed the number or its company. */
@@ -114,11 +141,13 @@ export class NumberActor {
         return this.#pairCode(command);
       case "reconnect":
         await this.#done(command, {});
-        if (!this.#runner && this.#shouldBeOpen()) await this.#keeper.open("reconnecting");
+        if (!this.#runner && this.shouldBeOpen) await this.#keeper.open("reconnecting");
         return undefined;
       case "cancel_pairing":
         await this.#runner?.stop("cancelled");
         return this.#done(command, {});
+      case "ask_phone":
+        return this.#askPhone(command);
       case "unlink": {
         await this.#runner?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
@@ -164,13 +193,19 @@ export class NumberActor {
     };
   }
 
-  /** Hands the number over: a live attempt ends, connections close without a word to WhatsApp. */
+  /**
+   * Hands the number over: a live attempt ends, connections close without a word to WhatsApp. Takes at most
+   * `RELEASE_MS`: what cannot end by then is ended by the next owner.
+   */
   async release(): Promise<void> {
-    await this.#queue
-      .add(async () => {
-        await this.#runner?.stop("failed", "UNAVAILABLE");
-      })
-      .catch((error: unknown) => this.#context.reports.failed("release", this.#number, error));
+    if (this.#runner) {
+      const ended = this.#queue
+        .add(async () => {
+          await this.#runner?.stop("failed", "UNAVAILABLE");
+        })
+        .catch((error: unknown) => this.#context.reports.failed("release", this.#number, error));
+      await Promise.race([ended, this.#context.clock.sleep(RELEASE_MS)]);
+    }
     this.drop();
   }
 
@@ -180,16 +215,13 @@ export class NumberActor {
     this.#runner?.abandon();
     this.#runner = undefined;
     this.#keeper.close();
+    this.#keeper.noteNothingToOpen();
   }
 
   // ---- what should be -------------------------------------------------------------------------
 
   #isWanted(): boolean {
     return this.#number.companyEnabled && this.#number.desiredState === "connected";
-  }
-
-  #shouldBeOpen(): boolean {
-    return this.#isWanted() && this.#keeper.isLinked;
   }
 
   /** Works towards what a person wishes. A start never begins a pairing. */
@@ -210,7 +242,7 @@ export class NumberActor {
   }
 
   async #rest(reason: "switched_off" | "unlinked" | "logged_out" | "not_linked"): Promise<void> {
-    await this.#journal.commit((entry) => entry.setStatus("disconnected", reason));
+    await this.#journal.note("disconnected", reason);
   }
 
   // ---- pairing --------------------------------------------------------------------------------
@@ -326,6 +358,17 @@ export class NumberActor {
     this.#run("after pairing", async () => {
       // Replaced by another attempt in the same breath: that one goes on.
       if (!this.#runner) await next();
+    });
+  }
+
+  /** Nobody can be asked for a link without a phone: the company is told, once until it gives one. */
+  async #askPhone(command: CommandRow): Promise<void> {
+    const { companyNo, numberId } = this.#number;
+    const isMissing = this.#fallbackPhone() === null;
+    await this.#journal.commit(async (entry) => {
+      const asked = isMissing && (await markPhoneMissing(entry.tx, companyNo));
+      if (asked) entry.emit(companyPhoneMissing, { numberId });
+      await entry.finish(command.commandId, { state: "done", result: { asked } });
     });
   }
 

@@ -32,8 +32,11 @@ export class SessionKeeper {
   #cancelTimer: (() => void) | undefined;
   #attempts = 0;
   #openedAt: number | undefined;
+  /** Since when a number that should be connected is not; by the monotonic clock. */
+  #downSince: number | undefined;
   #isLinked: boolean;
   #resting: Resting | undefined;
+  readonly #firstOutcome = Promise.withResolvers<void>();
 
   constructor(
     context: WorkerContext,
@@ -57,6 +60,19 @@ export class SessionKeeper {
   get isOpen(): boolean {
     return this.#openedAt !== undefined;
   }
+  /** Resolves when the first opening has led to anything, or there will be none. */
+  get firstOutcome(): Promise<void> {
+    return this.#firstOutcome.promise;
+  }
+  /** Nothing is going to be opened by itself now. */
+  noteNothingToOpen(): void {
+    this.#firstOutcome.resolve();
+  }
+
+  /** The worker may send and receive again. */
+  heard(): void {
+    this.#connection?.heard();
+  }
 
   /** The phone has accepted and the credentials are stored. */
   noteLinked(): void {
@@ -72,10 +88,12 @@ export class SessionKeeper {
     this.close();
     if (!this.#isLinked || this.#signal.aborted) return;
     if (this.#context.gate.isOutdated) {
-      await this.#journal.commit((entry) => entry.setStatus("error", "client_outdated"));
+      await this.#journal.note("error", "client_outdated");
+      this.#firstOutcome.resolve();
       return;
     }
-    await this.#journal.commit((entry) => entry.setStatus("connecting", reason));
+    this.#downSince ??= this.#context.clock.monotonic();
+    await this.#journal.note("connecting", reason);
     const generation = (this.#generation += 1);
     // Waiting for a place must not hold up the number's queue: a person may unlink meanwhile.
     outsideTrace(() => {
@@ -159,7 +177,7 @@ export class SessionKeeper {
   }
 
   async #connect(generation: number): Promise<void> {
-    const release = await this.#context.opener.enter(this.#signal);
+    const release = await this.#context.opener.enter(this.#signal, this.#number.lastConnectedAt);
     if (generation !== this.#generation) {
       release();
       return;
@@ -172,6 +190,7 @@ export class SessionKeeper {
         onOpen: () => this.#post(generation, () => this.#opened()),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         onFenced: () => this.#context.onFenced(this.#number.numberNo),
+        isQuiet: () => this.#context.isQuiet(),
       },
     );
     if (generation !== this.#generation) {
@@ -182,9 +201,8 @@ export class SessionKeeper {
     if (!connection) {
       this.#leavePlace();
       this.#isLinked = false;
-      await this.#queue.add(() =>
-        this.#journal.commit((entry) => entry.setStatus("disconnected", "not_linked")),
-      );
+      this.#firstOutcome.resolve();
+      await this.#queue.add(() => this.#journal.note("disconnected", "not_linked"));
     }
   }
 
@@ -200,19 +218,22 @@ export class SessionKeeper {
   #failed(generation: number, error: unknown): void {
     if (generation !== this.#generation || this.#signal.aborted) return;
     this.#context.reports.failed("open", this.#number, error);
+    this.#firstOutcome.resolve();
     this.close();
     this.#later(backoffMs((this.#attempts += 1), this.#context.backoff), "reconnecting");
   }
 
   async #opened(): Promise<void> {
     this.#leavePlace();
-    this.#openedAt = this.#context.clock.monotonic();
-    await this.#journal.commit(async (entry) => {
-      await entry.setStatus("connected", "open");
-      await this.#journal.noteHealth(entry.tx, {
-        reconnectAttempts: this.#attempts,
-        isAlive: true,
-      });
+    const openedAt = this.#context.clock.monotonic();
+    const downMs = this.#downSince === undefined ? undefined : openedAt - this.#downSince;
+    this.#openedAt = openedAt;
+    this.#downSince = undefined;
+    this.#firstOutcome.resolve();
+    await this.#journal.note("connected", "open", {
+      reconnectAttempts: this.#attempts,
+      isAlive: true,
+      ...(downMs === undefined ? {} : { reconnectMs: Math.round(downMs) }),
     });
     this.#context.copies.session(this.#number, "connected", this.#journal.phone);
   }
@@ -222,6 +243,8 @@ export class SessionKeeper {
       this.#openedAt !== undefined &&
       this.#context.clock.monotonic() - this.#openedAt >= HEALTHY_MS;
     this.close();
+    this.#firstOutcome.resolve();
+    this.#downSince ??= this.#context.clock.monotonic();
     if (wasHealthy) this.#attempts = 0;
     const rule = closingRule(end.code);
     this.#context.reports.closed(this.#number, end, rule.reaction);
@@ -237,12 +260,9 @@ export class SessionKeeper {
       case "reconnect":
       case "reconnect_slowly":
         this.#attempts += 1;
-        await this.#journal.commit(async (entry) => {
-          await entry.setStatus("connecting", "reconnecting");
-          await this.#journal.noteHealth(entry.tx, {
-            reconnectAttempts: this.#attempts,
-            isAlive: false,
-          });
+        await this.#journal.note("connecting", "reconnecting", {
+          reconnectAttempts: this.#attempts,
+          isAlive: false,
         });
         this.#later(
           backoffMs(this.#attempts, this.#context.backoff, {
@@ -274,9 +294,9 @@ export class SessionKeeper {
   }
 
   async #stop(reason: SessionReason, until?: Date): Promise<void> {
-    await this.#journal.commit((entry) =>
-      entry.setStatus(SESSION_REASONS[reason].status, reason, until === undefined ? {} : { until }),
-    );
+    const health = { reconnectAttempts: this.#attempts, isAlive: false };
+    const facts = until === undefined ? {} : { until };
+    await this.#journal.note(SESSION_REASONS[reason].status, reason, health, facts);
   }
 
   #later(ms: number, reason: "opening" | "reconnecting"): void {

@@ -1,4 +1,4 @@
-/** Every number this worker owns, one actor each: made when a shard is claimed, ended when it is lost. */
+/** Every number this worker owns, one actor each: made when a shard is claimed, ended when it is let go. */
 import { ANY_SHARD_POKE } from "@manyline/contracts";
 import {
   adoptNumbers,
@@ -6,11 +6,15 @@ import {
   claimCommands,
   endedBlocks,
   finishCommand,
+  getOwnedNumber,
   listOwnedNumbers,
   markBlockEnded,
+  markShardOpen,
   ownedNumberNos,
   raiseFences,
+  touchSeen,
   type OwnedNumber,
+  type WorkerReport,
 } from "@manyline/db";
 import type { BusSubscription } from "@manyline/runtime";
 import type { WorkerContext } from "../numbers/context.ts";
@@ -18,7 +22,12 @@ import { NumberActor } from "../numbers/number-actor.ts";
 import { SerialQueue } from "../numbers/serial-queue.ts";
 
 const POLL_MS = 2_000;
+/** What was removed, and what should be served and is not, is looked for at every fifth poll. */
+const SWEEP_EVERY = 5;
+const SEEN_EVERY_MS = 60_000;
 const COMMANDS_AT_ONCE = 100;
+/** Of one number; the rest of its backlog stays in the database. */
+const COMMANDS_PER_NUMBER = 16;
 /** Clocks of two connections may differ by a transaction's length. */
 const CHANGE_OVERLAP_MS = 5_000;
 
@@ -26,10 +35,13 @@ export class Fleet {
   readonly #context: WorkerContext;
   readonly #actors = new Map<number, NumberActor>();
   readonly #queue = new SerialQueue();
-  #shards: () => ReadonlyMap<number, number>;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #shards: () => ReadonlyMap<number, number>;
+  /** Shards on their way out: nothing of them is begun any more. */
+  readonly #leaving = new Set<number>();
+  #timers: NodeJS.Timeout[] = [];
   #subscription: BusSubscription | undefined;
   #changedSince = new Date();
+  #polls = 0;
   readonly #telling = new Set<number>();
   #isPolling = false;
   #pollAgain = false;
@@ -48,24 +60,46 @@ export class Fleet {
     return open;
   }
 
+  /** What operators see of the worker. */
+  report(): WorkerReport {
+    const { inFlight, waiting } = this.#context.opener;
+    return { numbers: this.size, connected: this.openCount, opening: inFlight, waiting };
+  }
+
+  /** By shard: 1 and one more for each number that should be open. */
+  weights(): Map<number, number> {
+    const weights = new Map<number, number>();
+    for (const shardId of this.#shards().keys()) weights.set(shardId, 1);
+    for (const actor of this.#actors.values()) {
+      const { shardId } = actor.number;
+      const weight = weights.get(shardId);
+      if (weight !== undefined && actor.shouldBeOpen) weights.set(shardId, weight + 1);
+    }
+    return weights;
+  }
+
   start(): void {
     this.#subscription = this.#context.bus.subscribe(ANY_SHARD_POKE, ({ subject }) => {
       if (this.#shards().has(Number(subject.split(".")[2]))) this.poll();
     });
-    this.#timer = setInterval(() => this.poll(), POLL_MS);
+    this.#timers = [
+      setInterval(() => this.poll(), POLL_MS),
+      setInterval(() => this.#noteSeen(), SEEN_EVERY_MS),
+    ];
   }
 
   /** Raises the fences of the shard's numbers before anything of them is read, then takes them over. */
   claimed(shardId: number, epoch: number): void {
+    this.#leaving.delete(shardId);
     void this.#queue
       .add(async () => {
         await raiseFences(this.#context.db, shardId, epoch);
-        const numbers = await listOwnedNumbers(this.#context.db, this.#context.workerId, shardId);
-        for (const number of numbers) this.#adopt(number);
-        this.#context.reports.shardClaimed(shardId, epoch, numbers.length);
+        const actors = await this.#adoptShard(shardId);
+        this.#context.reports.shardClaimed(shardId, epoch, actors.length);
+        void this.#tellOpen(shardId, epoch, actors);
       })
       .catch((error: unknown) => {
-        // The next poll adopts what is missing: its fence is still below the lease's epoch.
+        // A later sweep finds what is not served.
         this.#context.logger.error(
           { event: "shard.claim_failed", shard: shardId, err: error },
           "claim failed",
@@ -79,6 +113,41 @@ export class Fleet {
       if (actor.number.shardId === shardId) this.drop(numberNo);
     }
     this.#context.reports.shardLost(shardId);
+  }
+
+  /**
+   * Closes the shard's numbers, or only those of companies from `fromCompanyNo` on, and begins nothing new in
+   * it. Returns how many were closed.
+   */
+  async close(shardId: number, fromCompanyNo = 0): Promise<number> {
+    this.#leaving.add(shardId);
+    const actors = await this.#queue.add(() =>
+      [...this.#actors.values()].filter(
+        ({ number }) => number.shardId === shardId && number.companyNo >= fromCompanyNo,
+      ),
+    );
+    await Promise.all(actors.map((actor) => actor.release()));
+    for (const actor of actors) this.#forget(actor);
+    return actors.length;
+  }
+
+  /** The shard stays after all: whatever of it is still ours is served again. */
+  reopen(shardId: number): void {
+    this.#leaving.delete(shardId);
+    if (!this.#shards().has(shardId)) return;
+    void this.#queue
+      .add(() => this.#adoptShard(shardId))
+      .catch((error: unknown) => {
+        this.#context.logger.warn(
+          { event: "shard.reopen_failed", shard: shardId, err: error },
+          "reopen",
+        );
+      });
+  }
+
+  /** Quiet is over: what was held back goes on. */
+  heard(): void {
+    for (const actor of this.#actors.values()) actor.heard();
   }
 
   drop(numberNo: number): void {
@@ -117,27 +186,63 @@ export class Fleet {
       });
   }
 
-  /** Takes no more work and hands every number over. */
+  /** Takes no more work and lets go of what is left. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     await this.#subscription?.close();
     await this.#queue.idle();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
     this.#actors.clear();
   }
 
-  #adopt(number: OwnedNumber): void {
+  async #adoptShard(shardId: number): Promise<NumberActor[]> {
+    const { db } = this.#context;
+    const workerId = this.#context.workerId();
+    const numbers = await listOwnedNumbers(db, workerId, shardId);
+    return numbers.flatMap((number) => this.#adopt(number) ?? []);
+  }
+
+  async #adoptOne(numberNo: number): Promise<NumberActor | undefined> {
+    const { db } = this.#context;
+    const workerId = this.#context.workerId();
+    const number = await getOwnedNumber(db, workerId, numberNo);
+    return number && this.#adopt(number);
+  }
+
+  #adopt(number: OwnedNumber): NumberActor | undefined {
+    if (this.#leaving.has(number.shardId)) return undefined;
     const known = this.#actors.get(number.numberNo);
-    if (known?.number.epoch === number.epoch) return;
+    if (known?.number.epoch === number.epoch) return known;
     known?.drop();
     const actor = new NumberActor(this.#context, number);
     this.#actors.set(number.numberNo, actor);
     actor.start();
+    return actor;
+  }
+
+  #forget(actor: NumberActor): void {
+    const { numberNo } = actor.number;
+    if (this.#actors.get(numberNo) === actor) this.#actors.delete(numberNo);
+  }
+
+  /** Whoever hands shards over waits for this before the next one. */
+  async #tellOpen(shardId: number, epoch: number, actors: readonly NumberActor[]): Promise<void> {
+    await Promise.all(actors.map(({ served }) => served));
+    if (this.#shards().get(shardId) !== epoch) return;
+    try {
+      await markShardOpen(this.#context.db, this.#context.workerId(), { shardId, epoch });
+    } catch (error) {
+      this.#context.logger.warn(
+        { event: "shard.not_told", shard: shardId, err: error },
+        "not told",
+      );
+    }
   }
 
   async #poll(): Promise<void> {
     if (this.#context.isQuiet()) return;
-    const { db, workerId } = this.#context;
+    const { db } = this.#context;
+    const workerId = this.#context.workerId();
     const startedAt = this.#context.clock.now();
     for (const number of await adoptNumbers(db, workerId)) this.#adopt(number);
     await this.#runCommands();
@@ -147,9 +252,25 @@ export class Fleet {
       if (actor && isChanged(actor.number, number)) actor.changed(number);
     }
     this.#changedSince = startedAt;
-    const owned = new Set(await ownedNumberNos(db, workerId));
-    for (const numberNo of this.#actors.keys()) if (!owned.has(numberNo)) this.drop(numberNo);
+    this.#polls += 1;
+    if (this.#polls % SWEEP_EVERY === 0) await this.#sweep();
     for (const companyNo of await endedBlocks(db, workerId)) this.#tellUnblocked(companyNo);
+  }
+
+  /** Numbers that were removed are let go; shards with numbers that nobody serves are adopted again. */
+  async #sweep(): Promise<void> {
+    const { db } = this.#context;
+    const workerId = this.#context.workerId();
+    const owned = await ownedNumberNos(db, workerId);
+    const isOwned = new Set(owned.map(({ numberNo }) => numberNo));
+    for (const numberNo of this.#actors.keys()) if (!isOwned.has(numberNo)) this.drop(numberNo);
+    const unserved = owned.filter(({ numberNo }) => !this.#actors.has(numberNo));
+    for (const shardId of new Set(unserved.map((one) => one.shardId))) {
+      const epoch = this.#shards().get(shardId);
+      if (epoch === undefined || this.#leaving.has(shardId)) continue;
+      await raiseFences(db, shardId, epoch);
+      await this.#adoptShard(shardId);
+    }
   }
 
   /** Told first and marked afterwards: a crash in between tells it twice, never not at all. */
@@ -169,22 +290,36 @@ export class Fleet {
   }
 
   async #runCommands(): Promise<void> {
-    const { db, workerId } = this.#context;
+    const { db } = this.#context;
+    const workerId = this.#context.workerId();
     for (;;) {
-      const shardIds = [...this.#shards().keys()];
+      const shardIds = [...this.#shards().keys()].filter((shardId) => !this.#leaving.has(shardId));
       if (shardIds.length === 0) return;
-      const commands = await claimCommands(db, { workerId, shardIds }, COMMANDS_AT_ONCE);
+      const limits = { limit: COMMANDS_AT_ONCE, perNumber: COMMANDS_PER_NUMBER };
+      const commands = await claimCommands(db, { workerId, shardIds }, limits);
       for (const command of commands) {
-        const actor = this.#actors.get(command.numberNo);
+        const actor =
+          this.#actors.get(command.numberNo) ?? (await this.#adoptOne(command.numberNo));
         if (actor) actor.command(command);
-        else
-          await finishCommand(db, command.commandId, {
-            state: "dead",
-            reason: "the number is gone",
-          });
+        else {
+          const reason = "the number is gone";
+          await finishCommand(db, command.commandId, { state: "dead", reason });
+        }
       }
       if (commands.length < COMMANDS_AT_ONCE) return;
     }
+  }
+
+  /** Last seen, of everything that is connected, in one statement. */
+  #noteSeen(): void {
+    if (this.#context.isQuiet()) return;
+    const open = [...this.#actors.values()].filter(({ isOpen }) => isOpen);
+    void touchSeen(
+      this.#context.db,
+      open.map(({ fence }) => fence),
+    ).catch((error: unknown) => {
+      this.#context.logger.warn({ event: "fleet.seen_failed", err: error }, "last seen not stored");
+    });
   }
 }
 

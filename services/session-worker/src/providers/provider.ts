@@ -52,11 +52,15 @@ export type LoginHandlers = {
   onClosed: (end: ConnectionEnd) => void;
   /** A write was refused: somebody else owns the number. The connection is closed. */
   onFenced(): void;
+  /** While true nothing may be sent and nothing received is worked on; asked at every frame. */
+  isQuiet: () => boolean;
 };
 
 /** A connection with stored credentials. */
 export type LoginConnection = {
   close(): void;
+  /** Quiet is over: what was held back goes on. */
+  heard(): void;
   /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */
   logout(): Promise<boolean>;
 };

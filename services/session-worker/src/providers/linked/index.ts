@@ -1,7 +1,8 @@
 /** The linked provider: a number is a linked device of a phone, through Baileys. */
 import type { Provider } from "../provider.ts";
 import { openLink } from "./link.ts";
-import { openLogin, type AuthStore } from "./login.ts";
+import type { AuthStore } from "./auth-store.ts";
+import { openLogin } from "./login.ts";
 import type { SharedCaches } from "./shared-caches.ts";
 import type { SocketFigures } from "./socket.ts";
 

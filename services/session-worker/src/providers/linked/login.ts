@@ -1,23 +1,19 @@
 /** A connection with stored credentials, and the fenced key store below it. */
 import { parsePhone } from "@manyline/contracts";
-import {
-  FencedError,
-  readAuth,
-  readKeys,
-  writeAuth,
-  type Database,
-  type Keyring,
-} from "@manyline/db";
-import { jidDecode, type SignalDataTypeMap, type SignalKeyStore } from "@whiskeysockets/baileys";
+import { FencedError } from "@manyline/db";
+import { jidDecode } from "@whiskeysockets/baileys";
 import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
-import { isPaired, packCreds, packKeys, unpackCreds, unpackKey } from "./credentials.ts";
+import type { AuthStore } from "./auth-store.ts";
+import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
+import { openKeyStore } from "./key-store.ts";
 import type { SharedCaches } from "./shared-caches.ts";
+import { installQuietGate } from "./quiet-gate.ts";
 import { openSocket, type ManagedSocket, type SocketFigures } from "./socket.ts";
-
-export type AuthStore = { db: Database; keyring: Keyring };
 
 /** How long WhatsApp may take to take note of a logout before the connection is closed all the same. */
 const LOGOUT_MS = 5_000;
+/** What a login reads after the connection is open, it reads within this time. */
+const LOADED_MS = 5_000;
 
 export async function openLogin(
   number: NumberRef,
@@ -26,7 +22,7 @@ export async function openLogin(
   caches: SharedCaches,
   handlers: LoginHandlers,
 ): Promise<LoginConnection | undefined> {
-  const stored = await readAuth(store.db, store.keyring, number.fence);
+  const stored = await store.load(number.fence);
   if (!stored.creds) return undefined;
   const creds = unpackCreds(stored.creds);
   if (!isPaired(creds)) return undefined;
@@ -36,52 +32,35 @@ export async function openLogin(
     if (error instanceof FencedError) handlers.onFenced();
     managed?.fail(error instanceof Error ? error : new Error("a write failed"));
   };
-  const write = (keys: ReturnType<typeof packKeys>, withCreds: boolean): Promise<void> =>
-    writeAuth(store.db, store.keyring, number.fence, {
-      ...(withCreds ? { creds: packCreds(creds) } : {}),
-      keys,
-    });
+  const keyStore = openKeyStore(store, number.fence, stored, () => packCreds(creds), refuse);
 
-  managed = openSocket({ creds, keys: keyStore() }, number.numberId, figures, caches, {
+  managed = openSocket({ creds, keys: keyStore.keys }, number.numberId, figures, caches, {
     onUpdate: (update) => {
       if (update.connection !== "open") return;
+      setTimeout(keyStore.forgetLoaded, LOADED_MS).unref();
       const phone = parsePhone(`+${jidDecode(creds.me?.id)?.user ?? ""}`);
       if (phone === undefined) managed?.fail(new Error("the device has no phone number"));
       else handlers.onOpen({ phone });
     },
-    onEnd: handlers.onClosed,
+    onEnd: (end) => {
+      keyStore.end();
+      handlers.onClosed(end);
+    },
   });
-  managed.sock.ev.on(
-    "creds.update",
-    saver(() => write([], true), refuse),
-  );
-
-  function keyStore(): SignalKeyStore {
-    return {
-      get: async <Kind extends keyof SignalDataTypeMap>(kind: Kind, ids: string[]) => {
-        const rows = await readKeys(store.db, store.keyring, number.fence, kind, ids);
-        const found: { [id: string]: SignalDataTypeMap[Kind] } = {};
-        for (const [id, bytes] of rows) found[id] = unpackKey(kind, bytes);
-        return found;
-      },
-      set: async (data) => {
-        // The counter of pre-key ids and the pre-keys themselves must not part: ids used twice cannot be opened.
-        const makesPreKeys = Object.values(data["pre-key"] ?? {}).some((value) => value !== null);
-        try {
-          await write(packKeys(data), makesPreKeys);
-        } catch (error) {
-          refuse(error);
-          throw error;
-        }
-      },
-    };
-  }
+  const gate = installQuietGate(managed.sock, handlers.isQuiet);
+  managed.sock.ev.on("creds.update", saver(keyStore.saveCreds, refuse));
+  const { sock, close: closeSocket } = managed;
+  const close = (): void => {
+    keyStore.end();
+    closeSocket();
+  };
 
   return {
-    close: managed.close,
+    close,
+    heard: gate.heard,
     logout: async () => {
       // The library's own logout closes without waiting; here WhatsApp gets the time to take note.
-      const request = managed.sock.query(
+      const request = sock.query(
         {
           tag: "iq",
           attrs: { to: "@s.whatsapp.net", type: "set", xmlns: "md" },
@@ -99,7 +78,7 @@ export async function openLogin(
         // No answer, or a connection that closed first: the device may still be listed on the phone.
         () => false,
       );
-      managed.close();
+      close();
       return isTold;
     },
   };

@@ -160,6 +160,10 @@ function keepPresenceQuiet(sock: WASocket): () => void {
 /** The `ws` socket below Baileys' client. */
 export type RawSocket = {
   send: (data: Uint8Array | string, callback?: (error?: Error) => void) => void;
+  emit: (event: string | symbol, ...args: unknown[]) => boolean;
+  /** Takes nothing more from the network until `resume`. */
+  pause: () => void;
+  resume: () => void;
   terminate: () => void;
 };
 
@@ -171,7 +175,8 @@ export function rawSocket(sock: WASocket): RawSocket | undefined {
 }
 
 function isRawSocket(value: unknown): value is RawSocket {
-  return typeof value === "object" && value !== null && "send" in value && "terminate" in value;
+  if (typeof value !== "object" || value === null) return false;
+  return ["send", "emit", "pause", "resume", "terminate"].every((name) => name in value);
 }
 
 /** Even at level silent pino builds the arguments, on hot paths; this does nothing. */

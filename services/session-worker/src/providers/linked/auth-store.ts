@@ -1,0 +1,49 @@
+/** Credentials and Signal keys in the database. What many logins read at the same moment is read together. */
+import {
+  FencedError,
+  preloadAuth,
+  readKeys,
+  writeAuth,
+  type AuthWrite,
+  type Database,
+  type Fence,
+  type Keyring,
+  type PreloadedAuth,
+} from "@manyline/db";
+import { Grouped } from "../../numbers/grouped.ts";
+
+/** All reject with FencedError when the fence is not of its epoch. */
+export type AuthStore = {
+  /** What a login needs first. */
+  load(fence: Fence): Promise<PreloadedAuth>;
+  read(fence: Fence, kind: string, keys: readonly string[]): Promise<Map<string, Buffer>>;
+  write(fence: Fence, write: AuthWrite): Promise<void>;
+};
+
+const MOST_AT_ONCE = 32;
+
+export function createAuthStore(db: Database, keyring: Keyring): AuthStore {
+  const loads = new Grouped<Fence, PreloadedAuth>(async (fences) => {
+    const found = await preloadAuth(db, keyring, fences);
+    return fences.map((fence) => found.get(fence.numberNo) ?? new FencedError(fence));
+  }, MOST_AT_ONCE);
+  /** Writes under way, by number: a closed connection may still have one when the next one begins. */
+  const writing = new Map<number, Promise<unknown>>();
+  return {
+    load: async (fence) => {
+      await writing.get(fence.numberNo);
+      return loads.add(fence);
+    },
+    read: (fence, kind, keys) => readKeys(db, keyring, fence, kind, keys),
+    write: async (fence, write) => {
+      const { numberNo } = fence;
+      const written = writeAuth(db, keyring, fence, write);
+      const all = Promise.allSettled([writing.get(numberNo), written]);
+      writing.set(numberNo, all);
+      void all.finally(() => {
+        if (writing.get(numberNo) === all) writing.delete(numberNo);
+      });
+      await written;
+    },
+  };
+}

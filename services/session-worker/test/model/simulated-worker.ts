@@ -1,0 +1,267 @@
+/**
+ * A worker in the simulated world: the real LeaseKeeper, with a fleet that opens, writes, sends and closes as
+ * the real one does, all of it over a link that may fail and a clock that may run differently.
+ */
+import type { ShardWish } from "@manyline/db";
+import { createSilentLogger, type Bus, type Clock } from "@manyline/runtime";
+import { LEASE, LeaseKeeper } from "../../src/ownership/lease-keeper.ts";
+import type { LeaseStore } from "../../src/ownership/lease-store.ts";
+import type { SimulatedDatabase } from "./simulated-database.ts";
+import { Link, type Simulation } from "./simulation.ts";
+
+const logger = createSilentLogger();
+const FIGURES = { ...LEASE, checkMs: 500 };
+
+export type WorkerTraits = {
+  name: string;
+  generation: number;
+  capacity: number;
+  /** How fast its clock runs, compared with Postgres'. */
+  rate: number;
+};
+
+/** What a worker touches outside itself. */
+export type Surroundings = {
+  simulation: Simulation;
+  database: SimulatedDatabase;
+  bus: Pick<Bus, "poke" | "subscribe">;
+  /** It has just sent something, or could from now on. */
+  onMaySend: (worker: SimulatedWorker, companyNo: number) => void;
+};
+
+type OpenNumber = { companyNo: number; shardId: number; epoch: number; isOpen: boolean };
+
+export class SimulatedWorker {
+  readonly link: Link;
+  readonly keeper: LeaseKeeper;
+  readonly traits: WorkerTraits;
+  readonly #around: Surroundings;
+  readonly #clock: Clock;
+  readonly #numbers = new Map<number, OpenNumber>();
+  /** Shards on their way out. */
+  readonly #leaving = new Set<number>();
+  #names = 0;
+  isLeaving = false;
+
+  constructor(around: Surroundings, traits: WorkerTraits) {
+    this.#around = around;
+    this.traits = traits;
+    this.link = new Link(around.simulation);
+    this.#clock = this.#makeClock();
+    this.keeper = new LeaseKeeper({
+      store: this.#makeStore(),
+      bus: {
+        poke: (subject) => around.bus.poke(subject),
+        subscribe: (subject, handler) =>
+          around.bus.subscribe(subject, (message) =>
+            this.link.deliver(() => void handler(message)),
+          ),
+      },
+      clock: this.#clock,
+      logger,
+      newWorkerId: () => `${traits.name}.${(this.#names += 1)}`,
+      figures: FIGURES,
+      report: () => ({ numbers: this.#numbers.size, connected: 0, opening: 0, waiting: 0 }),
+      weights: () => this.#weights(),
+      events: {
+        onClaimed: (shardId, epoch) => this.#claimed(shardId, epoch),
+        onLost: (shardId) => this.#drop((number) => number.shardId === shardId),
+        onQuiet: () => undefined,
+        onSilence: () => this.#drop(() => true),
+        onSurplus: (shardIds) => this.#each(shardIds, (shardId) => this.#give(shardId)),
+        onWish: (shardId, wish) => this.#each([shardId], () => this.#fulfil(shardId, wish)),
+        onDrainAsked: (isAsked) => this.#each([0], () => this.#drain(isAsked)),
+      },
+    });
+    this.keeper.start();
+  }
+
+  /** It is up and believes that it may send for the number. */
+  maySend(companyNo: number): boolean {
+    const isUp = !this.link.isDead && !this.link.isFrozen;
+    return isUp && this.serves(companyNo) && !this.keeper.isQuiet;
+  }
+  serves(companyNo: number): boolean {
+    return this.#numbers.get(companyNo)?.isOpen ?? false;
+  }
+
+  /** kill -9. */
+  kill(): void {
+    this.link.die();
+  }
+
+  /** SIGTERM: hands everything over and ends. */
+  async leave(): Promise<void> {
+    this.isLeaving = true;
+    await this.keeper.drain().catch(() => undefined);
+    for (const shardId of this.keeper.shards.keys()) {
+      await this.#give(shardId).catch(() => undefined);
+    }
+    await this.keeper.stop().catch(() => undefined);
+    this.link.die();
+  }
+
+  #claimed(shardId: number, epoch: number): void {
+    this.#leaving.delete(shardId);
+    void this.#adopt(shardId, epoch);
+  }
+
+  /** Fences first, then what is to be served, each read under its fence; again until it is done or lost. */
+  async #adopt(shardId: number, epoch: number): Promise<void> {
+    const { database } = this.#around;
+    const isMine = (): boolean =>
+      this.keeper.shards.get(shardId) === epoch && !this.#leaving.has(shardId);
+    while (isMine()) {
+      try {
+        await database.raiseFences(this.link, shardId, epoch);
+        const listed = await database.listNumbers(this.link, this.keeper.workerId, shardId);
+        for (const { companyNo, epoch: epochThere } of listed) {
+          if (!isMine() || epochThere !== epoch) return;
+          const known = this.#numbers.get(companyNo);
+          if (known?.isOpen === true && known.epoch === epoch) continue;
+          const number = { companyNo, shardId, epoch, isOpen: false };
+          this.#numbers.set(companyNo, number);
+          const isRead = await database.read(this.link, companyNo, epoch);
+          if (this.#numbers.get(companyNo) !== number) continue;
+          if (!isRead) return this.#fenced(number);
+          number.isOpen = true;
+          this.#around.onMaySend(this, companyNo);
+          void this.#serve(number);
+        }
+        return;
+      } catch {
+        await this.#clock.sleep(1_000);
+      }
+    }
+  }
+
+  /** Writes and sends now and then. */
+  async #serve(number: OpenNumber): Promise<void> {
+    const { simulation, database, onMaySend } = this.#around;
+    for (;;) {
+      await this.#clock.sleep(simulation.between(300, 3_000));
+      if (this.#numbers.get(number.companyNo) !== number) return;
+      if (this.keeper.isQuiet) continue;
+      onMaySend(this, number.companyNo);
+      const result = await database
+        .write(this.link, number.companyNo, number.epoch)
+        .catch(() => "unknown" as const);
+      if (result === "fenced") return this.#fenced(number);
+    }
+  }
+
+  #fenced(number: OpenNumber): void {
+    if (this.#numbers.get(number.companyNo) === number) this.#numbers.delete(number.companyNo);
+    this.keeper.ask();
+  }
+
+  #drop(which: (number: OpenNumber) => boolean): void {
+    for (const number of this.#numbers.values()) {
+      if (which(number)) this.#numbers.delete(number.companyNo);
+    }
+  }
+
+  /** Closing takes a while; nothing new is opened meanwhile. */
+  async #close(shardId: number, from = 0): Promise<void> {
+    this.#leaving.add(shardId);
+    await this.#clock.sleep(this.#around.simulation.between(0, 200));
+    this.#drop((number) => number.shardId === shardId && number.companyNo >= from);
+  }
+
+  async #give(shardId: number): Promise<void> {
+    if (this.#leaving.has(shardId) || !this.keeper.shards.has(shardId)) return;
+    await this.#close(shardId);
+    await this.keeper.release([shardId]);
+  }
+
+  async #fulfil(shardId: number, wish: ShardWish): Promise<void> {
+    const { database } = this.#around;
+    const epoch = this.keeper.shards.get(shardId);
+    if (epoch === undefined || this.#leaving.has(shardId)) return;
+    const { workerId } = this.keeper;
+    if (wish.kind === "release") return this.#give(shardId);
+    if (wish.kind === "split") {
+      const { at } = wish;
+      await this.#close(shardId, at);
+      try {
+        await database.ask(this.link, () =>
+          database.leases.splitShard({ workerId, shardId, epoch, at }),
+        );
+      } catch {
+        this.#leaving.delete(shardId);
+        return this.#give(shardId);
+      }
+      this.#claimed(shardId, epoch);
+      return;
+    }
+    const { upper } = wish;
+    const upperEpoch = this.keeper.shards.get(upper);
+    if (upperEpoch === undefined || this.#leaving.has(upper)) return;
+    await Promise.all([this.#close(shardId), this.#close(upper)]);
+    this.keeper.forget([shardId, upper]);
+    await database.ask(this.link, () =>
+      database.leases.mergeShards({ workerId, shardId, epoch, upperEpoch }),
+    );
+  }
+
+  async #drain(isAsked: boolean): Promise<void> {
+    await this.keeper.tellDraining();
+    if (!isAsked) return;
+    for (const shardId of this.keeper.shards.keys()) await this.#give(shardId);
+  }
+
+  /** Its own doings fail when Postgres does; what is left over is repaired by the next renewal. */
+  #each(shardIds: readonly number[], task: (shardId: number) => Promise<void>): void {
+    for (const shardId of shardIds) task(shardId).catch(() => undefined);
+  }
+
+  #weights(): Map<number, number> {
+    const weights = new Map([...this.keeper.shards.keys()].map((shardId) => [shardId, 1]));
+    for (const { shardId } of this.#numbers.values()) {
+      const weight = weights.get(shardId);
+      if (weight !== undefined) weights.set(shardId, weight + 1);
+    }
+    return weights;
+  }
+
+  #makeStore(): LeaseStore {
+    const { database } = this.#around;
+    const { leases } = database;
+    const { name: host, generation, capacity } = this.traits;
+    const ask = <T>(run: () => T): Promise<T> => database.ask(this.link, run);
+    return {
+      register: (workerId, draining) =>
+        ask(() => leases.registerWorker({ workerId, host, generation, capacity, draining })),
+      renew: (workerId, input) => ask(() => leases.renewLeases(workerId, input)),
+      shares: (workerId) => ask(() => leases.readShares(workerId)),
+      claim: (workerId, input) => ask(() => database.claim(workerId, input)),
+      release: (workerId, shards) => ask(() => leases.releaseShards(workerId, shards)),
+      remove: (workerId) => ask(() => leases.removeWorker(workerId)),
+    };
+  }
+
+  #makeClock(): Clock {
+    const { simulation } = this.#around;
+    const { rate } = this.traits;
+    const setTimer = (ms: number, fn: () => void): (() => void) => {
+      let isCancelled = false;
+      const fire = (): void => {
+        if (!isCancelled) fn();
+      };
+      const isQuick = ms === FIGURES.checkMs;
+      const cancel = simulation.after(ms / rate, () => this.link.deliver(fire), isQuick);
+      return () => {
+        isCancelled = true;
+        cancel();
+      };
+    };
+    return {
+      timeScale: 1,
+      now: () => new Date(simulation.now),
+      monotonic: () => simulation.now * rate,
+      scaled: (ms) => ms,
+      setTimer,
+      sleep: (ms) => new Promise((resolve) => void setTimer(ms, resolve)),
+    };
+  }
+}
