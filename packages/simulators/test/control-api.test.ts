@@ -3,19 +3,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
-import { Curve, initAuthCreds } from "@whiskeysockets/baileys";
 import { muteLibsignal, startWhatsAppSimulator } from "../src/index.ts";
-import { Client, linkByQr, MemoryAuth, troubles, trustRoot } from "./client.ts";
+import { adopted, makeCredentials } from "./adopted.ts";
+import type { AdoptAnswer } from "./adopted.ts";
+import { Client, linkByQr, troubles, trustRoot } from "./client.ts";
 
 muteLibsignal();
 const sim = await startWhatsAppSimulator({ port: 0 });
 trustRoot(sim.rootPublicKey);
 after(() => sim.close());
 afterEach(() => assert.deepEqual(troubles(sim.server), []));
-
-function base64(value: Uint8Array): string {
-  return Buffer.from(value).toString("base64");
-}
 
 type Answer = { status: number; body: Record<string, unknown> };
 
@@ -103,35 +100,10 @@ test("enter-code and unlink", async () => {
 });
 
 test("adopt: credentials that were never linked can log in", async () => {
-  const auth = new MemoryAuth();
-  const { noiseKey, signedIdentityKey, registrationId, signedPreKey } = initAuthCreds();
-  Object.assign(auth.creds, { noiseKey, signedIdentityKey, registrationId, signedPreKey });
-  const packed = Array.from({ length: 30 }, (_, index) =>
-    Buffer.concat([Buffer.from([0, 0, index + 1]), Curve.generateKeyPair().public]),
-  );
-  const request = {
-    phone: "491700000604",
-    noiseKey: base64(noiseKey.public),
-    identity: base64(signedIdentityKey.public),
-    registrationId,
-    signedPreKey: {
-      id: signedPreKey.keyId,
-      value: base64(signedPreKey.keyPair.public),
-      signature: base64(signedPreKey.signature),
-    },
-    preKeys: base64(Buffer.concat(packed)),
-  };
+  const { auth, request } = makeCredentials("491700000604");
   const { status, body } = await call("POST", "/adopt", request);
   assert.equal(status, 200);
-  const account = Object.entries(body["account"] as Record<string, string>);
-  Object.assign(auth.creds, {
-    me: body["me"],
-    account: Object.fromEntries(
-      account.map(([name, value]) => [name, Buffer.from(value, "base64")]),
-    ),
-    nextPreKeyId: 31,
-    firstUnuploadedPreKeyId: 31,
-  });
+  adopted(auth, body as AdoptAnswer);
   const client = new Client(sim.url, auth);
   await client.open();
   assert.equal(client.sock.user?.id, "491700000604:1@s.whatsapp.net");

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { after, afterEach, test } from "node:test";
 import { muteLibsignal, startWhatsAppSimulator } from "../src/index.ts";
 import { Client, MemoryAuth, troubles, trustRoot } from "./client.ts";
@@ -128,10 +131,13 @@ test("no request, no code", async () => {
 });
 
 test("asked before the socket is open: 428", async () => {
-  const client = new Client(sim.url);
+  const silent = createServer().listen(0, "127.0.0.1"); // takes the connection and never answers
+  await once(silent, "listening");
+  const client = new Client(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}`);
   await assert.rejects(client.sock.requestPairingCode("491700000199"), /Connection Closed/);
   assert.ok(client.auth.creds.me, "which poisons the credentials nevertheless");
   await client.end();
+  silent.close();
 });
 
 test("a code dies with its socket; half-used credentials get 401 until they are cleaned", async () => {

@@ -37,6 +37,27 @@ export class Account {
     return { ...this.server.options, ...this.overrides };
   }
 
+  /** WhatsApp forbids the account to write to strangers; the end in unix seconds */
+  timelock: { endsAt: number; type: string } | undefined;
+  /** accounts with which there is a chat, in either direction */
+  #met: Set<Account> | undefined;
+
+  hasMet(other: Account): boolean {
+    return this.#met?.has(other) ?? false;
+  }
+
+  /** A message passed between the two. */
+  meet(other: Account): void {
+    if (this.hasMet(other)) return;
+    (this.#met ??= new Set()).add(other);
+    other.meet(this);
+  }
+
+  /** the phone and every linked device */
+  targets(): (Phone | Device)[] {
+    return [this.primary, ...this.devices.values()];
+  }
+
   /** device 0 is the phone */
   target(id: number): Phone | Device | undefined {
     return id === 0 ? this.primary : this.devices.get(id);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { Curve, proto } from "@whiskeysockets/baileys";
+import { proto } from "@whiskeysockets/baileys";
 import { hmacSha256 } from "./crypto.ts";
 import type { KeyPair } from "./crypto.ts";
 import { StanzaError, unixNow } from "./stanza.ts";
-import { verifyXEdDSA } from "./xeddsa.ts";
+import { signXEdDSA, verifyXEdDSA } from "./xeddsa.ts";
 
 const ACCOUNT_PREFIX = Buffer.from([6, 0]);
 const DEVICE_PREFIX = Buffer.from([6, 1]);
@@ -29,7 +29,7 @@ export function signCompanion(accountKeys: KeyPair, companion: CompanionProof): 
     deviceType: E2EE,
   }).finish();
   const message = Buffer.concat([ACCOUNT_PREFIX, details, companion.identity]);
-  const accountSignature = Curve.sign(accountKeys.private, message);
+  const accountSignature = signXEdDSA(accountKeys, message);
   const accountKey = Buffer.from(accountKeys.public);
   const signed = proto.ADVSignedDeviceIdentity.encode({
     details,

@@ -8,6 +8,7 @@ import { NoiseServerStream } from "./noise-server.ts";
 import { LINK_STEP_MS } from "./options.ts";
 import type { CodeRequest } from "./pairing-code.ts";
 import { PhoneError } from "./phone-error.ts";
+import type { ClosedBy, OpenLogin } from "./record.ts";
 import { startStream } from "./stream-start.ts";
 import { handleStanza } from "./stanza-router.ts";
 import type { WhatsAppServer } from "./server.ts";
@@ -27,7 +28,10 @@ export type Step<T> = {
 /** One WebSocket connection of a client, from handshake to close. */
 export class Connection {
   readonly server: WhatsAppServer;
-  readonly refresh: CompanionRefresh;
+  /** counts from 1 per server */
+  readonly id: number;
+  /** `label` in the query of the address the client called */
+  readonly label: string | null;
   /** from the handshake */
   payload: proto.ClientPayload | undefined;
   staticKey: Buffer = Buffer.alloc(0);
@@ -42,16 +46,21 @@ export class Connection {
   /** set after login */
   device: Device | undefined;
   delivery: Delivery | undefined;
+  login: OpenLogin | undefined;
   /** nothing arrives and nothing leaves any more, but the connection stays open */
   isBlackhole = false;
   readonly #socket: WebSocket;
   readonly #noise: NoiseServerStream;
   readonly #steps = new Set<{ reject(error: Error): void }>();
+  #refresh: CompanionRefresh | undefined;
+  /** set once this side has ended the stream */
+  #closedBy: ClosedBy | undefined;
 
-  constructor(server: WhatsAppServer, socket: WebSocket) {
+  constructor(server: WhatsAppServer, socket: WebSocket, id: number, label: string | null) {
     this.server = server;
+    this.id = id;
+    this.label = label;
     this.#socket = socket;
-    this.refresh = new CompanionRefresh(this);
     this.#noise = new NoiseServerStream(server.identity, {
       write: (data) => this.#write(data),
       onPayload: (payload, staticKey) => {
@@ -59,12 +68,17 @@ export class Connection {
         this.staticKey = staticKey;
         startStream(this, payload);
       },
-      onStanza: (stanza) => handleStanza(this, stanza),
+      onStanza: (stanza) => this.#stanza(stanza),
       onError: (error) => this.#protocolError(error),
     });
     socket.on("message", (data) => this.#receive(data));
     socket.on("error", () => undefined); // 'close' follows
     socket.on("close", () => this.#closed());
+  }
+
+  /** made on first use: only a client that is not linked yet has one */
+  get refresh(): CompanionRefresh {
+    return (this.#refresh ??= new CompanionRefresh(this));
   }
 
   get isOpen(): boolean {
@@ -108,12 +122,20 @@ export class Connection {
     this.close();
   }
 
+  /** Somebody else has logged in with the same credentials. */
+  replaced(): void {
+    this.#closedBy ??= "replaced";
+    this.streamError({}, [el("conflict", { type: "replaced" })]);
+  }
+
   close(code?: number): void {
+    this.#closedBy ??= "server";
     this.#socket.close(code);
   }
 
   /** Cuts the TCP connection without a word. */
   drop(): void {
+    this.#closedBy ??= "dropped";
     this.#socket.terminate();
   }
 
@@ -150,6 +172,12 @@ export class Connection {
     }
   }
 
+  /** After the end of the stream nothing is acted on any more; the record still counts it. */
+  #stanza(stanza: Stanza): void {
+    const isLate = this.login?.count(kindOf(stanza)) ?? false;
+    if (!isLate && this.#closedBy === undefined) handleStanza(this, stanza);
+  }
+
   /** What cannot be decrypted or decoded ends the connection, as nothing after it could be. */
   #protocolError(error: unknown): void {
     this.server.reportError(error);
@@ -158,6 +186,12 @@ export class Connection {
 
   #closed(): void {
     for (const step of this.#steps) step.reject(new PhoneError("couldnt_link_try_again"));
+    if (this.login) this.server.record.close(this.login, this.#closedBy ?? "client");
     this.server.forget(this);
   }
+}
+
+/** such as `message` and `iq w:p` */
+function kindOf({ tag, attrs }: Stanza): string {
+  return attrs["xmlns"] === undefined ? tag : `${tag} ${attrs["xmlns"]}`;
 }

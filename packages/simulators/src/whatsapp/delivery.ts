@@ -37,8 +37,9 @@ export class Delivery {
       const attrs = { ...stanza.attrs, offline: String(this.#drained++ % 4) };
       this.#send({ ...stanza, attrs });
     }
-    if (this.#backlog.length === 0) this.#goLive();
-    else this.#announce(); // clients ask once per announcement
+    if (this.#backlog.length === 0) {
+      if (!this.#device.account.options.holdOfflineEnd) this.#goLive();
+    } else this.#announce(); // clients ask once per announcement
   }
 
   deliver(stanza: Stanza): void {

@@ -53,8 +53,9 @@ export class Device implements DeviceFields {
   signedPreKey: SignedPreKey;
   preKeys = new PreKeyPool();
   greeted: boolean;
-  /** stanzas the client has not acknowledged yet, oldest first */
-  readonly pending = new Map<string, Stanza>();
+  /** stanzas the client has not acknowledged yet, oldest first, by a number of their own */
+  readonly pending = new Map<number, Stanza>();
+  #pushed = 0;
   connection: Connection | undefined;
 
   constructor(account: Account, fields: DeviceFields) {
@@ -83,19 +84,27 @@ export class Device implements DeviceFields {
   bundle(): KeyBundle {
     const { registrationId, identity, signedPreKey } = this;
     const preKey = this.preKeys.take();
-    if (this.preKeys.size === PRE_KEYS_LOW - 1) this.push(preKeysLow(this.preKeys.size));
+    if (this.preKeys.size === PRE_KEYS_LOW - 1) this.askForPreKeys(this.preKeys.size);
     this.account.server.touch();
     return { registrationId, identity, signedPreKey, preKey };
   }
 
+  /** Says that few one-time keys are left. Clients upload five more when `count` is below five. */
+  askForPreKeys(count: number): void {
+    this.push(preKeysLow(count));
+  }
+
   /** Keeps the stanza until the client acknowledges it, and writes it at once if the client is live. */
   push(stanza: Stanza): void {
-    this.pending.set(`${stanza.tag}:${stanza.attrs["id"]}:${stanza.attrs["from"]}`, stanza);
+    this.pending.set(this.#pushed++, stanza);
     this.connection?.deliver(stanza);
     this.account.server.touch();
   }
 
-  /** A receipt or an ack of the client settles a stanza: the server forgets it. */
+  /**
+   * A receipt or an ack of the client settles a stanza: the server forgets it. When a message was sent again
+   * with the same id, one answer settles one of them, the older first.
+   */
   settle(tag: string, id: string): Stanza | undefined {
     for (const [key, stanza] of this.pending) {
       if (stanza.tag !== tag || stanza.attrs["id"] !== id) continue;

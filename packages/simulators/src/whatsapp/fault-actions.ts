@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import type { Connection } from "./connection.ts";
 import { STANDING_FAULTS } from "./faults.ts";
 import type { FaultArgs, FaultScope, StandingFaultKind } from "./faults.ts";
@@ -7,6 +8,7 @@ import { sendRefreshCode } from "./pairing-code-server.ts";
 import { parseQr } from "./pairing-qr.ts";
 import { requestPasskey } from "./passkey.ts";
 import type { WhatsAppServer } from "./server.ts";
+import { setTimelock } from "./timelock.ts";
 import { el, SERVER_JID } from "./stanza.ts";
 
 /** One fault, as `POST /faults` takes it. README.md lists the kinds and their arguments. */
@@ -27,7 +29,7 @@ const ACTIONS: Record<string, Action> = {
   },
   "ws-close": (connection, args) => connection.close(integer(args, "code", 1011)),
   xmlstreamend: (connection) => connection.send(el("xmlstreamend")),
-  replaced: (connection) => connection.streamError({}, [el("conflict", { type: "replaced" })]),
+  replaced: (connection) => connection.replaced(),
   "stream-error": (connection, args) => {
     const code = args["code"];
     const child = text(args, "child", code === undefined ? "xml-not-well-formed" : "");
@@ -55,6 +57,7 @@ const ACTIONS: Record<string, Action> = {
     connection.refresh.send({ refreshChild }, secret);
   },
   passkey: (connection) => requestPasskey(connection),
+  "pre-keys-low": ({ device }, args) => device?.askForPreKeys(integer(args, "count", 4)),
   unlink: ({ device }) => device?.account.primary.unlink(device.id),
 };
 
@@ -66,7 +69,20 @@ const UNPAIRED_ONLY = new Set([
   "passkey",
 ]);
 
-export const FAULT_KINDS: readonly string[] = [...Object.keys(ACTIONS), ...STANDING_FAULTS];
+/** Faults of an account, whether it is connected or not. They return how many devices they concern. */
+const ACCOUNT_FAULTS: Record<string, (account: Account, args: FaultArgs) => number> = {
+  timelock: setTimelock,
+  "forget-sessions": ({ primary }) => {
+    primary.keys.forgetSessions();
+    return 1;
+  },
+};
+
+export const FAULT_KINDS: readonly string[] = [
+  ...Object.keys(ACTIONS),
+  ...Object.keys(ACCOUNT_FAULTS),
+  ...STANDING_FAULTS,
+];
 
 /** Attributes that the real server adds, by reason. */
 const FAILURE_ATTRS: Record<number, Record<string, string>> = {
@@ -89,6 +105,11 @@ export function applyFault(server: WhatsAppServer, request: FaultRequest): { aff
     server.faults.add(kind, scope, standingArgs(kind, args), times);
     return { affected: 0 };
   }
+  const accountFault = ACCOUNT_FAULTS[kind];
+  if (accountFault) {
+    if (request.phone === undefined) throw new OptionError(`${kind} needs a phone`);
+    return { affected: accountFault(server.phone(request.phone).account, args) };
+  }
   const action = ACTIONS[kind];
   if (!action) throw new OptionError(`there is no fault ${kind}`);
   if (kind === "unlink" && request.phone !== undefined) {
@@ -106,6 +127,9 @@ export function clearFaults(server: WhatsAppServer): void {
   for (const connection of server.connections) if (connection.isBlackhole) connection.drop();
 }
 
+/** Faults of devices that have logged in. */
+const LINKED_ONLY = new Set(["pre-keys-low"]);
+
 /** Without a scope: every connection the kind is for. `args.qr` names the connection that shows that QR. */
 function targets(
   server: WhatsAppServer,
@@ -120,6 +144,7 @@ function targets(
   return [...server.connections].filter((connection) => {
     const { device, code } = connection;
     if (UNPAIRED_ONLY.has(kind) && !connection.registration) return false;
+    if (LINKED_ONLY.has(kind) && !device) return false;
     if (scope.phone !== undefined) {
       if ((device ?? code)?.account.phone !== scope.phone) return false;
     }
@@ -141,7 +166,12 @@ function standingArgs(kind: StandingFaultKind, args: FaultArgs): FaultArgs {
       return args;
     case "refuse-upgrades":
       return { status: integer(args, "status", 503) };
+    case "refuse-message":
+      return { ...args, error: integer(args, "error", 463) };
     case "swallow-iq":
+    case "lose-message":
+    case "lose-receipts":
+    case "garble":
       return args;
   }
 }

@@ -3,6 +3,10 @@ export const STANDING_FAULTS = [
   "min-version",
   "refuse-upgrades",
   "swallow-iq",
+  "refuse-message",
+  "lose-message",
+  "lose-receipts",
+  "garble",
 ] as const;
 export type StandingFaultKind = (typeof STANDING_FAULTS)[number];
 

@@ -26,6 +26,7 @@ export class FrameReader {
       frames.push(this.#buffer.subarray(LENGTH_BYTES, end));
       this.#buffer = this.#buffer.subarray(end);
     }
+    if (this.#buffer.length === 0) this.#buffer = EMPTY; // an empty view would keep the last message alive
     return frames;
   }
 

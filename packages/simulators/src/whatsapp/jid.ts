@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 
 export const PN_SERVER = "s.whatsapp.net";
 export const LID_SERVER = "lid";
+export const GROUP_SERVER = "g.us";
 
 export type Jid = { user: string; device: number; server: string };
 

@@ -26,6 +26,20 @@ export type PhoneOptions = {
   finish: "normal" | "result-then-silence";
   /** when the server asks for a passkey instead of linking */
   passkey: "off" | "on-scan" | "after-finish";
+  /** how 1:1 messages name their sender to this account's linked devices; `lid-no-pn`: without the number */
+  addressing: "lid" | "pn" | "lid-no-pn";
+  /** the phone acknowledges what it could decrypt */
+  deliveryReceipts: boolean;
+  /** the owner reads this long after the arrival; null: only when told to */
+  readAfterMs: number | null;
+  /** the phone answers every text of others with this; `{text}` is what was written; null: silence */
+  autoReply: string | null;
+  /** refuses (463) first messages of strangers that carry no token of this account */
+  requireToken: boolean;
+  /** refuses (463) messages that are addressed to the number instead of the LID */
+  requireLid: boolean;
+  /** the offline queue is sent, but its end is not announced */
+  holdOfflineEnd: boolean;
 };
 
 export const HELLO_ERRORS = {
@@ -74,6 +88,13 @@ export const DEFAULT_OPTIONS: ServerOptions = {
   throttleAfter: null,
   finish: "normal",
   passkey: "off",
+  addressing: "lid",
+  deliveryReceipts: true,
+  readAfterMs: null,
+  autoReply: null,
+  requireToken: false,
+  requireLid: false,
+  holdOfflineEnd: false,
 };
 
 /** A value that an option does not take. The message names the option. */
@@ -110,6 +131,13 @@ const PHONE_CHECKS: Record<keyof PhoneOptions, Check> = {
   throttleAfter: orNull(isCount),
   finish: oneOf("normal", "result-then-silence"),
   passkey: oneOf("off", "on-scan", "after-finish"),
+  addressing: oneOf("lid", "pn", "lid-no-pn"),
+  deliveryReceipts: oneOf(true, false),
+  readAfterMs: orNull(isCount),
+  autoReply: orNull((value) => typeof value === "string"),
+  requireToken: oneOf(true, false),
+  requireLid: oneOf(true, false),
+  holdOfflineEnd: oneOf(true, false),
 };
 
 const SERVER_CHECKS: Record<keyof ServerOptions, Check> = {

@@ -10,6 +10,7 @@ export const PHONE_ERRORS = {
   too_many_devices: "You can't link more devices. Remove one first.",
   passkey_required: "Confirm with your passkey to link this device.",
   offline: "The phone has no connection.",
+  not_in_group: "You can't send messages to this group because you're not a member.",
 } as const;
 export type PhoneErrorCode = keyof typeof PHONE_ERRORS;
 

@@ -1,20 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { deflateSync } from "node:zlib";
-import { encodeWAMessage, generateSignalPubKey, proto } from "@whiskeysockets/baileys";
-import { ProtocolAddress, SessionBuilder, SessionCipher } from "libsignal";
+import { proto } from "@whiskeysockets/baileys";
 import type { Account } from "./account.ts";
 import type { Device } from "./device.ts";
 import { pnJid } from "./jid.ts";
+import { encNode, encryptFor } from "./messages/signal.ts";
+import type { Encrypted } from "./messages/signal.ts";
 import type { Phone } from "./phone.ts";
 import { el, unixNow } from "./stanza.ts";
 
 const { Type } = proto.Message.ProtocolMessage;
 const { HistorySyncType } = proto.HistorySync;
 
-const MESSAGE = 3; // libsignal's type of a message that opens a session
-
 type HistoryKind = "INITIAL_BOOTSTRAP" | "PUSH_NAME";
-export type Encrypted = { type: "pkmsg" | "msg"; ciphertext: Buffer };
 
 /** After the first login: the app-state key, an inline history and push names, as encrypted peer messages. */
 export async function greetCompanion(phone: Phone, device: Device): Promise<void> {
@@ -31,40 +29,6 @@ export async function greetCompanion(phone: Phone, device: Device): Promise<void
   await peer("3AHS", history("PUSH_NAME", { pushnames }));
 }
 
-/** One ratchet step towards a device; opens a session with its published keys if there is none. */
-export async function encryptFor(
-  phone: Phone,
-  device: Device,
-  message: proto.IMessage,
-): Promise<Encrypted> {
-  const address = addressOf(phone.account, device);
-  if (!phone.keys.hasOpenSession(address.toString())) await openSession(phone, device, address);
-  const cipher = new SessionCipher(phone.keys, address);
-  const { type, body } = await cipher.encrypt(encodeWAMessage(message));
-  phone.account.server.touch();
-  return { type: type === MESSAGE ? "pkmsg" : "msg", ciphertext: Buffer.from(body, "binary") };
-}
-
-async function openSession(phone: Phone, device: Device, address: ProtocolAddress): Promise<void> {
-  const { registrationId, identity, signedPreKey, preKey } = device.bundle();
-  if (!preKey) throw new Error(`device ${device.pnJid} has no one-time keys`);
-  await new SessionBuilder(phone.keys, address).initOutgoing({
-    registrationId,
-    identityKey: generateSignalPubKey(identity),
-    signedPreKey: {
-      keyId: signedPreKey.id,
-      publicKey: generateSignalPubKey(signedPreKey.value),
-      signature: signedPreKey.signature,
-    },
-    preKey: { keyId: preKey.id, publicKey: generateSignalPubKey(preKey.value) },
-  });
-}
-
-/** libsignal serialises jobs process-wide by address name: naming both ends keeps the phones apart. */
-function addressOf(owner: Account, device: Device): ProtocolAddress {
-  return new ProtocolAddress(`${owner.phone}~${device.account.phone}`, device.id);
-}
-
 function pushPeerMessage(account: Account, device: Device, prefix: string, enc: Encrypted): void {
   const attrs = {
     id: prefix + randomBytes(7).toString("hex").toUpperCase(),
@@ -74,7 +38,7 @@ function pushPeerMessage(account: Account, device: Device, prefix: string, enc: 
     notify: account.name,
     t: String(unixNow()),
   };
-  device.push(el("message", attrs, [el("enc", { v: "2", type: enc.type }, enc.ciphertext)]));
+  device.push(el("message", attrs, [encNode(enc)]));
 }
 
 function appStateKey(device: Device): proto.Message.IAppStateSyncKey {

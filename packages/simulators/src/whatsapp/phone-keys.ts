@@ -1,11 +1,12 @@
 import { randomInt } from "node:crypto";
-import { Curve, generateSignalPubKey, signedKeyPair } from "@whiskeysockets/baileys";
+import { Curve, generateSignalPubKey } from "@whiskeysockets/baileys";
 import { SessionRecord } from "libsignal";
 import type { SignalStorage } from "libsignal";
 import type { KeyPair } from "./crypto.ts";
 import type { KeyBundle } from "./device.ts";
+import { signXEdDSA } from "./xeddsa.ts";
 
-type SignedKeys = ReturnType<typeof signedKeyPair>;
+type SignedKeys = { keyPair: KeyPair; signature: Uint8Array };
 
 /** What must survive a restart for the phone to stay the same Signal identity. Binary values as base64. */
 export type SavedPhoneKeys = {
@@ -20,6 +21,8 @@ export type SavedPhoneKeys = {
 type SavedPair = { public: string; private: string };
 
 const SIGNED_PRE_KEY_ID = 1;
+/** clients fetch keys more often than they use them */
+const KEPT_PRE_KEYS = 500;
 
 /** The Signal keys and sessions of one phone, and the storage interface libsignal asks for. */
 export class PhoneKeys implements SignalStorage {
@@ -35,7 +38,6 @@ export class PhoneKeys implements SignalStorage {
     this.registrationId = saved?.registrationId ?? randomInt(1, 16_380);
     if (saved?.signedPreKey) {
       this.#signedKeys = {
-        keyId: SIGNED_PRE_KEY_ID,
         keyPair: loadPair(saved.signedPreKey),
         signature: Buffer.from(saved.signedPreKey.signature, "base64"),
       };
@@ -66,9 +68,13 @@ export class PhoneKeys implements SignalStorage {
     };
   }
 
-  /** Made on first use: the signature takes 15 ms, and most phones are never written to. */
+  /** Made on first use: most phones are never written to. */
   get #signed(): SignedKeys {
-    this.#signedKeys ??= signedKeyPair(this.identity, SIGNED_PRE_KEY_ID);
+    if (!this.#signedKeys) {
+      const keyPair = Curve.generateKeyPair();
+      const signature = signXEdDSA(this.identity, generateSignalPubKey(keyPair.public));
+      this.#signedKeys = { keyPair, signature };
+    }
     return this.#signedKeys;
   }
 
@@ -81,6 +87,10 @@ export class PhoneKeys implements SignalStorage {
     const id = this.#nextPreKeyId++;
     const pair = Curve.generateKeyPair();
     this.#preKeys.set(id, pair);
+    for (const oldest of this.#preKeys.keys()) {
+      if (this.#preKeys.size <= KEPT_PRE_KEYS) break;
+      this.#preKeys.delete(oldest);
+    }
     return {
       registrationId: this.registrationId,
       identity: this.identityPublic,
@@ -95,6 +105,11 @@ export class PhoneKeys implements SignalStorage {
 
   hasOpenSession(address: string): boolean {
     return this.#sessions.get(address)?.haveOpenSession() ?? false;
+  }
+
+  /** The next message to anybody opens a session anew; what comes over the old ones cannot be read. */
+  forgetSessions(): void {
+    this.#sessions.clear();
   }
 
   dropSession(address: string): void {

@@ -1,24 +1,38 @@
 import type { Account } from "./account.ts";
 import type { Device, KeyBundle } from "./device.ts";
+import { PhoneMessages } from "./messages/phone-messages.ts";
 import { enterCode } from "./pairing-code.ts";
 import { scanQr } from "./pairing-qr.ts";
 import { PhoneError } from "./phone-error.ts";
 import { PhoneKeys } from "./phone-keys.ts";
 import { greetCompanion } from "./phone-greeting.ts";
 import { el } from "./stanza.ts";
-import type { Stanza } from "./stanza.ts";
 
 /** A simulated phone: device 0 of its account. Lives in the server's process. */
 export class Phone {
   readonly id = 0;
   readonly account: Account;
-  isOnline = true;
-  /** stanzas that companions sent to this phone, newest last */
-  readonly received: Stanza[] = [];
+  #isOnline = true;
   #keys: PhoneKeys | undefined;
+  #messages: PhoneMessages | undefined;
 
   constructor(account: Account) {
     this.account = account;
+  }
+
+  get isOnline(): boolean {
+    return this.#isOnline;
+  }
+
+  /** What waited for a phone without a connection arrives when it is back. */
+  set isOnline(isOnline: boolean) {
+    this.#isOnline = isOnline;
+    if (isOnline) this.#messages?.flush();
+  }
+
+  /** what this phone writes and reads */
+  get messages(): PhoneMessages {
+    return (this.#messages ??= new PhoneMessages(this));
   }
 
   /** Created on first use: a contact that never does anything needs no keys. */
@@ -73,12 +87,6 @@ export class Phone {
   /** Sends a newly linked device what a phone sends first. */
   greet(device: Device): Promise<void> {
     return greetCompanion(this, device);
-  }
-
-  /** The server hands over a stanza for device 0. */
-  push(stanza: Stanza): void {
-    this.received.push(stanza);
-    if (this.received.length > 200) this.received.shift();
   }
 
   async #link(attempt: () => Promise<Device>): Promise<Device> {

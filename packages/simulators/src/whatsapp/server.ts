@@ -16,7 +16,12 @@ import type { PhoneOptions, ServerOptions } from "./options.ts";
 import { dropCode } from "./pairing-code-server.ts";
 import type { CodeRequest } from "./pairing-code.ts";
 import type { Phone } from "./phone.ts";
+import type { Group } from "./messages/group.ts";
+import type { ReceivedMessage } from "./messages/inbox.ts";
+import { MediaStore } from "./messages/media.ts";
+import { RecentSet } from "./messages/recent-set.ts";
 import { PreKeyPool } from "./pre-keys.ts";
+import { ConnectionRecord } from "./record.ts";
 import type { Stanza } from "./stanza.ts";
 
 type Traffic = { connection: Connection; stanza: Stanza };
@@ -33,6 +38,10 @@ export type ServerEvents = {
   "code-requested": { account: Account; connection: Connection; display: string };
   "passkey-requested": Connection;
   "pre-keys": { device: Device; count: number };
+  /** a phone could read a message; also for a repetition, which the message counts */
+  message: { phone: Phone; message: ReceivedMessage };
+  /** a phone could not, and asks for another copy */
+  undecryptable: { phone: Phone; id: string; error: unknown };
   linked: Device;
   unlinked: Device;
   login: Device;
@@ -54,10 +63,19 @@ export class WhatsAppServer {
   readonly events = new TypedEvents<ServerEvents>();
   readonly faults = new Faults();
   readonly connections = new Set<Connection>();
+  /** logins and what overlapped; see `GET /record` */
+  readonly record = new ConnectionRecord();
   /** QR ref → the connection that shows it */
   readonly refs = new Map<string, Connection>();
   /** phone → its pairing-code request */
   readonly codes = new Map<string, CodeRequest>();
+  /** by address */
+  readonly groups = new Map<string, Group>();
+  readonly media = new MediaStore();
+  /** `sender id` of messages that somebody asked to have again */
+  readonly retried = new RecentSet(20_000);
+  /** host and port under which clients reach the files; from the newest connection */
+  mediaHost = "127.0.0.1";
   /** stanzas nobody answered; a test asserts that it stays empty */
   readonly unhandled: Stanza[] = [];
   readonly errors: Error[] = [];
@@ -68,6 +86,15 @@ export class WhatsAppServer {
     hellos: 0,
     links: 0,
     replaced: 0,
+    /** from clients */
+    messagesIn: 0,
+    /** copies for clients */
+    messagesOut: 0,
+    /** read by phones */
+    phoneMessages: 0,
+    /** requests for another copy, by phones and by clients */
+    phoneRetries: 0,
+    clientRetries: 0,
     unhandled: 0,
     errors: 0,
   };
@@ -90,13 +117,18 @@ export class WhatsAppServer {
     return ms / this.options.speed;
   }
 
+  mediaUrl(file: string): string {
+    return `http://${this.mediaHost}/media/${file}`;
+  }
+
   touch(): void {
     this.revision++;
   }
 
-  accept(socket: WebSocket): void {
-    this.stats.connections++;
-    this.connections.add(new Connection(this, socket));
+  /** @param label names the client in the record of connections */
+  accept(socket: WebSocket, label: string | null = null): void {
+    const id = ++this.stats.connections;
+    this.connections.add(new Connection(this, socket, id, label));
   }
 
   /** The account of a number, made if need be. */

@@ -2,7 +2,9 @@ import type { Connection } from "./connection.ts";
 import { handleIq } from "./iq/router.ts";
 import { finishLink } from "./linking.ts";
 import { pairDeviceAnswered } from "./pairing-qr.ts";
-import { el, kid, kids, StanzaError, unixNow } from "./stanza.ts";
+import { handleClientMessage } from "./messages/client-messages.ts";
+import { handleClientAck, handleClientReceipt } from "./messages/client-receipts.ts";
+import { kid, StanzaError } from "./stanza.ts";
 import type { Stanza } from "./stanza.ts";
 
 /** Everything a client sends after the handshake. Never throws: a bad stanza is answered and recorded. */
@@ -30,15 +32,13 @@ function route(connection: Connection, stanza: Stanza): void {
       }
       return;
     case "ack":
-      connection.refresh.onAck(stanza);
-      connection.device?.settle(stanza.attrs["class"] ?? "", stanza.attrs["id"] ?? "");
-      server.events.emit("ack", { connection, stanza });
+      handleClientAck(connection, stanza);
       return;
     case "receipt":
-      receipt(connection, stanza);
+      handleClientReceipt(connection, stanza);
       return;
     case "message":
-      message(connection, stanza);
+      handleClientMessage(connection, stanza);
       return;
     case "ib": {
       const batch = kid(stanza, "offline_batch");
@@ -59,25 +59,4 @@ function answered(connection: Connection, iq: Stanza): void {
   const { id } = iq.attrs;
   if (id === connection.linking?.stanzaId) finishLink(connection, iq);
   else if (id === connection.pairDeviceId) pairDeviceAnswered(connection);
-}
-
-/** A receipt settles what it names, and is itself acknowledged. */
-function receipt(connection: Connection, stanza: Stanza): void {
-  const { id = "", to = "", type } = stanza.attrs;
-  const more = kids(kid(stanza, "list"), "item").map((item) => item.attrs["id"] ?? "");
-  for (const each of [id, ...more]) connection.device?.settle("message", each);
-  const attrs = { class: "receipt", id, from: to, ...(type === undefined ? {} : { type }) };
-  connection.send(el("ack", attrs));
-  connection.server.events.emit("receipt", { connection, stanza });
-}
-
-/** Peer messages go to the own phone. Messages to contacts are refused: this server does not carry them. */
-function message(connection: Connection, stanza: Stanza): void {
-  const { device, server } = connection;
-  const { id = "", to = "", category } = stanza.attrs;
-  const isPeer = category === "peer" && device !== undefined;
-  const attrs = { class: "message", id, from: to, t: String(unixNow()) };
-  connection.send(el("ack", isPeer ? attrs : { ...attrs, error: "405" }));
-  if (isPeer) device.account.primary.push(stanza);
-  else server.reportUnhandled(stanza);
 }

@@ -31,6 +31,7 @@ export type WhatsAppSimulator = {
 };
 
 const SOCKET_PATH = "/ws/chat";
+const LABEL_LENGTH = 100;
 /** a client's largest stanza is its first key upload, about 60 KB */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
@@ -53,6 +54,7 @@ export async function startWhatsAppSimulator(
   });
   const authority = `${host.includes(":") ? `[${host}]` : host}:${(http.address() as AddressInfo).port}`;
   const url = `ws://${authority}${SOCKET_PATH}`;
+  server.mediaHost = authority;
   http.on("request", (request, response) => {
     void handleControl({ server, page, url: () => url }, request, response);
   });
@@ -85,7 +87,8 @@ function acceptSockets(http: Server, server: WhatsAppServer): WebSocketServer {
     maxPayload: MAX_MESSAGE_BYTES,
   });
   http.on("upgrade", (request, socket: Duplex, head) => {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    const { pathname: path, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const label = searchParams.get("label")?.slice(0, LABEL_LENGTH) ?? null;
     const refused = server.faults.take("refuse-upgrades", {})?.["status"];
     if (path !== SOCKET_PATH || refused !== undefined) {
       socket.on("error", () => undefined);
@@ -94,7 +97,9 @@ function acceptSockets(http: Server, server: WhatsAppServer): WebSocketServer {
       return;
     }
     (socket as Socket).setNoDelay(true);
-    wss.handleUpgrade(request, socket, head, (webSocket) => server.accept(webSocket));
+    // the name under which this client reaches the simulator is the one for its files as well
+    server.mediaHost = request.headers.host ?? server.mediaHost;
+    wss.handleUpgrade(request, socket, head, (webSocket) => server.accept(webSocket, label));
   });
   return wss;
 }

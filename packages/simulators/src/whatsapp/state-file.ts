@@ -4,6 +4,9 @@ import type { Account } from "./account.ts";
 import type { KeyPair } from "./crypto.ts";
 import { Device } from "./device.ts";
 import { isMsisdn } from "./jid.ts";
+import { Group } from "./messages/group.ts";
+import type { Role } from "./messages/group.ts";
+import type { Addressing } from "./messages/letter.ts";
 import { checkPhoneOptions } from "./options.ts";
 import type { PhoneOptions } from "./options.ts";
 import { PhoneKeys } from "./phone-keys.ts";
@@ -19,6 +22,16 @@ type SavedState = {
   format: number;
   rootKey: { public: string; private: string };
   accounts: SavedAccount[];
+  groups?: SavedGroup[];
+};
+
+type SavedGroup = {
+  jid: string;
+  subject: string;
+  creator: string;
+  addressing: Addressing;
+  createdAt: number;
+  members: [phone: string, role: Role][];
 };
 
 type SavedAccount = {
@@ -70,6 +83,7 @@ export async function loadState(path: string): Promise<LoadedState | undefined> 
     rootKey: { public: bytes(saved.rootKey.public), private: bytes(saved.rootKey.private) },
     restore: async (server) => {
       for (const account of saved.accounts) await restoreAccount(server, account);
+      for (const group of saved.groups ?? []) restoreGroup(server, group);
     },
   };
 }
@@ -119,6 +133,7 @@ function saveState(server: WhatsAppServer): SavedState {
     format: FORMAT,
     rootKey: { public: base64(rootKey.public), private: base64(rootKey.private) },
     accounts: [...server.directory.all()].map(saveAccount),
+    groups: [...server.groups.values()].map(saveGroup),
   };
 }
 
@@ -157,6 +172,23 @@ function saveDevice(device: Device): SavedDevice {
     preKeys: base64(device.preKeys.packed),
     pending: [...device.pending.values()].map((stanza) => base64(encodeBinaryNode(stanza))),
   };
+}
+
+function saveGroup({ jid, subject, creator, addressing, createdAt, members }: Group): SavedGroup {
+  return {
+    jid,
+    subject,
+    creator: creator.phone,
+    addressing,
+    createdAt,
+    members: [...members].map(([{ phone }, role]) => [phone, role]),
+  };
+}
+
+function restoreGroup(server: WhatsAppServer, saved: SavedGroup): void {
+  const group = new Group({ ...saved, creator: server.account(saved.creator) });
+  for (const [phone, role] of saved.members) group.members.set(server.account(phone), role);
+  server.groups.set(group.jid, group);
 }
 
 async function restoreAccount(server: WhatsAppServer, saved: SavedAccount): Promise<void> {

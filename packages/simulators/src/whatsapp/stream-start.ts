@@ -45,6 +45,8 @@ function login(connection: Connection, phone: string, deviceId: number): void {
     connection.fail({ reason: "401", location: "sim" });
     return;
   }
+  const { id: connectionId, label } = connection;
+  connection.login = server.record.open({ phone, deviceId, connectionId, label });
   replace(device);
   device.connection = connection;
   connection.device = device;
@@ -74,7 +76,7 @@ function replace(device: Device): void {
   const old = device.connection;
   if (!old) return;
   if (old.isOpen && !old.isBlackhole) device.account.server.stats.replaced++;
-  old.streamError({}, [el("conflict", { type: "replaced" })]);
+  old.replaced();
 }
 
 function goneLive(device: Device): void {

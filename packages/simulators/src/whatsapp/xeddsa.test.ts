@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Curve } from "@whiskeysockets/baileys";
-import { verifyXEdDSA } from "./xeddsa.ts";
+import { verifySignature } from "libsignal/src/curve.js";
+import { signXEdDSA, verifyXEdDSA } from "./xeddsa.ts";
 
 const message = Buffer.from("a message");
 
@@ -31,4 +32,24 @@ test("what is malformed is false, not an exception", () => {
   assert.equal(verifyXEdDSA(key, message, Buffer.alloc(64)), false);
   assert.equal(verifyXEdDSA(Buffer.alloc(3), message, Buffer.alloc(64)), false);
   assert.equal(verifyXEdDSA(Buffer.alloc(32, 255), message, Buffer.alloc(64, 255)), false);
+});
+
+test("own signatures pass our check and that of the client library's Signal code", () => {
+  for (let i = 0; i < 8; i++) {
+    const keys = Curve.generateKeyPair();
+    for (const text of ["one", "two"]) {
+      const signature = signXEdDSA(keys, Buffer.from(text));
+      assert.equal(verifyXEdDSA(keys.public, Buffer.from(text), signature), true);
+      const typed = Buffer.concat([Buffer.from([5]), keys.public]);
+      assert.equal(verifySignature(typed, Buffer.from(text), signature), true);
+    }
+  }
+});
+
+test("a pair whose halves do not belong together cannot sign", () => {
+  const mixed = {
+    public: Curve.generateKeyPair().public,
+    private: Curve.generateKeyPair().private,
+  };
+  assert.throws(() => signXEdDSA(mixed, message), /belong together/);
 });

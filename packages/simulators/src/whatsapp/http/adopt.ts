@@ -1,14 +1,36 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Registration } from "../device.ts";
 import type { WhatsAppServer } from "../server.ts";
-import { HttpError } from "./json.ts";
+import { asObject, HttpError } from "./json.ts";
 import type { JsonObject } from "./json.ts";
 import { readMsisdn } from "./msisdn.ts";
+
+/** room for 500 devices with all their 812 one-time keys */
+export const ADOPT_LIMIT_BYTES = 32 * 1024 * 1024;
+
+/** devices between two chances for the server to do other work */
+const PER_TURN = 20;
+
+type Adoption = { phone: string; registration: Registration; preKeys: Buffer };
 
 /**
  * `POST /adopt`: registers a device without the linking dialogue, for load tests. Takes the public half of a
  * client's credentials (binary as base64, `preKeys` packed: 3 bytes id, 32 bytes key each) and answers what
- * linking would have put into them: `me` and `account`.
+ * linking would have put into them: `me` and `account`. An array is answered by an array in the same order;
+ * with one broken entry none is registered.
  */
-export function adopt(server: WhatsAppServer, body: JsonObject): unknown {
+export async function adopt(server: WhatsAppServer, json: unknown): Promise<unknown> {
+  if (!Array.isArray(json)) return register(server, readAdoption(asObject(json)));
+  const adoptions = json.map((each) => readAdoption(asObject(each)));
+  const answers: unknown[] = [];
+  for (const [index, each] of adoptions.entries()) {
+    if (index % PER_TURN === PER_TURN - 1) await nextTurn();
+    answers.push(register(server, each));
+  }
+  return answers;
+}
+
+function readAdoption(body: JsonObject): Adoption {
   const signedPreKey = body["signedPreKey"] as JsonObject | undefined;
   const registration = {
     noiseKey: key(body["noiseKey"], "noiseKey", 32),
@@ -25,7 +47,11 @@ export function adopt(server: WhatsAppServer, body: JsonObject): unknown {
   const preKeys = key(body["preKeys"] ?? "", "preKeys");
   if (preKeys.length % 35 !== 0)
     throw new HttpError(400, "bad_body", "preKeys has a broken entry.");
-  const { me, device, signed } = server.adopt(readMsisdn(body["phone"]), registration, preKeys);
+  return { phone: readMsisdn(body["phone"]), registration, preKeys };
+}
+
+function register(server: WhatsAppServer, { phone, registration, preKeys }: Adoption): unknown {
+  const { me, device, signed } = server.adopt(phone, registration, preKeys);
   const account = {
     details: base64(signed.details),
     accountSignatureKey: base64(signed.accountKey),

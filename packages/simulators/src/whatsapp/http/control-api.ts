@@ -3,7 +3,8 @@ import { OptionError } from "../options.ts";
 import { PhoneError } from "../phone-error.ts";
 import type { WhatsAppServer } from "../server.ts";
 import { streamEvents } from "./event-stream.ts";
-import { HttpError, readJson, sendError, sendJson } from "./json.ts";
+import { asObject, HttpError, readJson, sendError, sendJson } from "./json.ts";
+import { serveMedia } from "./media.ts";
 import { ROUTES } from "./routes.ts";
 import { servePage } from "./static-page.ts";
 
@@ -37,17 +38,22 @@ async function dispatch(
 ): Promise<void> {
   const { server } = api;
   const method = request.method ?? "GET";
-  const path = decodePath(request.url ?? "/");
+  const { path, query } = readUrl(request.url ?? "/");
   if (method === "GET" && path === "/events") {
     streamEvents(server, request, response);
     return;
   }
+  if (await serveMedia(server, request, response, path)) return;
   const matching = ROUTES.filter((route) => route.path.test(path));
   const route = matching.find((each) => each.method === method);
   if (route) {
     const params = route.path.exec(path)?.slice(1) ?? [];
-    const body = method === "GET" ? {} : await readJson(request);
-    sendJson(response, 200, await route.run({ server, url: api.url(), params, body }));
+    const json = method === "GET" ? {} : await readJson(request, route.bodyLimit);
+    const body = route.takesArray === true && Array.isArray(json) ? {} : asObject(json);
+    const input = { server, url: api.url(), params, query, body, json };
+    const answer = await route.run(input);
+    if (Buffer.isBuffer(answer)) response.end(answer);
+    else sendJson(response, 200, answer);
     return;
   }
   if (matching.length > 0) {
@@ -57,9 +63,10 @@ async function dispatch(
   throw new HttpError(404, "not_found", `There is no ${path}.`);
 }
 
-function decodePath(url: string): string {
+function readUrl(url: string): { path: string; query: URLSearchParams } {
   try {
-    return decodeURIComponent(new URL(url, "http://localhost").pathname);
+    const { pathname, searchParams } = new URL(url, "http://localhost");
+    return { path: decodeURIComponent(pathname), query: searchParams };
   } catch {
     throw new HttpError(400, "bad_url", "The address cannot be read.");
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Account } from "../account.ts";
 import type { Device } from "../device.ts";
 import type { WhatsAppServer } from "../server.ts";
+import { receivedView } from "./messages.ts";
 import { deviceView, phoneView } from "./views.ts";
 
 const KEEP_ALIVE_MS = 15_000;
@@ -9,7 +10,7 @@ const KEEP_ALIVE_MS = 15_000;
 /**
  * `GET /events`, server-sent events. Names and data:
  * `linked`, `unlinked`, `login`, `live`: {msisdn, device}; `code-requested`: {msisdn, display};
- * `closed`: {msisdn?, deviceId?}; `phone-changed`: the phone as `GET /phones/{msisdn}` shows it.
+ * `message`: {msisdn, message}, what a phone received; `closed`: {msisdn?, deviceId?}; `phone-changed`: the phone as `GET /phones/{msisdn}` shows it.
  */
 export function streamEvents(
   server: WhatsAppServer,
@@ -37,6 +38,9 @@ export function streamEvents(
     }),
     events.on("closed", ({ device }) => {
       send("closed", device ? { msisdn: device.account.phone, deviceId: device.id } : {});
+    }),
+    events.on("message", ({ phone, message }) => {
+      send("message", { msisdn: phone.account.phone, message: receivedView(message) });
     }),
     events.on("phone-changed", (account: Account) => send("phone-changed", phoneView(account))),
   ];

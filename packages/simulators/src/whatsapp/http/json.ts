@@ -17,18 +17,32 @@ export class HttpError extends Error {
 
 export type JsonObject = Record<string, unknown>;
 
-/** @throws {HttpError} 400 for anything but a JSON object, 413 over the limit. No body is an empty object. */
-export async function readJson(request: IncomingMessage): Promise<JsonObject> {
+/**
+ * The body as JSON; no body is an empty object.
+ * @throws {HttpError} 400 for what is not JSON, 413 over the limit
+ */
+export async function readJson(
+  request: IncomingMessage,
+  limitBytes = BODY_LIMIT_BYTES,
+): Promise<unknown> {
+  const body = await readBody(request, limitBytes);
+  return body.length === 0 ? {} : parse(body.toString());
+}
+
+/** @throws {HttpError} 413 over the limit */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     size += part.length;
-    if (size > BODY_LIMIT_BYTES)
-      throw new HttpError(413, "body_too_large", "The body is too large.");
+    if (size > limitBytes) throw new HttpError(413, "body_too_large", "The body is too large.");
     parts.push(part);
   }
-  if (size === 0) return {};
-  const value = parse(Buffer.concat(parts).toString());
+  return Buffer.concat(parts);
+}
+
+/** @throws {HttpError} 400 for anything but a JSON object */
+export function asObject(value: unknown): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new HttpError(400, "bad_body", "The body must be a JSON object.");
   }

@@ -1,9 +1,8 @@
-import type { Account } from "../account.ts";
 import type { Device } from "../device.ts";
 import { applyFault, clearFaults, FAULT_KINDS } from "../fault-actions.ts";
 import { checkPhoneOptions, checkServerOptions } from "../options.ts";
 import type { WhatsAppServer } from "../server.ts";
-import { adopt } from "./adopt.ts";
+import { adopt, ADOPT_LIMIT_BYTES } from "./adopt.ts";
 import {
   HttpError,
   optionalBoolean,
@@ -12,16 +11,12 @@ import {
   requiredString,
 } from "./json.ts";
 import type { JsonObject } from "./json.ts";
+import { GROUP_ROUTES } from "./groups.ts";
+import { MESSAGE_ROUTES } from "./messages.ts";
 import { readMsisdn } from "./msisdn.ts";
+import { phoneOf, route } from "./route.ts";
+import type { Route, RouteInput } from "./route.ts";
 import { phoneView, statsView } from "./views.ts";
-
-export type RouteInput = {
-  server: WhatsAppServer;
-  url: string;
-  params: string[];
-  body: JsonObject;
-};
-type Route = { method: string; path: RegExp; run(input: RouteInput): unknown };
 
 /** The control API. What `run` returns is the JSON of a 200. */
 export const ROUTES: readonly Route[] = [
@@ -46,7 +41,14 @@ export const ROUTES: readonly Route[] = [
     const deviceId = optionalCount(input.body, "deviceId");
     return { unlinked: phoneOf(input).primary.unlink(deviceId) };
   }),
-  route("POST", "/adopt", ({ server, body }) => adopt(server, body)),
+  ...MESSAGE_ROUTES,
+  ...GROUP_ROUTES,
+  route("POST", "/adopt", ({ server, json }) => adopt(server, json), {
+    takesArray: true,
+    bodyLimit: ADOPT_LIMIT_BYTES,
+  }),
+  route("GET", "/record", ({ server, query }) => ({ logins: server.record.list(filterOf(query)) })),
+  route("GET", "/record/summary", ({ server, query }) => server.record.summary(filterOf(query))),
   route("GET", "/faults", ({ server }) => ({ kinds: FAULT_KINDS, standing: server.faults.list })),
   route("POST", "/faults", ({ server, body }) => postFault(server, body)),
   route("DELETE", "/faults", ({ server }) => {
@@ -55,18 +57,16 @@ export const ROUTES: readonly Route[] = [
   }),
 ];
 
-function route(method: string, path: string, run: Route["run"]): Route {
-  return { method, path: new RegExp(`^${path.replaceAll(":", "([^/]+)")}$`), run };
-}
-
-/** Reading a phone makes it when every number has WhatsApp: then it is there already, only not in memory. */
-function phoneOf({ server, params }: RouteInput): Account {
-  const msisdn = readMsisdn(params[0]);
-  const known = server.directory.get(msisdn);
-  if (!known && !server.options.autoAccounts) {
-    throw new HttpError(404, "phone_not_found", "There is no such phone. Make it with PUT.");
+function filterOf(query: URLSearchParams): { since?: number; phone?: string } {
+  const since = query.get("since");
+  const phone = query.get("phone");
+  if (since !== null && !/^\d+$/.test(since)) {
+    throw new HttpError(400, "bad_query", "since is a time in milliseconds.");
   }
-  return known ?? server.account(msisdn);
+  return {
+    ...(since === null ? {} : { since: Number(since) }),
+    ...(phone === null ? {} : { phone: readMsisdn(phone) }),
+  };
 }
 
 /** Sets what the body names. `options` replaces all earlier options of this phone; `{}` clears them. */

@@ -2,6 +2,7 @@ import type { Connection } from "../connection.ts";
 import { kids } from "../stanza.ts";
 import type { Stanza } from "../stanza.ts";
 import { handleEncrypt } from "./encrypt.ts";
+import { handleGroups } from "./groups.ts";
 import { handleMd } from "./md.ts";
 import { handlePassive, SIMPLE_FAMILIES } from "./simple.ts";
 import { handleUsync } from "./usync.ts";
@@ -23,6 +24,7 @@ const FAMILIES: Record<string, IqHandler> = {
   encrypt: handleEncrypt,
   usync: handleUsync,
   md: handleMd,
+  "w:g2": handleGroups,
 };
 
 /** what a client may ask before it is logged in */

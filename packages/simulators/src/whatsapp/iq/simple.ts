@@ -1,3 +1,4 @@
+import { timelockFields } from "../timelock.ts";
 import { el, kids } from "../stanza.ts";
 import type { Stanza } from "../stanza.ts";
 import type { IqHandler } from "./router.ts";
@@ -48,11 +49,6 @@ export const SIMPLE_FAMILIES: Record<string, IqHandler> = {
     connection.reply(iq, [el("sync", {}, kids(child, "collection").map(unchanged))]);
     return true;
   },
-  "w:g2": (connection, iq, child) => {
-    if (child?.tag !== "participating") return notFound(connection, iq, child);
-    connection.reply(iq, [el("groups", {}, [])]);
-    return true;
-  },
   "w:m": (connection, iq) => {
     const attrs = {
       auth: "sim",
@@ -61,19 +57,25 @@ export const SIMPLE_FAMILIES: Record<string, IqHandler> = {
       max_buckets: "12",
       is_new: "true",
     };
-    connection.reply(iq, [el("media_conn", attrs, [])]);
+    const host = el("host", { hostname: connection.server.mediaHost });
+    connection.reply(iq, [el("media_conn", attrs, [host])]);
     return true;
   },
   "w:mex": (connection, iq, child) => {
-    const answer = MEX_ANSWERS[child?.attrs["query_id"] ?? ""] ?? {};
+    const account = connection.device?.account;
+    const isTimelock = child?.attrs["query_id"] === TIMELOCK_QUERY;
+    const answer = isTimelock
+      ? { xwa2_fetch_account_reachout_timelock: account?.timelock ? timelockFields(account) : null }
+      : (MEX_ANSWERS[child?.attrs["query_id"] ?? ""] ?? {});
     connection.reply(iq, [el("result", {}, Buffer.from(JSON.stringify({ data: answer })))]);
     return true;
   },
 };
 
-/** By query id: an account without restriction, and without a quota for new chats. */
+const TIMELOCK_QUERY = "23983697327930364";
+
+/** By query id: an account without a quota for new chats. */
 const MEX_ANSWERS: Record<string, unknown> = {
-  "23983697327930364": { xwa2_fetch_account_reachout_timelock: null },
   "24503548349331633": { xwa2_message_capping_info: null },
 };
 
