@@ -9,7 +9,11 @@ export class RestError extends Error {
   constructor(request: string, status: number, body: unknown) {
     const fields = typeof body === "object" && body !== null ? body : {};
     const detail = "detail" in fields ? fields.detail : "title" in fields ? fields.title : "";
-    super(`${request}: ${status} ${typeof detail === "string" ? detail : ""}`.trim());
+    const errors = errorsOf(fields);
+    const remedy = "remedy" in fields ? fields.remedy : "";
+    const texts = errors.length > 0 ? errors : [detail, remedy];
+    const said = texts.filter((text) => typeof text === "string" && text !== "");
+    super(`${request}: ${status} ${said.join(" ")}`.trim());
     this.status = status;
     this.code = "code" in fields && typeof fields.code === "string" ? fields.code : undefined;
   }
@@ -48,6 +52,15 @@ export function textField(answer: unknown, name: string): string {
     if (typeof value === "string") return value;
   }
   throw new Error(`the gateway's answer has no ${name}`);
+}
+
+/** Which field broke which rule. */
+function errorsOf(fields: object): string[] {
+  const errors: unknown = "errors" in fields ? fields.errors : [];
+  if (!Array.isArray(errors)) return [];
+  return errors.map(
+    (error: unknown) => `${textField(error, "field")} ${textField(error, "message")}.`,
+  );
 }
 
 function parse(text: string): unknown {

@@ -117,6 +117,15 @@ describe("npm start", () => {
     const list = start("cli.ts", ["companies"]);
     assert.equal(await list.ended, 0, list.output());
     assert.match(list.output(), /962302 +Demo Salon/);
+    const workers = start("cli.ts", ["workers"]);
+    assert.equal(await workers.ended, 0, workers.output());
+    assert.match(workers.output(), /^WORKER +HOST +STATE/m);
+    const shards = start("cli.ts", ["shards"]);
+    assert.equal(await shards.ended, 0, shards.output());
+    assert.match(shards.output(), /\b962302\b/);
+    const usage = start("cli.ts", ["drain"]);
+    assert.equal(await usage.ended, 1);
+    assert.match(usage.output(), /^Usage: npm run manyline -- drain <worker>$/m);
 
     process.kill(findService("session-worker", pid), "SIGKILL");
     await until(() => run.output().includes("session-worker runs again"), { deadlineMs: 30_000 });

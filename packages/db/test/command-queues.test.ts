@@ -86,7 +86,7 @@ describe("claims per number and queue", () => {
     );
     assert.equal(rows[0]?.claimed, "11");
     // The oldest first; one that is finished makes room for one.
-    const [oldest] = first.filter(({ numberNo }) => numberNo === offline.fence.numberNo);
+    const oldest = first.find(({ numberNo }) => numberNo === offline.fence.numberNo);
     assert.match(oldest?.commandId ?? "", /_000001$/);
     assert.equal(await finish(offline.fence, oldest as CommandRow), true);
     assert.deepEqual(
@@ -109,7 +109,7 @@ describe("claims per number and queue", () => {
     // Statistics of a session are flushed when it is idle: asked for in the same one.
     const single = world.open("worker", 1);
     const measure = async (): Promise<number> => {
-      const before = await seen();
+      const start = await seen();
       for (let round = 0; round < 20; round += 1) {
         await claimCommands(
           single,
@@ -118,7 +118,7 @@ describe("claims per number and queue", () => {
         );
       }
       await single.stop();
-      return (await seen()) - before;
+      return (await seen()) - start;
     };
     const blocks = await measure();
     assert.ok(blocks < 20 * 100, `${blocks} index blocks in 20 claims`);

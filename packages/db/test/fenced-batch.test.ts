@@ -220,7 +220,7 @@ describe("batches among others", () => {
       );
       return Number(rows[0]?.deadlocks);
     };
-    const before = await deadlocks();
+    const earlier = await deadlocks();
     const pools = [world.open("worker", 1), world.open("worker", 1), world.open("worker", 1)];
     let tick = 0;
     await Promise.all(
@@ -250,7 +250,7 @@ describe("batches among others", () => {
       }),
     );
     assert.equal(tick, 75, "a deadlock would have repeated one");
-    assert.equal(await deadlocks(), before);
+    assert.equal(await deadlocks(), earlier);
   });
 });
 

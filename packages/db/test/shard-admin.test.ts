@@ -159,18 +159,18 @@ describe("splitting and merging", () => {
     await renew(world, "a", { weights: [[shardId, 5]] });
     const at = third.companyNo;
     await wishShard(world.platform, shardId, { splitAt: at });
-    const before = await shardRow(shardId);
+    const whole = await shardRow(shardId);
 
     const split = (more: { workerId: string | null; epoch?: number; at?: number }) =>
       splitShard(world.worker, { shardId, at, ...more });
     assert.equal(await split({ workerId: "b" }), undefined);
     assert.equal(await split({ workerId: null }), undefined, "somebody owns it");
     assert.equal(await split({ workerId: "a", epoch: shard.epoch - 1 }), undefined);
-    assert.equal(await split({ workerId: "a", at: before.lo }), undefined);
+    assert.equal(await split({ workerId: "a", at: whole.lo }), undefined);
     const made = await split({ workerId: "a", epoch: shard.epoch });
     assert.ok(made !== undefined && !(await shardRow(made)).isLive);
     const [low, high] = [await shardRow(shardId), await shardRow(made)];
-    assert.deepEqual([low.lo, low.hi, high.lo, high.hi], [before.lo, at, at, before.hi]);
+    assert.deepEqual([low.lo, low.hi, high.lo, high.hi], [whole.lo, at, at, whole.hi]);
     assert.deepEqual([low.owner, low.epoch, low.splitAt], ["a", shard.epoch, null]);
     assert.deepEqual([high.owner, high.epoch, high.numbers], [null, shard.epoch, 2]);
     assert.deepEqual([low.weight, high.weight], [3, 3]);

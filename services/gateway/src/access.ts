@@ -20,6 +20,8 @@ const tokenOrCookie = (...scopes: Scope[]): Access => ({ kind: "company", scopes
 
 const company = "/api/whatsapp/companies/:companyId";
 const session = "/api/whatsapp/sessions/:companyId";
+const shard = "/api/whatsapp/shards/:shardId";
+const job = "/api/whatsapp/jobs/:jobId";
 
 /**
  * Every route of the gateway. A route that is not here is refused at start, so that none is open by
@@ -46,6 +48,27 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   [`GET ${session}/qr.svg`]: tokenOrCookie("pair"),
   [`GET ${session}/events`]: tokenOrCookie("read", "pair"),
   [`POST ${session}/pairing-link`]: token("pair", "manage"),
+  "GET /api/whatsapp/sessions": admin,
+  "GET /api/whatsapp/metrics": admin,
+  "GET /api/whatsapp/workers": admin,
+  "POST /api/whatsapp/workers/:workerId/drain": admin,
+  "POST /api/whatsapp/workers/:workerId/resume": admin,
+  "GET /api/whatsapp/shards": admin,
+  [`GET ${shard}`]: admin,
+  [`POST ${shard}/pin`]: admin,
+  [`DELETE ${shard}/pin`]: admin,
+  [`POST ${shard}/pause`]: admin,
+  [`POST ${shard}/resume`]: admin,
+  [`POST ${shard}/split`]: admin,
+  [`POST ${shard}/merge`]: admin,
+  "GET /api/whatsapp/shard-moves": admin,
+  "POST /api/whatsapp/jobs": admin,
+  "GET /api/whatsapp/jobs": admin,
+  [`GET ${job}`]: admin,
+  [`GET ${job}/items`]: admin,
+  [`POST ${job}/cancel`]: admin,
+  "GET /api/whatsapp/commands": admin,
+  "POST /api/whatsapp/commands/:commandId/replay": admin,
   "POST /api/whatsapp/link-exchange": open,
   "GET /health/live": open,
   "GET /health/ready": open,

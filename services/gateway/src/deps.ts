@@ -6,6 +6,7 @@ import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { Redis } from "ioredis";
 import { CommandRunner } from "./command-runner.ts";
 import type { Config } from "./config.ts";
+import { JobRunner } from "./jobs/job-runner.ts";
 import { LocalCounter, RequestLimiter, SharedCounter } from "./limits.ts";
 import { connectRedis } from "./redis.ts";
 import { createReports } from "./reports.ts";
@@ -28,6 +29,7 @@ export type Deps = {
   readonly relay: EventRelay;
   readonly limiter: RequestLimiter;
   readonly commands: CommandRunner;
+  readonly jobs: JobRunner;
   readonly streams: StreamHub;
   readonly reports: Reports;
 };
@@ -51,6 +53,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     });
   const appDb = overrides.appDb ?? open("app", 20);
   const relayDb = overrides.relayDb ?? open("relay", 2);
+  const platformDb = overrides.platformDb ?? open("platform", 10);
   return {
     config,
     logger,
@@ -60,11 +63,12 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     redis,
     appDb,
     relayDb,
-    platformDb: overrides.platformDb ?? open("platform", 10),
+    platformDb,
     keyring: overrides.keyring ?? createKeyring({ keks: parseKeks(config.keks) }),
     relay: overrides.relay ?? new EventRelay({ db: relayDb, publisher: publisherOn(bus), logger }),
     limiter: overrides.limiter ?? new RequestLimiter(counter, config.limits, clock),
     commands: overrides.commands ?? new CommandRunner({ bus, db: appDb, clock }),
+    jobs: overrides.jobs ?? new JobRunner({ db: platformDb, bus, clock, logger, reports }),
     streams: overrides.streams ?? new StreamHub({ bus, perToken: config.limits.streamsPerToken }),
   };
 }

@@ -1,11 +1,19 @@
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import {
+  Command,
   Company,
+  Job,
+  JobItem,
+  Metrics,
   NumberAnswer,
   PairingCodeAnswer,
   Problem,
+  Session,
+  Shard,
+  ShardMove,
   StatusAnswer,
+  Worker,
 } from "@manyline/contracts";
 import type { App } from "./app.ts";
 import { accessOf } from "./access.ts";
@@ -14,11 +22,25 @@ const DESCRIPTION = `Connects companies to WhatsApp, each with one or more numbe
 
 Send \`Authorization: Bearer <token>\`; never put a token into an address. A token sees its own company and nothing else: another company looks like one that does not exist. Errors are \`application/problem+json\` with a stable \`code\`, what to do (\`remedy\`), and whether repeating helps (\`retry\`). Times are UTC; count down to \`expiresAt\` from \`serverTime\`.`;
 
+const COMPONENTS = [
+  Company,
+  NumberAnswer,
+  StatusAnswer,
+  PairingCodeAnswer,
+  Problem,
+  Metrics,
+  Session,
+  Worker,
+  Shard,
+  ShardMove,
+  Job,
+  JobItem,
+  Command,
+];
+
 /** Shared answers become components; they must be known before the routes that name them. */
 export async function registerOpenApi(app: App, serverUrl: string): Promise<void> {
-  for (const schema of [Company, NumberAnswer, StatusAnswer, PairingCodeAnswer, Problem]) {
-    app.addSchema(asComponent(schema));
-  }
+  for (const schema of COMPONENTS) app.addSchema(asComponent(schema));
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -36,6 +58,7 @@ export async function registerOpenApi(app: App, serverUrl: string): Promise<void
           name: "sessions",
           description: "Linking and connection of a number: ?number=, else the primary one",
         },
+        { name: "operations", description: "The operator's view: workers, shards, jobs, figures" },
       ],
       components: {
         securitySchemes: {
@@ -100,7 +123,7 @@ function operationId(method: string, url: string): string {
     .replace("/api/whatsapp", "")
     .split(/[/.-]/)
     .filter((word) => word !== "" && !word.startsWith(":"));
-  const isOne = /:(companyId|numberId)$/.test(url);
+  const isOne = /:\w+$/.test(url);
   const name = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
   return `${method.toLowerCase()}${name}${isOne ? "ById" : ""}`;
 }

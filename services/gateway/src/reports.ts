@@ -21,6 +21,7 @@ export type Reports = {
   streamOpened(): void;
   streamClosed(reason: string): void;
   linkExchanged(isGood: boolean): void;
+  jobItemsSent(kind: string, count: number): void;
 };
 
 /** One function per business event: a log line and a counter of low cardinality. */
@@ -36,6 +37,9 @@ export function createReports(logger: Logger): Reports {
   const streams = metrics.counter("gateway_streams", { description: "event streams by change" });
   const links = metrics.counter("gateway_link_exchanges", {
     description: "pairing links exchanged, by outcome",
+  });
+  const jobItems = metrics.counter("gateway_job_items", {
+    description: "commands that bulk jobs have sent, by kind",
   });
   const isQuiet = (route: string): boolean => route.startsWith("/health") || route === "/metrics";
 
@@ -69,6 +73,7 @@ export function createReports(logger: Logger): Reports {
     },
     streamOpened: () => streams.add(1, { change: "opened" }),
     streamClosed: (reason) => streams.add(1, { change: "closed", reason }),
+    jobItemsSent: (kind, count) => jobItems.add(count, { kind }),
     linkExchanged: (isGood) => links.add(1, { outcome: isGood ? "good" : "refused" }),
   };
 }

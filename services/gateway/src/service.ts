@@ -29,8 +29,10 @@ export async function startGateway(deps: Deps, scope: ServiceScope): Promise<Gat
   let isPrepared = false;
   const preparing = prepare(deps, scope.signal).then((done) => {
     isPrepared = done;
+    if (done) deps.jobs.start();
     return undefined;
   });
+  scope.defer("jobs", () => deps.jobs.stop());
   scope.defer("preparing", () => preparing);
   const { app, markStopping } = await buildApp(deps, () => isPrepared);
   scope.defer("http", () => app.close());

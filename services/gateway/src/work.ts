@@ -94,7 +94,8 @@ async function run<T>(
   return result;
 }
 
-function actorOf(request: FastifyRequest): string {
+/** Who asks, as the audit log names them. */
+export function actorOf(request: FastifyRequest): string {
   const { kind, tokenId } = principalOf(request);
   return `${kind === "cookie" ? "page" : "token"}:${tokenId}`;
 }

@@ -33,6 +33,7 @@ test("past the deadline: COMMAND_TIMEOUT, and what was not begun is dead", async
   released.resolve();
   // The second one was still waiting: it is never carried out.
   await until(async () => {
+    await owner.expire();
     const rows = await platformDb
       .selectFrom("commands")
       .select(["verb", "state"])

@@ -16,15 +16,19 @@ import {
   appendEvents,
   claimCommands,
   claimShards,
+  expireCommands,
   fencedTransaction,
   finishCommand,
   getOwnedNumber,
   insertAttempt,
+  mergeShards,
   openDatabase,
   registerWorker,
   releaseShards,
+  removeWorker,
   renewLeases,
   setNumberStatus,
+  splitShard,
   updateAttempt,
   writeAuth,
 } from "@manyline/db";
@@ -35,8 +39,11 @@ import type {
   Database,
   Fence,
   OwnedNumber,
+  OwnedShard,
+  ShardWish,
   StoredEvent,
   Tx,
+  WorkerReport,
 } from "@manyline/db";
 import type { World } from "./support.ts";
 
@@ -45,19 +52,27 @@ export type Handler = (
   owner: Owner,
 ) => Promise<CommandOutcome | undefined> | CommandOutcome | undefined;
 
+const NO_SESSIONS: WorkerReport = { numbers: 0, connected: 0, opening: 0, waiting: 0 };
+
 /** Undefined as an outcome: the command is left as it is, as a worker that hangs would. */
 export class Owner implements AsyncDisposable {
   readonly #world: World;
   readonly #db: Database;
-  readonly #workerId = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  readonly #host: string;
+  readonly workerId: string;
   readonly commands: CommandRow[] = [];
   handler: Handler = () => ({ state: "failed", error: { code: "INTERNAL" } });
+  /** What it tells of itself with every renewal. */
+  report: WorkerReport = NO_SESSIONS;
   #shardIds: number[] = [];
+  #isDraining = false;
   #loop: Promise<void> | undefined;
   #isStopping = false;
 
-  constructor(world: World) {
+  constructor(world: World, host = "test") {
     this.#world = world;
+    this.#host = host;
+    this.workerId = `${host}-${process.pid}-${Math.random().toString(36).slice(2)}`;
     this.#db = openDatabase({
       url: world.database.urls.worker,
       role: "worker",
@@ -68,23 +83,49 @@ export class Owner implements AsyncDisposable {
   /** Takes all shards there are and begins to carry out commands. */
   async start(handler?: Handler): Promise<this> {
     if (handler) this.handler = handler;
-    await registerWorker(this.#db, { workerId: this.#workerId, generation: 1, capacity: 10 });
+    const identity = { workerId: this.workerId, host: this.#host, version: "test" };
+    await registerWorker(this.#db, { ...identity, generation: 1, capacity: 10 });
     await this.#adopt();
     this.#loop = this.#run();
     return this;
   }
 
   async #adopt(): Promise<void> {
-    await claimShards(this.#db, this.#workerId, { limit: 100, mayTakeExpired: true });
-    this.#shardIds = (await renewLeases(this.#db, this.#workerId)).map(({ shardId }) => shardId);
-    await adoptNumbers(this.#db, this.#workerId);
+    const limits = { maxWeight: Number.POSITIVE_INFINITY, limit: 100, mayTakeExpired: true };
+    if (!this.#isDraining) await claimShards(this.#db, this.workerId, limits);
+    const { shards, isDrainAsked } = await renewLeases(this.#db, this.workerId, {
+      draining: this.#isDraining,
+      report: this.report,
+      weights: new Map(),
+    });
+    this.#isDraining = isDrainAsked;
+    for (const shard of shards) if (shard.wish) await this.#fulfil(shard, shard.wish, shards);
+    if (isDrainAsked) await releaseShards(this.#db, this.workerId);
+    this.#shardIds = isDrainAsked ? [] : shards.map(({ shardId }) => shardId);
+    await adoptNumbers(this.#db, this.workerId);
+  }
+
+  async #fulfil(
+    { shardId, epoch }: OwnedShard,
+    wish: ShardWish,
+    shards: readonly OwnedShard[],
+  ): Promise<void> {
+    const { workerId } = this;
+    const own = { workerId, shardId, epoch };
+    if (wish.kind === "release") await releaseShards(this.#db, workerId, [own]);
+    else if (wish.kind === "split") await splitShard(this.#db, { ...own, at: wish.at });
+    else {
+      const upper = shards.find((shard) => shard.shardId === wish.upper);
+      if (upper) await mergeShards(this.#db, { ...own, upperEpoch: upper.epoch });
+    }
   }
 
   async #run(): Promise<void> {
     while (!this.#isStopping) {
       await this.#adopt();
-      const owner = { workerId: this.#workerId, shardIds: this.#shardIds };
-      for (const command of await claimCommands(this.#db, owner, 1)) {
+      const owner = { workerId: this.workerId, shardIds: this.#shardIds };
+      const limits = { limit: 1, perNumber: 1 };
+      for (const command of await claimCommands(this.#db, owner, limits)) {
         this.commands.push(command);
         await this.#carryOut(command);
       }
@@ -105,12 +146,18 @@ export class Owner implements AsyncDisposable {
     this.#world.deps.bus.poke(commandDonePoke(command.commandId));
   }
 
+  /** What housekeeping does with commands past their deadline. */
+  async expire(): Promise<void> {
+    await expireCommands(this.#db);
+  }
+
   /** Gives up its shards, as a worker that stops. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
     await this.#loop;
-    await releaseShards(this.#db, this.#workerId);
+    await releaseShards(this.#db, this.workerId);
+    await removeWorker(this.#db, this.workerId);
     await this.#db.stop();
   }
 
@@ -119,7 +166,7 @@ export class Owner implements AsyncDisposable {
   }
 
   async number(numberNo: number): Promise<OwnedNumber> {
-    const number = await getOwnedNumber(this.#db, this.#workerId, numberNo);
+    const number = await getOwnedNumber(this.#db, this.workerId, numberNo);
     if (!number) throw new Error("the number is not owned");
     return number;
   }

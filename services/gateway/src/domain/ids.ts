@@ -7,3 +7,8 @@ export function numberIdOf(row: { readonly numberId: string }): NumberId {
   if (numberId === undefined) throw new Error("a stored number has no valid id");
   return numberId;
 }
+
+/** The id of a number that may be gone by now. */
+export function numberIdFrom(text: string | undefined): NumberId | null {
+  return text === undefined ? null : numberIdOf({ numberId: text });
+}

@@ -1,16 +1,14 @@
 /** The two ways a person ends something: unlink a number, cancel a pairing attempt. */
 import { liveAttempt } from "@manyline/db";
-import { Type } from "typebox";
 import type { App } from "../app.ts";
 import { principalOf, tenantOf } from "../auth.ts";
 import type { Deps } from "../deps.ts";
 import { findNumber } from "../numbers.ts";
 import { companyWork } from "../work.ts";
-import { CompanyParams, NumberQuery, problems } from "./schemas.ts";
+import { CompanyParams, Nothing, NumberQuery, problems } from "./schemas.ts";
 
 const SESSION = "/api/whatsapp/sessions/:companyId";
 const tags = ["sessions"];
-const Nothing = Type.Object({}, { additionalProperties: false });
 
 export function registerEnding(app: App, deps: Deps): void {
   app.post(

@@ -11,6 +11,9 @@ export const NumberParams = Type.Object({
   numberId: Type.String({ description: "num_…" }),
 });
 
+/** The body of an action that needs no words. */
+export const Nothing = Type.Object({}, { additionalProperties: false });
+
 /** Unknown ids are 404, not 400: the pattern is for the document only. */
 export const NumberQuery = Type.Object(
   {
@@ -24,11 +27,23 @@ export const NumberQuery = Type.Object(
 );
 
 /** A component of the document by its `$id`; see openapi.ts. */
-export function ref(id: "Company" | "Number" | "StatusAnswer" | "PairingCodeAnswer"): {
-  $ref: string;
-} {
+export function ref(id: ComponentName): { $ref: string } {
   return { $ref: `${id}#` };
 }
+
+export type ComponentName =
+  | "Company"
+  | "Number"
+  | "StatusAnswer"
+  | "PairingCodeAnswer"
+  | "Worker"
+  | "Shard"
+  | "ShardMove"
+  | "Metrics"
+  | "Session"
+  | "Job"
+  | "JobItem"
+  | "Command";
 
 const problem = {
   description: "What went wrong, with a stable code; see docs/errors.md.",

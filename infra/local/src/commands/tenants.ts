@@ -1,0 +1,118 @@
+import type { Company, NumberAnswer, Session, StatusAnswer } from "@manyline/contracts";
+import { makePairingLink } from "../demo.ts";
+import type { CommandGroup } from "./command.ts";
+import { parseWords, part } from "./command.ts";
+import { listFrom, pagesFrom } from "./answers.ts";
+import { ago, facts, table, yesNo } from "./table.ts";
+
+const LINK = "pairing-link <company> [--number num_…]";
+const COMPANIES = "companies";
+const NUMBERS = "numbers <company>";
+const STATUS = "status <company>";
+const NO_NUMBERS = "This company has no numbers yet.";
+
+export const TENANT_COMMANDS: CommandGroup = {
+  title: "Companies and their numbers",
+  commands: {
+    "pairing-link": {
+      usage: LINK,
+      help: "makes a fresh link that pairs the company's primary number, or the given one",
+      run: async (rest, args) => {
+        const options = { number: { type: "string" } } as const;
+        const words = parseWords(LINK, args, { least: 1, options });
+        const [companyId = ""] = words.positionals;
+        return [await makePairingLink(rest, companyId, words.text("number"))];
+      },
+    },
+    companies: {
+      usage: COMPANIES,
+      help: "lists the companies",
+      run: async (rest, args) => {
+        parseWords(COMPANIES, args, { least: 0 });
+        const path = "/api/whatsapp/companies";
+        const rows = await pagesFrom<Company>(rest, path, "companies", "after");
+        return table(
+          rows,
+          [
+            { title: "COMPANY", cell: ({ id }) => id },
+            { title: "NAME", cell: ({ name }) => name },
+            { title: "PHONE", cell: ({ phone }) => phone },
+            { title: "ENABLED", cell: ({ whatsappEnabled }) => yesNo(whatsappEnabled) },
+          ],
+          "There are no companies yet.",
+        );
+      },
+    },
+    numbers: {
+      usage: NUMBERS,
+      help: "lists a company's numbers with their status",
+      run: async (rest, args) => {
+        const [companyId = ""] = parseWords(NUMBERS, args, { least: 1 }).positionals;
+        const path = `/api/whatsapp/companies/${part(companyId)}/numbers`;
+        const rows = await listFrom<NumberAnswer>(rest, path, "numbers");
+        return table(
+          rows,
+          [
+            { title: "NUMBER", cell: ({ id }) => id },
+            { title: "PROVIDER", cell: ({ provider }) => provider },
+            { title: "PHONE", cell: ({ phone }) => phone },
+            { title: "PRIMARY", cell: ({ isPrimary }) => yesNo(isPrimary) },
+            { title: "STATUS", cell: ({ status }) => status },
+            { title: "REASON", cell: ({ reason }) => reason },
+          ],
+          NO_NUMBERS,
+        );
+      },
+    },
+    status: {
+      usage: STATUS,
+      help: "says how each number of a company fares, on which shard, and what to do",
+      run: async (rest, args) => {
+        const [companyId = ""] = parseWords(STATUS, args, { least: 1 }).positionals;
+        const status = (await rest(
+          "GET",
+          `/api/whatsapp/sessions/${part(companyId)}/status`,
+        )) as StatusAnswer;
+        const path = `/api/whatsapp/sessions?company=${part(companyId)}`;
+        const sessions = await pagesFrom<Session>(rest, path, "sessions", "after");
+        const now = new Date(status.serverTime);
+        return [
+          ...facts([
+            ["company", `${status.companyId} (${status.company.name})`],
+            ["shard", sessions[0]?.shardId],
+            ["codes left this hour", status.codesLeft],
+            ["blocked until", status.blockedUntil],
+            ["pairing attempt", attemptOf(status)],
+          ]),
+          "",
+          ...sessionTable(sessions, now),
+        ];
+      },
+    },
+  },
+};
+
+function attemptOf({ attempt }: StatusAnswer): string | null {
+  if (attempt === null) return null;
+  const how = attempt.outcome === null ? attempt.state : `ended: ${attempt.outcome}`;
+  return `${attempt.method}, ${how}${attempt.errorCode === null ? "" : ` (${attempt.errorCode})`}`;
+}
+
+function sessionTable(sessions: readonly Session[], now: Date): string[] {
+  return table(
+    sessions,
+    [
+      { title: "NUMBER", cell: ({ numberId }) => numberId },
+      { title: "PHONE", cell: ({ phone }) => phone },
+      { title: "PRIMARY", cell: ({ isPrimary }) => yesNo(isPrimary) },
+      { title: "STATUS", cell: ({ status }) => status },
+      { title: "REASON", cell: ({ reason }) => reason },
+      { title: "SINCE", isRight: true, cell: ({ since }) => ago(since, now) },
+      { title: "SCORE", isRight: true, cell: ({ score }) => score },
+      { title: "TRIES", isRight: true, cell: ({ reconnectAttempts }) => reconnectAttempts },
+      { title: "SEEN", isRight: true, cell: ({ lastSeenAt }) => ago(lastSeenAt, now) },
+      { title: "TO DO", cell: ({ nextAction }) => (nextAction === "none" ? null : nextAction) },
+    ],
+    NO_NUMBERS,
+  );
+}
