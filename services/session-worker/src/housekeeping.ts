@@ -1,9 +1,10 @@
 /** Chores of the whole system, done by one worker at a time under a lease row: retention and partitions. */
-import { housekeeping, tryHousekeeping, type Database } from "@manyline/db";
+import { expireCommands, housekeeping, tryHousekeeping, type Database } from "@manyline/db";
 import type { Logger } from "@manyline/runtime";
 
-const EVERY_MS = 60_000;
-const LEASE_MS = 55_000;
+const EVERY_MS = 5_000;
+const RETENTION_EVERY_MS = 55_000;
+const EXPIRY_EVERY_MS = 4_500;
 
 export class Housekeeper {
   readonly #db: Database;
@@ -37,8 +38,15 @@ export class Housekeeper {
   }
 
   async #sweep(): Promise<void> {
-    if (!(await tryHousekeeping(this.#db, "retention", this.#workerId, LEASE_MS))) return;
+    // A dead command is told as dead soon; whoever waited for it has its answer already.
+    if (await this.#isMine("expiry", EXPIRY_EVERY_MS)) await expireCommands(this.#db);
+    if (!(await this.#isMine("retention", RETENTION_EVERY_MS))) return;
     const removed = await housekeeping(this.#db, { eventDays: this.#eventDays });
     this.#logger.info({ event: "housekeeping.done", ...removed }, "housekeeping done");
+  }
+
+  /** Nobody else does it within the time. */
+  #isMine(task: string, everyMs: number): Promise<boolean> {
+    return tryHousekeeping(this.#db, task, this.#workerId, everyMs);
   }
 }

@@ -48,7 +48,7 @@ export type LinkConnection = {
 };
 
 export type LoginHandlers = {
-  onOpen(opened: { phone: Phone }): void;
+  onOpen(): void;
   onClosed: (end: ConnectionEnd) => void;
   /** A write was refused: somebody else owns the number. The connection is closed. */
   onFenced(): void;

@@ -14,6 +14,9 @@ const GIVES_UP_MS = 4_000;
 /** Postgres ends a worker's transaction that is idle for so long. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
+/** A commit on a disk that is busy. */
+const SLOW_COMMIT_MS = 3_000;
+
 type NumberRow = {
   companyNo: number;
   /** The fence. */
@@ -191,7 +194,9 @@ export class SimulatedDatabase {
       return this.send<WriteResult>(link, (answer) => {
         const transaction = this.#begin(companyNo, epoch);
         if (!transaction) return answer("fenced");
-        simulation.after(simulation.between(0, 30), () => answer(this.#commit(transaction)));
+        const isBusy = simulation.random() < 0.1;
+        const ms = simulation.between(0, isBusy ? SLOW_COMMIT_MS : 30);
+        simulation.after(ms, () => answer(this.#commit(transaction)));
       });
     }
     const transaction = await this.ask(link, () => {

@@ -139,7 +139,7 @@ export class SimulatedWorker {
   async #serve(number: OpenNumber): Promise<void> {
     const { simulation, database, onMaySend } = this.#around;
     for (;;) {
-      await this.#clock.sleep(simulation.between(300, 3_000));
+      await this.#clock.sleep(simulation.between(500, 6_000));
       if (this.#numbers.get(number.companyNo) !== number) return;
       if (this.keeper.isQuiet) continue;
       onMaySend(this, number.companyNo);

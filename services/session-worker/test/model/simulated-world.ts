@@ -51,6 +51,10 @@ export class SimulatedWorld {
   readonly #bus: Pick<Bus, "poke" | "subscribe">;
   readonly #listeners = new Set<() => void>();
   #isDeaf = false;
+  /** What ends the faults that go on. */
+  readonly #undos = new Set<() => void>();
+  /** Told to drain by an operator, for good. */
+  readonly #drained = new Set<SimulatedWorker>();
 
   constructor(scenario: Scenario, check: FenceCheck = "for share") {
     this.simulation = new Simulation(scenario.seed);
@@ -74,20 +78,13 @@ export class SimulatedWorld {
 
   /** Everything that was broken works again; who is gone stays gone, but somebody is there. */
   heal(): void {
-    this.#isDeaf = false;
-    this.#endOutage();
-    for (const { link } of this.workers) {
-      link.state = "fine";
-      link.thaw();
-    }
+    for (const undo of this.#undos) undo();
     const { leases } = this.database;
     for (const { shardId } of leases.leases) {
-      leases.wishShard(shardId, { paused: false, pinnedTo: null, splitAt: null, mergeNext: false });
+      leases.wishShard(shardId, { splitAt: null, mergeNext: false });
     }
-    this.#prune();
-    if (!this.workers.some((worker) => !worker.isLeaving && !worker.keeper.isDraining)) {
-      this.#start({ capacity: 1, generation: 1, rate: 1 });
-    }
+    const isWilling = this.living.some((worker) => !this.#drained.has(worker));
+    if (!isWilling) this.#start({ capacity: 1, generation: 1, rate: 1 });
   }
 
   /** Those that are up and not about to end. */
@@ -159,7 +156,13 @@ export class SimulatedWorld {
     const all = leases.leases;
     const shard = all[nth % all.length];
     const link = worker?.link;
-    const until = (undo: () => void): void => void simulation.after(ms, undo);
+    const until = (undo: () => void): void => {
+      const once = (): void => {
+        if (this.#undos.delete(once)) undo();
+      };
+      this.#undos.add(once);
+      simulation.after(ms, once);
+    };
     const setLink = (state: LinkState): void => {
       if (!link) return;
       link.state = state;
@@ -197,8 +200,9 @@ export class SimulatedWorld {
         });
       case "drain": {
         if (!worker) return;
-        leases.askDrain(worker.keeper.workerId, true);
-        if (nth % 2 === 1) until(() => leases.askDrain(worker.keeper.workerId, false));
+        const isAsked = leases.askDrain(worker.keeper.workerId, true);
+        if (nth % 2 === 0 && isAsked) this.#drained.add(worker);
+        else until(() => leases.askDrain(worker.keeper.workerId, false));
         return;
       }
       case "split":

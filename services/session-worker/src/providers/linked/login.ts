@@ -1,7 +1,5 @@
 /** A connection with stored credentials, and the fenced key store below it. */
-import { parsePhone } from "@manyline/contracts";
 import { FencedError } from "@manyline/db";
-import { jidDecode } from "@whiskeysockets/baileys";
 import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
@@ -38,9 +36,7 @@ export async function openLogin(
     onUpdate: (update) => {
       if (update.connection !== "open") return;
       setTimeout(keyStore.forgetLoaded, LOADED_MS).unref();
-      const phone = parsePhone(`+${jidDecode(creds.me?.id)?.user ?? ""}`);
-      if (phone === undefined) managed?.fail(new Error("the device has no phone number"));
-      else handlers.onOpen({ phone });
+      handlers.onOpen();
     },
     onEnd: (end) => {
       keyStore.end();
