@@ -62,7 +62,8 @@ async function main(): Promise<void> {
   process.stdout.on("error", () => {}); // the terminal was closed: stop in order all the same
   await makeDataFolders(paths);
   await claimClone(paths, { pid: process.pid, publicUrl: url });
-  const stack = new Stack({ root: ROOT, paths, settings, isReal: options.isReal, env, report });
+  const { isReal, workers } = options;
+  const stack = new Stack({ root: ROOT, paths, settings, isReal, workers, env, report });
   const wish = stopWish(() => {
     report("killing everything");
     void stack.kill().finally(() => process.exit(130)); // the reaper ends what is left

@@ -1,15 +1,24 @@
 import { parseArgs } from "node:util";
 import { Refusal } from "./refusal.ts";
 
-export type StartOptions = { isFresh: boolean; isReal: boolean; isHelp: boolean };
+export type StartOptions = {
+  isFresh: boolean;
+  isReal: boolean;
+  isHelp: boolean;
+  /** How many session-workers share the numbers. */
+  workers: number;
+};
+
+const MAX_WORKERS = 8;
 
 export const START_HELP = `npm start -- [options]
 
 Starts Manyline on this machine: Postgres, NATS, Redis, the services, and a simulated WhatsApp with phones.
 
-  --fresh   empties .data first: databases, keys, tokens, logs
-  --real    talks to the real WhatsApp instead of the simulated one
-  --help    this text
+  --fresh        empties .data first: databases, keys, tokens, logs
+  --real         talks to the real WhatsApp instead of the simulated one
+  --workers <n>  starts several session-workers, at most 8, that share the numbers
+  --help         this text
 
 Environment
   DATABASE_URL, NATS_URL, REDIS_URL    use these servers instead of starting own ones
@@ -43,12 +52,21 @@ function parse(args: readonly string[]): StartOptions {
       options: {
         fresh: { type: "boolean", default: false },
         real: { type: "boolean", default: false },
+        workers: { type: "string", default: "1" },
         help: { type: "boolean", default: false, short: "h" },
       },
     });
-    return { isFresh: values.fresh, isReal: values.real, isHelp: values.help };
+    const { fresh: isFresh, real: isReal, help: isHelp } = values;
+    return { isFresh, isReal, isHelp, workers: readWorkers(values.workers) };
   } catch (cause) {
+    if (cause instanceof Refusal) throw cause;
     const reason = cause instanceof Error ? (cause.message.split(". ")[0] ?? "") : String(cause);
     throw new Refusal(`${reason}. See: npm start -- --help`, { cause });
   }
+}
+
+function readWorkers(text: string): number {
+  const workers = Number(text);
+  if (Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS) return workers;
+  throw new Refusal(`--workers must be a number from 1 to ${MAX_WORKERS}, not "${text}".`);
 }

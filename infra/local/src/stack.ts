@@ -31,6 +31,8 @@ export type StackOptions = {
   paths: DataPaths;
   settings: Settings;
   isReal: boolean;
+  /** How many session-workers; each takes a port of its own, from the first one's on. */
+  workers: number;
   env: NodeJS.ProcessEnv;
   report: Progress;
 };
@@ -102,7 +104,14 @@ export class Stack {
   }
 
   async #assertPortsFree(): Promise<void> {
-    const { settings, isReal } = this.#options;
+    const { settings, isReal, workers } = this.#options;
+    for (let index = 1; index < workers; index += 1) {
+      const port = settings.ports.workerHealth + index;
+      if (!(await isPortTaken(port))) continue;
+      throw new Refusal(
+        `Port ${port}, of a further worker, is in use; choose where they begin with WORKER_HEALTH_PORT.`,
+      );
+    }
     const wanted: [PortName, boolean][] = [
       ["gateway", true],
       ["workerHealth", true],
@@ -154,7 +163,7 @@ export class Stack {
   }
 
   async #startServices(envs: Environments): Promise<void> {
-    const { root, paths, settings, report } = this.#options;
+    const { root, paths, settings, report, workers } = this.#options;
     const { gateway, workerHealth } = settings.ports;
     const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
     const services = [
@@ -166,13 +175,21 @@ export class Stack {
         port: gateway,
         isReady: () => isHealthy(gateway),
       }),
-      createProgram({
-        ...common,
-        name: "session-worker",
-        room: "services/session-worker",
-        env: envs.sessionWorker,
-        port: workerHealth,
-        isReady: () => isHealthy(workerHealth),
+      ...Array.from({ length: workers }, (_, index) => {
+        const name = index === 0 ? "session-worker" : `session-worker-${index + 1}`;
+        const port = workerHealth + index;
+        return createProgram({
+          ...common,
+          name,
+          room: "services/session-worker",
+          env: {
+            WORKER_HOST: `worker-${index + 1}`,
+            ...envs.sessionWorker,
+            HEALTH_PORT: String(port),
+          },
+          port,
+          isReady: () => isHealthy(port),
+        });
       }),
     ];
     const starts = services.map(async (service) => {
