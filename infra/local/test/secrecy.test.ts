@@ -12,7 +12,7 @@ import { createBus, createSilentLogger } from "@manyline/runtime";
 import { reachableDataDir, until } from "@manyline/testkit";
 import { Redis } from "ioredis";
 import { Client } from "pg";
-import { startLocalStack, type LocalStack } from "../src/testing.ts";
+import { startLocalStack, type LocalStack } from "../src/testing/index.ts";
 
 let stack: LocalStack;
 let collector: Server;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, reachableDataDir, until } from "@manyline/testkit";
 
-const START = join(import.meta.dirname, "..", "start.ts");
+const START = join(import.meta.dirname, "..", "..", "start.ts");
 const PORTS = ["GATEWAY", "SIMULATOR", "WORKER_HEALTH", "POSTGRES", "NATS", "REDIS"] as const;
 
 export type LocalStack = AsyncDisposable & {
