@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { until } from "@manyline/testkit";
+import { sql } from "kysely";
 import {
   appendEvents,
   type Fence,
@@ -141,6 +142,35 @@ describe("many fences in one transaction", () => {
       ),
       /row-level security/,
     );
+  });
+
+  test("row security does not make a batch read the whole table", async () => {
+    const { fence } = await ownedNumber(world);
+    const { companyNo } = fence;
+    await world.superuser.query(
+      `with added as (
+        insert into numbers (company_no, number_id, provider)
+          select $1, 'num_' || i, 'linked' from generate_series(1, 5000) i returning company_no, number_no
+      ) insert into number_fence (company_no, number_no, epoch) select company_no, number_no, $2 from added`,
+      [companyNo, fence.epoch],
+    );
+    await world.superuser.query("analyze numbers");
+    const { rows } = await world.superuser.query<{ number_no: number }>(
+      "select number_no from numbers where company_no = $1 order by number_no desc limit 100",
+      [companyNo],
+    );
+    const numberNos = rows.map((row) => row.number_no);
+    const { epoch } = fence;
+    const fences = numberNos.map((numberNo) => ({ companyNo, numberNo, epoch }));
+    const plan = await fencedBatch(world.worker, fences, (tx) =>
+      sql<{ "QUERY PLAN": string }>`explain update numbers n set reason = w.reason
+        from unnest(${numberNos}::int[], ${numberNos.map(() => "open")}::text[]) as w (number_no, reason)
+        where n.company_no = ${companyNo} and n.number_no = w.number_no`.execute(tx),
+    );
+    const text = plan.rows.map((row) => Object.values(row).join()).join("\n");
+    assert.match(text, /Index Scan using numbers_\w+ on numbers/);
+    assert.doesNotMatch(text, /Seq Scan on numbers/);
+    await world.superuser.query("delete from numbers where number_id ~ '^num_[0-9]{1,4}$'");
   });
 
   test("credentials written along do not end the hold of the others, and nothing outlives the transaction", async () => {

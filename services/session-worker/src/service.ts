@@ -32,7 +32,7 @@ import { createSharedCaches } from "./providers/linked/shared-caches.ts";
 import { createReports } from "./reports.ts";
 
 /** Longest random pause before an opening that is one of many. */
-const OPEN_JITTER_MS = 200;
+const OPEN_JITTER_MS = 50;
 const QUERY_TIMEOUT_MS = 10_000;
 
 /** Starts everything; `scope` stops it in reverse order. */

@@ -79,8 +79,16 @@ export const ANY_HELD_COMPANY = `company_no = any (${heldSetting("companies", "i
 /** Where the number stands among those whose fences are held: the three settings belong together by place. */
 const heldPlace = `array_position(${heldSetting("numbers", "int[]")}, number_no)`;
 
-/** The row is of a number whose fence the transaction holds (`hold_fence`, `hold_fences`), and of its company. */
-export const ANY_HELD = `company_no = (${heldSetting("companies", "int[]")})[${heldPlace}]`;
+/**
+ * The row is of a number whose fence the transaction holds (`hold_fence`, `hold_fences`), and of its company.
+ * The last condition says it all; those before it let the planner see that few rows pass and which index
+ * finds them, without which it reads the whole table.
+ */
+export const ANY_HELD = [
+  ANY_HELD_COMPANY,
+  `number_no = any (${heldSetting("numbers", "int[]")})`,
+  `company_no = (${heldSetting("companies", "int[]")})[${heldPlace}]`,
+].join(" and ");
 
 /** The epoch under which the fence of the row's number is held. */
 export const HELD_EPOCH = `(${heldSetting("epochs", "bigint[]")})[${heldPlace}]`;

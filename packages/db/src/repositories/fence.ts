@@ -23,7 +23,8 @@ export async function fencedTransaction<T>(
 
 /**
  * One transaction for many numbers. `work` gets the fences that held (maybe none); row security lets writes
- * through for those only, and a new owner of any of them waits for the end, so keep it short. Fences are
+ * through for those only, and a new owner of any of them waits for the end, so keep it short: a hundred
+ * numbers or so (each row is compared with all that are held). Fences are
  * locked in one order, so batches do not deadlock over them; rows must be touched in one order too, as
  * `setNumberStatuses`, `setHealths`, `appendEvents` do, called in this order. Deadlocks are repeated.
  */
@@ -57,11 +58,11 @@ export async function holdFences(tx: Tx, fences: readonly Fence[]): Promise<Fenc
 }
 
 /** So many fences at a time, so that who raises one of them does not wait for all. */
-const TOUCH_AT_ONCE = 500;
+const TOUCH_AT_ONCE = 100;
 
 /**
  * Numbers that are connected at this moment were seen now. At most once in `apartMs` (a minute) per number;
- * those that are not due cost a look and no lock. Fenced, in statements of 500 numbers. Returns how many were
+ * those that are not due cost a look and no lock. Fenced, in statements of 100 numbers. Returns how many were
  * written.
  */
 export async function touchSeen(

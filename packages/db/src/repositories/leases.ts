@@ -120,7 +120,7 @@ export type Shares = {
   totalWeight: number;
   myWeight: number;
   myShards: number;
-  /** Shards I may claim now: free or expired, not paused, not pinned to another live host. */
+  /** Shards I may claim now: free or expired, not paused, not pinned to another live host. Also while I drain. */
   claimable: number;
   liveWorkers: number;
   /** Sum of their capacities, mine included if I am one of them. */

@@ -5,8 +5,9 @@ import {
   changedNumbers,
   claimCommands,
   endedBlocks,
-  finishCommand,
+  FencedError,
   getOwnedNumber,
+  giveUpCommand,
   listOwnedNumbers,
   markBlockEnded,
   markShardOpen,
@@ -25,7 +26,8 @@ const POLL_MS = 2_000;
 /** What was removed, and what should be served and is not, is looked for at every fifth poll. */
 const SWEEP_EVERY = 5;
 const SEEN_EVERY_MS = 60_000;
-const COMMANDS_AT_ONCE = 100;
+/** A claim walks over all numbers with open commands, so few large ones are better than many small ones. */
+const COMMANDS_AT_ONCE = 500;
 /** Of one number; the rest of its backlog stays in the database. */
 const COMMANDS_PER_NUMBER = 16;
 /** Clocks of two connections may differ by a transaction's length. */
@@ -301,10 +303,7 @@ export class Fleet {
         const actor =
           this.#actors.get(command.numberNo) ?? (await this.#adoptOne(command.numberNo));
         if (actor) actor.command(command);
-        else {
-          const reason = "the number is gone";
-          await finishCommand(db, command.commandId, { state: "dead", reason });
-        }
+        else await giveUpCommand(db, command, "the number is gone").catch(ignoreFenced);
       }
       if (commands.length < COMMANDS_AT_ONCE) return;
     }
@@ -321,6 +320,11 @@ export class Fleet {
       this.#context.logger.warn({ event: "fleet.seen_failed", err: error }, "last seen not stored");
     });
   }
+}
+
+/** Whose command it is by now deals with it. */
+function ignoreFenced(error: unknown): void {
+  if (!(error instanceof FencedError)) throw error;
 }
 
 /** By value, not by time: of two changes at once the earlier one may become visible later. */
