@@ -61,10 +61,9 @@ export function createReports(logger: Logger): Reports {
       logger.warn({ event: "shard.lost", shard: shardId }, "shard lost");
     },
     quiet: (isQuiet) => {
-      logger.warn(
-        { event: "worker.quiet", quiet: isQuiet },
-        isQuiet ? "gone quiet" : "quiet is over",
-      );
+      const fields = { event: "worker.quiet", quiet: isQuiet };
+      if (isQuiet) logger.warn(fields, "gone quiet");
+      else logger.info(fields, "quiet is over");
     },
   };
 }

@@ -13,91 +13,30 @@
  * What is judged: at any moment at most one worker may send for a number (it has the number open and its
  * own deadline lies ahead), and every claim gives a number a higher epoch than any before it.
  */
+import {
+  FREE,
+  IDLE,
+  NAMES,
+  SHARDS,
+  describeEpochs,
+  halvesOf,
+  judge,
+  key,
+  letGo,
+  opened,
+  withLease,
+  withWorker,
+  type Asked,
+  type Half,
+  type Lease,
+  type OwnershipBounds,
+  type OwnershipRules,
+  type OwnershipState,
+  type Sent,
+  type Shard,
+  type Worker,
+} from "./ownership-state.ts";
 import type { Model, Step } from "./search.ts";
-
-export type OwnershipRules = {
-  /** Numbers are closed before their shard is released, split or merged. */
-  closesFirst: boolean;
-  /** The deadline counts from before the renewal was sent. */
-  countsFromSending: boolean;
-  /** How much earlier than the lease's end the deadline lies. */
-  marginTicks: number;
-  /** Release, split and merge name the epochs they mean. */
-  namesEpochs: boolean;
-  /** A claim makes a new epoch. */
-  newEpochs: boolean;
-  /** A shard split off begins with the epoch of the one it was part of. */
-  splitKeepsEpoch: boolean;
-  /** A merged shard goes on from the greater of the two epochs. */
-  mergeTakesGreater: boolean;
-  /** An operator splits and merges only what nobody owns, not what has expired. */
-  operatorWaits: boolean;
-  /** After a split without an answer the closed half stays closed. */
-  staysClosed: boolean;
-  /** A worker that is given a shard which it believes to hold already lets go of that first. */
-  claimLetsGo: boolean;
-};
-
-export const RULES: OwnershipRules = {
-  closesFirst: true,
-  countsFromSending: true,
-  marginTicks: 1,
-  namesEpochs: true,
-  newEpochs: true,
-  splitKeepsEpoch: true,
-  mergeTakesGreater: true,
-  operatorWaits: true,
-  staysClosed: true,
-  claimLetsGo: true,
-};
-
-export type OwnershipBounds = {
-  workers: number;
-  ttlTicks: number;
-  /** How far a worker's clock may fall behind Postgres' within one lease. */
-  lagTicks: number;
-  /** The highest epoch. */
-  epochs: number;
-  /** Whether shards are split and merged at all. */
-  splits: boolean;
-};
-
-/** Of the first shard (the lower number; the upper one too while it is not split) and of the second. */
-type Pair = readonly [number, number];
-type Shard = 0 | 1;
-type Half = 0 | 1;
-type Lease = { owner: number; epoch: number; left: number };
-type Asked =
-  /** `got`: the epochs of what was its own when it ran. `age`: ticks since it was sent. */
-  { kind: "renewal"; got: Pair; age: number } | { kind: "claim"; shard: Shard; epoch: number };
-/**
- * What it has sent in its life and what may still run although it does not fit any more: needed for broken
- * rules only. By the rules a statement names an epoch, and can run only where that is still what it means.
- */
-type Sent = { release: boolean; split: boolean; merge: boolean };
-type Worker = {
-  held: Pair;
-  /** Under which shard each number is open here. */
-  open: readonly [Shard | null, Shard | null];
-  /** Ticks until its own deadline; 0: quiet. */
-  left: number;
-  /** The renewal or claim it waits for. */
-  asked: Asked | null;
-  sent: Sent;
-};
-export type OwnershipState = {
-  isSplit: boolean;
-  leases: readonly [Lease, Lease];
-  workers: readonly Worker[];
-  /** The highest epoch under which each number was ever owned. */
-  owned: Pair;
-};
-
-const FREE: Lease = { owner: 0, epoch: 0, left: 0 };
-const NOTHING: Sent = { release: false, split: false, merge: false };
-const IDLE: Worker = { held: [0, 0], open: [null, null], left: 0, asked: null, sent: NOTHING };
-const SHARDS = [0, 1] as const;
-const NAMES = ["the first shard", "the second shard"] as const;
 
 export function ownershipModel(
   rules: OwnershipRules,
@@ -272,6 +211,12 @@ export function ownershipModel(
     const remember = (kind: keyof Sent): Sent =>
       rules.namesEpochs && rules.staysClosed ? sent : { ...sent, [kind]: true };
     for (const shard of SHARDS) {
+      const isStray = held[shard] === 0 && state.leases[shard].owner === index + 1;
+      if (isStray && !rules.opensOnlyHeld) {
+        add(`finds ${NAMES[shard]} its own in the database and opens it`, {
+          ...opened(worker, { shard, epoch: 0 }, halvesOf(state, shard)),
+        });
+      }
       if (held[shard] === 0) continue;
       const closed = { ...letGo(worker, shard), sent: remember("release") };
       add(`closes ${NAMES[shard]} and sends its release`, closed);
@@ -313,7 +258,9 @@ export function ownershipModel(
         next: withLease(state, shard, lease),
       });
     }
-    if (!bounds.splits || !isOwner(0)) return steps;
+    // What was released and not claimed again counts as the worker's.
+    const isMine = (shard: Shard): boolean => isOwner(shard) || state.leases[shard].owner === 0;
+    if (!bounds.splits || !isMine(0)) return steps;
     const isUpperClosed = isClosed(0) || (held[0] > 0 && open[1] !== 0);
     const maySplit = isUpperClosed || !rules.closesFirst || isLate("split");
     if (!state.isSplit && (maySplit || (!rules.staysClosed && sent.split))) {
@@ -321,7 +268,7 @@ export function ownershipModel(
     }
     const areClosed = isClosed(0) && isClosed(1);
     const mayMerge = areClosed || !rules.closesFirst || isLate("merge");
-    if (state.isSplit && isOwner(1) && mayMerge) {
+    if (state.isSplit && isMine(1) && mayMerge) {
       steps.push({ label: `the merge by ${who} runs`, next: merge(state) });
     }
     return steps;
@@ -337,76 +284,4 @@ export function ownershipModel(
     const epoch = rules.mergeTakesGreater ? Math.max(lower.epoch, upper.epoch) : lower.epoch;
     return { ...state, isSplit: false, leases: [{ owner: 0, epoch, left: 0 }, FREE] };
   }
-}
-
-function judge(state: OwnershipState): string | undefined {
-  for (const half of [0, 1] as const) {
-    const senders = state.workers.flatMap(({ left, open }, index) =>
-      left > 0 && open[half] !== null ? [index + 1] : [],
-    );
-    if (senders.length > 1) {
-      const number = half === 0 ? "lower" : "upper";
-      return `workers ${senders.join(" and ")} may both send for the ${number} number`;
-    }
-  }
-  return undefined;
-}
-
-/** The numbers of a claimed shard are opened: those that are in it by now. */
-function opened(
-  worker: Worker,
-  { shard, epoch }: { shard: Shard; epoch: number },
-  halves: Half[],
-): Worker {
-  const held = worker.held.with(shard, epoch) as [number, number];
-  const open = worker.open.map((one, half) => (halves.includes(half as Half) ? shard : one));
-  return { ...worker, held, open: [open[0] ?? null, open[1] ?? null] };
-}
-
-/** Closes what is open under the shard and forgets the lease. */
-function letGo(worker: Worker, shard: Shard): Worker {
-  const held = worker.held.with(shard, 0) as [number, number];
-  const open = worker.open.map((one) => (one === shard ? null : one));
-  return { ...worker, held, open: [open[0] ?? null, open[1] ?? null] };
-}
-
-function halvesOf({ isSplit }: OwnershipState, shard: Shard): Half[] {
-  if (shard === 1) return [1];
-  return isSplit ? [0] : [0, 1];
-}
-
-function withLease(state: OwnershipState, shard: Shard, lease: Lease): OwnershipState {
-  const [first, second] = state.leases;
-  return { ...state, leases: shard === 0 ? [lease, second] : [first, lease] };
-}
-
-function withWorker(state: OwnershipState, index: number, worker: Worker): OwnershipState {
-  return { ...state, workers: state.workers.with(index, worker) };
-}
-
-function describeEpochs(got: Pair): string {
-  const parts = SHARDS.flatMap((shard) =>
-    got[shard] > 0 ? [`${NAMES[shard]} (epoch ${got[shard]})`] : [],
-  );
-  return parts.length > 0 ? parts.join(", ") : "nothing is its own";
-}
-
-/** Workers in the order of their texts, so that it does not matter which of them is which. */
-function key({ isSplit, leases, workers, owned }: OwnershipState): string {
-  const owns = (shard: Shard, index: number): number => (leases[shard].owner === index + 1 ? 1 : 0);
-  const texts = workers.map(
-    (worker, index) => `${owns(0, index)}${owns(1, index)}${workerKey(worker)}`,
-  );
-  const [first, second] = leases;
-  const database = `${Number(isSplit)}${first.epoch}${first.left}${second.epoch}${second.left}`;
-  return `${database}${owned[0]}${owned[1]}${texts.toSorted().join("")}`;
-}
-
-/** Of a fixed length. */
-function workerKey({ held, open, left, asked, sent }: Worker): string {
-  const bits = Number(sent.release) + 2 * Number(sent.split) + 4 * Number(sent.merge);
-  let waiting = "----";
-  if (asked?.kind === "claim") waiting = `c${asked.shard}${asked.epoch}-`;
-  else if (asked) waiting = `r${asked.got[0]}${asked.got[1]}${asked.age}`;
-  return `${held[0]}${held[1]}${open[0] ?? "-"}${open[1] ?? "-"}${left}${waiting}${bits}`;
 }

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  ownershipModel,
-  RULES,
-  type OwnershipBounds,
-  type OwnershipRules,
-} from "./ownership-model.ts";
+import { ownershipModel } from "./ownership-model.ts";
+import { RULES, type OwnershipBounds, type OwnershipRules } from "./ownership-state.ts";
 import { describe, search } from "./search.ts";
 
 /** `MODEL_EPOCHS=4` makes the searches deeper: the one with splits then takes a minute. */
@@ -44,6 +40,7 @@ const BROKEN: [string, Partial<OwnershipRules>, OwnershipBounds, RegExp][] = [
   ["an operator who splits an expired lease", { operatorWaits: false }, SPLITS, SENDS],
   ["a half opened again after a split without answer", { staysClosed: false }, SPLITS, SENDS],
   ["a claim on top of what is held", { claimLetsGo: false }, SPLITS, SENDS],
+  ["a stray that is opened", { opensOnlyHeld: false }, LEASES, SENDS],
 ];
 
 for (const [weakness, rules, bounds, broken] of BROKEN) {

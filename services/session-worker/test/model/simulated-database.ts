@@ -40,6 +40,8 @@ export class SimulatedDatabase {
   /** Takeovers of expired leases, and every claim. */
   takeovers: { at: number; shardId: number; workerId: string }[] = [];
   claims = 0;
+  splits = 0;
+  merges = 0;
   writes = 0;
   fenced = 0;
   readonly #simulation: Simulation;
@@ -140,6 +142,14 @@ export class SimulatedDatabase {
       this.takeovers.push({ at: this.#simulation.now, shardId, workerId });
     }
     return claimed;
+  }
+
+  split(input: Parameters<LeaseModel["splitShard"]>[0]): void {
+    if (this.leases.splitShard(input) !== undefined) this.splits += 1;
+  }
+
+  merge(input: Parameters<LeaseModel["mergeShards"]>[0]): void {
+    if (this.leases.mergeShards(input) !== undefined) this.merges += 1;
   }
 
   /** Raises the fences of all numbers in the shard; waits for the writers of each. */

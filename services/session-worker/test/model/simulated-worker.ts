@@ -4,13 +4,14 @@
  */
 import type { ShardWish } from "@manyline/db";
 import { createSilentLogger, type Bus, type Clock } from "@manyline/runtime";
-import { LEASE, LeaseKeeper } from "../../src/ownership/lease-keeper.ts";
+import { LEASE, LeaseKeeper, type LeaseFigures } from "../../src/ownership/lease-keeper.ts";
 import type { LeaseStore } from "../../src/ownership/lease-store.ts";
 import type { SimulatedDatabase } from "./simulated-database.ts";
 import { Link, type Simulation } from "./simulation.ts";
 
 const logger = createSilentLogger();
-const FIGURES = { ...LEASE, checkMs: 500 };
+/** Fewer looks at the deadline: whether a worker is quiet does not wait for them. */
+const FIGURES: LeaseFigures = { ...LEASE, checkMs: 500 };
 
 export type WorkerTraits = {
   name: string;
@@ -20,11 +21,21 @@ export type WorkerTraits = {
   rate: number;
 };
 
+/** What is wrong with a worker, on purpose. */
+export type WorkerWeakness =
+  | "none"
+  /** Its deadline lies at the end of the lease. */
+  | "no margin"
+  /** It takes expired leases at once, whatever happened to its own renewals. */
+  | "hasty";
+
 /** What a worker touches outside itself. */
 export type Surroundings = {
   simulation: Simulation;
   database: SimulatedDatabase;
   bus: Pick<Bus, "poke" | "subscribe">;
+  weakness: WorkerWeakness;
+  closeAfterMs: number;
   /** It has just sent something, or could from now on. */
   onMaySend: (worker: SimulatedWorker, companyNo: number) => void;
 };
@@ -40,6 +51,8 @@ export class SimulatedWorker {
   readonly #numbers = new Map<number, OpenNumber>();
   /** Shards on their way out. */
   readonly #leaving = new Set<number>();
+  /** The last task of each shard. */
+  readonly #turns = new Map<number, Promise<void>>();
   #names = 0;
   isLeaving = false;
 
@@ -60,7 +73,11 @@ export class SimulatedWorker {
       clock: this.#clock,
       logger,
       newWorkerId: () => `${traits.name}.${(this.#names += 1)}`,
-      figures: FIGURES,
+      figures: {
+        ...FIGURES,
+        closeAfterMs: around.closeAfterMs,
+        ...(around.weakness === "no margin" && { marginMs: 0 }),
+      },
       report: () => ({ numbers: this.#numbers.size, connected: 0, opening: 0, waiting: 0 }),
       weights: () => this.#weights(),
       events: {
@@ -168,44 +185,57 @@ export class SimulatedWorker {
     this.#drop((number) => number.shardId === shardId && number.companyNo >= from);
   }
 
-  async #give(shardId: number): Promise<void> {
-    if (this.#leaving.has(shardId) || !this.keeper.shards.has(shardId)) return;
-    await this.#close(shardId);
-    await this.keeper.release([shardId]);
+  /** Giving away and reshaping of the same shard must not meet: one after another. */
+  async #inTurn(shardIds: readonly number[], task: () => Promise<void>): Promise<void> {
+    const before = shardIds.map((shardId) => this.#turns.get(shardId) ?? Promise.resolve());
+    const run = Promise.allSettled(before).then(task);
+    for (const shardId of shardIds) this.#turns.set(shardId, run);
+    await run;
   }
 
-  async #fulfil(shardId: number, wish: ShardWish): Promise<void> {
-    const { database } = this.#around;
-    const epoch = this.keeper.shards.get(shardId);
-    if (epoch === undefined || this.#leaving.has(shardId)) return;
-    const { workerId } = this.keeper;
+  #give(shardId: number): Promise<void> {
+    return this.#inTurn([shardId], async () => {
+      if (!this.keeper.shards.has(shardId)) return;
+      await this.#close(shardId);
+      await this.keeper.release([shardId]);
+    });
+  }
+
+  #fulfil(shardId: number, wish: ShardWish): Promise<void> {
     if (wish.kind === "release") return this.#give(shardId);
-    if (wish.kind === "split") {
-      const { at } = wish;
-      await this.#close(shardId, at);
-      try {
-        await database.ask(this.link, () =>
-          database.leases.splitShard({ workerId, shardId, epoch, at }),
-        );
-      } catch {
-        this.#leaving.delete(shardId);
-        return this.#give(shardId);
-      }
+    if (wish.kind === "split") return this.#inTurn([shardId], () => this.#split(shardId, wish.at));
+    return this.#inTurn([shardId, wish.upper], () => this.#merge(shardId, wish.upper));
+  }
+
+  async #split(shardId: number, at: number): Promise<void> {
+    const { database } = this.#around;
+    const { workerId, shards } = this.keeper;
+    const epoch = shards.get(shardId);
+    if (epoch === undefined) return;
+    await this.#close(shardId, at);
+    try {
+      await this.#ask(() => database.split({ workerId, shardId, epoch, at }));
       this.#claimed(shardId, epoch);
-      return;
+    } catch {
+      // Nobody knows what became of it: everything is closed and given back.
+      await this.#close(shardId);
+      await this.keeper.release([shardId]);
     }
-    const { upper } = wish;
-    const upperEpoch = this.keeper.shards.get(upper);
-    if (upperEpoch === undefined || this.#leaving.has(upper)) return;
+  }
+
+  async #merge(shardId: number, upper: number): Promise<void> {
+    const { database } = this.#around;
+    const { workerId, shards } = this.keeper;
+    const epoch = shards.get(shardId);
+    const upperEpoch = shards.get(upper);
+    if (epoch === undefined || upperEpoch === undefined) return;
     await Promise.all([this.#close(shardId), this.#close(upper)]);
     this.keeper.forget([shardId, upper]);
-    await database.ask(this.link, () =>
-      database.leases.mergeShards({ workerId, shardId, epoch, upperEpoch }),
-    );
+    await this.#ask(() => database.merge({ workerId, shardId, epoch, upperEpoch }));
   }
 
   async #drain(isAsked: boolean): Promise<void> {
-    await this.keeper.tellDraining();
+    await this.keeper.tellDraining().catch(() => undefined);
     if (!isAsked) return;
     for (const shardId of this.keeper.shards.keys()) await this.#give(shardId);
   }
@@ -225,19 +255,25 @@ export class SimulatedWorker {
   }
 
   #makeStore(): LeaseStore {
-    const { database } = this.#around;
+    const { database, weakness } = this.#around;
     const { leases } = database;
     const { name: host, generation, capacity } = this.traits;
-    const ask = <T>(run: () => T): Promise<T> => database.ask(this.link, run);
     return {
       register: (workerId, draining) =>
-        ask(() => leases.registerWorker({ workerId, host, generation, capacity, draining })),
-      renew: (workerId, input) => ask(() => leases.renewLeases(workerId, input)),
-      shares: (workerId) => ask(() => leases.readShares(workerId)),
-      claim: (workerId, input) => ask(() => database.claim(workerId, input)),
-      release: (workerId, shards) => ask(() => leases.releaseShards(workerId, shards)),
-      remove: (workerId) => ask(() => leases.removeWorker(workerId)),
+        this.#ask(() => leases.registerWorker({ workerId, host, generation, capacity, draining })),
+      renew: (workerId, input) => this.#ask(() => leases.renewLeases(workerId, input)),
+      shares: (workerId) => this.#ask(() => leases.readShares(workerId)),
+      claim: (workerId, input) => {
+        const mayTakeExpired = input.mayTakeExpired || weakness === "hasty";
+        return this.#ask(() => database.claim(workerId, { ...input, mayTakeExpired }));
+      },
+      release: (workerId, shards) => this.#ask(() => leases.releaseShards(workerId, shards)),
+      remove: (workerId) => this.#ask(() => leases.removeWorker(workerId)),
     };
+  }
+
+  #ask<T>(run: () => T): Promise<T> {
+    return this.#around.database.ask(this.link, run);
   }
 
   #makeClock(): Clock {

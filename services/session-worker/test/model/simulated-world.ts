@@ -1,8 +1,9 @@
 /** Workers, their database, a bus, and everything that goes wrong around them, on one simulated clock. */
 import assert from "node:assert/strict";
 import type { Bus } from "@manyline/runtime";
+import { LEASE } from "../../src/ownership/lease-keeper.ts";
 import { type FenceCheck, SimulatedDatabase } from "./simulated-database.ts";
-import { SimulatedWorker } from "./simulated-worker.ts";
+import { SimulatedWorker, type WorkerWeakness } from "./simulated-worker.ts";
 import { type LinkState, Simulation } from "./simulation.ts";
 
 /** Companies of a shard; the first half of the range belongs to the lower part of a split. */
@@ -38,6 +39,8 @@ export type Scenario = {
   /** How many numbers each shard has. */
   shards: number[];
   faults: Fault[];
+  /** Of the lease figures; a short world wants less than life. */
+  closeAfterMs?: number;
 };
 
 export class SimulatedWorld {
@@ -50,13 +53,18 @@ export class SimulatedWorld {
   #started = 0;
   readonly #bus: Pick<Bus, "poke" | "subscribe">;
   readonly #listeners = new Set<() => void>();
+  readonly #weakness: WorkerWeakness;
+  readonly #closeAfterMs: number;
   #isDeaf = false;
   /** What ends the faults that go on. */
   readonly #undos = new Set<() => void>();
   /** Told to drain by an operator, for good. */
   readonly #drained = new Set<SimulatedWorker>();
 
-  constructor(scenario: Scenario, check: FenceCheck = "for share") {
+  constructor(scenario: Scenario, weakness: WorkerWeakness | "exists" = "none") {
+    this.#closeAfterMs = scenario.closeAfterMs ?? LEASE.closeAfterMs;
+    this.#weakness = weakness === "exists" ? "none" : weakness;
+    const check: FenceCheck = weakness === "exists" ? "exists" : "for share";
     this.simulation = new Simulation(scenario.seed);
     const shards = scenario.shards.map(
       (_, index) => [index + 1, index * WIDTH + 1, (index + 1) * WIDTH + 1] as const,
@@ -70,7 +78,7 @@ export class SimulatedWorld {
     this.database = new SimulatedDatabase(this.simulation, { shards, companies, check });
     this.broken = this.database.broken;
     this.#bus = this.#makeBus();
-    for (const traits of scenario.workers) this.#start(traits);
+    for (const traits of scenario.workers) this.start(traits);
     for (const fault of scenario.faults) {
       this.simulation.after(fault.at, () => this.#strike(fault));
     }
@@ -84,7 +92,7 @@ export class SimulatedWorld {
       leases.wishShard(shardId, { splitAt: null, mergeNext: false });
     }
     const isWilling = this.living.some((worker) => !this.#drained.has(worker));
-    if (!isWilling) this.#start({ capacity: 1, generation: 1, rate: 1 });
+    if (!isWilling) this.start({ capacity: 1, generation: 1, rate: 1 });
   }
 
   /** Those that are up and not about to end. */
@@ -127,15 +135,19 @@ export class SimulatedWorld {
     this.workers = this.workers.filter(({ link }) => !link.isDead);
   }
 
-  #start(traits: { capacity: number; generation: number; rate: number }): void {
+  start(traits: Scenario["workers"][number]): SimulatedWorker {
     this.#started += 1;
     const around = {
       simulation: this.simulation,
       database: this.database,
       bus: this.#bus,
+      weakness: this.#weakness,
+      closeAfterMs: this.#closeAfterMs,
       onMaySend: (worker: SimulatedWorker, companyNo: number) => this.#judge(worker, companyNo),
     };
-    this.workers.push(new SimulatedWorker(around, { ...traits, name: `w${this.#started}` }));
+    const worker = new SimulatedWorker(around, { ...traits, name: `w${this.#started}` });
+    this.workers.push(worker);
+    return worker;
   }
 
   #judge(worker: SimulatedWorker, companyNo: number): void {
@@ -180,13 +192,13 @@ export class SimulatedWorld {
       case "kill":
         if (!worker) return;
         worker.kill();
-        return until(() => this.#start({ ...worker.traits, generation: worker.traits.generation }));
+        return until(() => this.start(worker.traits));
       case "leave":
         if (worker && !worker.isLeaving) void worker.leave();
         return;
       case "join":
         if (this.workers.length < 6)
-          this.#start({ capacity: 1 + (nth % 3), generation: 1, rate: 1 });
+          this.start({ capacity: 1 + (nth % 3), generation: 1, rate: 1 });
         return;
       case "outage":
         if (this.database.isDown) return;
