@@ -156,8 +156,16 @@ export class LeaseModel {
       myWeight: weightOf(workerId),
       myShards: this.leases.filter(({ owner }) => owner === workerId).length,
       claimable: this.leases.filter((lease) => this.#isClaimable(lease, workerId)).length,
+      expired: this.leases.filter(
+        (lease) => lease.owner !== null && this.#isClaimable(lease, workerId),
+      ).length,
       liveWorkers: takers.length,
       liveCapacity,
+      ableCapacity: sum(
+        takers
+          .filter(({ startedAt }) => startedAt < this.now - this.#ttlMs)
+          .map(({ capacity }) => capacity),
+      ),
       myCapacity: this.#workers.get(workerId)?.capacity ?? 0,
       isMixed: new Set(live.map(({ generation }) => generation)).size > 1,
       newestAgeMs: takers.length === 0 ? 0 : this.now - oldest,

@@ -252,6 +252,8 @@ describe("the fair share", () => {
       myWeight: 6,
       myShards: 2,
       claimable: 6,
+      expired: 0,
+      ableCapacity: 0,
       liveWorkers: 2,
       liveCapacity: 4,
       myCapacity: 1,

@@ -78,6 +78,7 @@ it("after a long silence it lets go, gives back, and takes again with a higher e
       onSurplus: () => seen.push("surplus"),
       onWish: () => seen.push("wish"),
       onDrainAsked: () => seen.push("drain asked"),
+      onDrainOver: () => seen.push("drain over"),
     },
   });
   keeper.start();

@@ -103,7 +103,9 @@ it("a drained worker hands everything over and stays; put back, it gets its shar
   );
   await settled((all) => all.every((host) => host === "second"), "all on the second");
   await allConnected();
-  assert.equal((await workers()).find(({ host }) => host === "first")?.draining, true);
+  await until(async () => (await workers()).find(({ host }) => host === "first")?.draining, {
+    label: "the worker says that it drains",
+  });
   await inTransaction(room.platform, (tx) => askDrain(tx, first.workerId, false));
   await settled((all) => all.filter((host) => host === "first").length === 2, "half and half");
   await allConnected();

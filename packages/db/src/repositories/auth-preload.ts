@@ -3,13 +3,14 @@ import type { Keyring, Sealer } from "../crypto/keyring.ts";
 import { unpack } from "../crypto/pack.ts";
 import { type Executor, rows } from "../open.ts";
 import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
-import type { Fence } from "./fence.ts";
+import { beginLogins, type Fence } from "./fence.ts";
 
 /**
- * What a login reads first. `answer` of a key: its bytes; null when it is known not to be stored; undefined
+ * What a login reads first. `fence` is the login's: write with it. `answer` of a key: its bytes; null when it is known not to be stored; undefined
  * when only `readKeys` can tell.
  */
 export type PreloadedAuth = {
+  fence: Fence;
   creds: Buffer | undefined;
   answer(kind: string, key: string): Buffer | null | undefined;
 };
@@ -30,8 +31,8 @@ type PreloadRow = {
 };
 
 /**
- * Credentials, and the keys that Baileys asks for at every login (its own device list, address mapping and
- * sessions, its token index, the newest pre-keys), of many numbers in one statement, together with their
+ * Begins logins (`beginLogins`) and reads what they need: credentials, and the keys that Baileys asks for at every login (its own device list, address mapping and
+ * sessions, its token index, the newest pre-keys), of many numbers in two statements, together with their
  * companies' data keys. Numbers whose fence is not of the epoch named are missing from the answer.
  */
 export async function preloadAuth(
@@ -39,6 +40,9 @@ export async function preloadAuth(
   keyring: Keyring,
   fences: readonly Fence[],
 ): Promise<Map<number, PreloadedAuth>> {
+  const begun = new Map(
+    (await beginLogins(executor, fences)).map((fence) => [fence.numberNo, fence]),
+  );
   const found = await rows(
     executor,
     sql<PreloadRow>`
@@ -63,14 +67,16 @@ export async function preloadAuth(
         order by a.created_at desc limit 1) p on true`,
   );
   return new Map(
-    found.map((row) => {
+    found.flatMap((row) => {
+      const fence = begun.get(row.numberNo);
+      if (fence === undefined) return [];
       keyring.remember(row.companyNo, row);
-      return [row.numberNo, preloaded(row, keyring.knownSealer(row.companyNo))];
+      return [[row.numberNo, preloaded(row, fence, keyring.knownSealer(row.companyNo))]];
     }),
   );
 }
 
-function preloaded(row: PreloadRow, sealer: Sealer): PreloadedAuth {
+function preloaded(row: PreloadRow, fence: Fence, sealer: Sealer): PreloadedAuth {
   const { numberNo, phone } = row;
   const stored = new Map(
     (row.keys ?? []).map(([kind, key, hex]) => [`${kind}\0${key}`, Buffer.from(hex, "hex")]),
@@ -89,6 +95,7 @@ function preloaded(row: PreloadRow, sealer: Sealer): PreloadedAuth {
       (kind === "tctoken" && key === "__index") ||
       (kind === "session" && key.startsWith(`${phone}.`)));
   return {
+    fence,
     creds: row.creds === null ? undefined : sealer.open(credsContext(numberNo), row.creds),
     answer: (kind, key) => {
       if (kind === "pre-key") return packed(key);

@@ -5,7 +5,7 @@ import { unpack, pack } from "../crypto/pack.ts";
 import { FencedError, isRetriable } from "../errors.ts";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
-import type { Fence } from "./fence.ts";
+import { beginLogins, type Fence } from "./fence.ts";
 
 /** One key to store, or (value null) to delete. */
 export type AuthKey = { kind: string; key: string; value: Buffer | null };
@@ -88,7 +88,8 @@ export async function readKeys(
  * Stores credentials and keys, all or nothing, in one call of one database function that holds the fence.
  * Of a key named twice the last one counts. Many pre-keys become one packed row. Deleting what is not there
  * is fine. `executor` may be a fenced transaction, whose commit then covers this too.
- * @throws FencedError when the fence is not of this epoch; nothing was written
+ * @throws FencedError when the fence is not of this epoch, or names a login after which another has begun;
+ *   nothing was written
  */
 export async function writeAuth(
   executor: Executor,
@@ -102,6 +103,8 @@ export async function writeAuth(
 
 /** Erases credentials and all keys: after a real logout, or when a person unlinks. In a fenced transaction. */
 export async function eraseAuth(tx: Tx, fence: Fence): Promise<void> {
+  // What a connection of the erased credentials still writes must not bring keys back.
+  await beginLogins(tx, [fence]);
   await callWriteAuth(tx, fence, undefined, {}, true);
 }
 
@@ -135,11 +138,16 @@ async function callWriteAuth(
         ? null
         : (sealer?.seal(packContext(fence.numberNo, PACKED_KIND, packId), pack(packed)) ?? null),
   };
-  const statement = sql<{ held: boolean }>`
-    select write_auth(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch}, ${isErasing}, ${sealed.creds},
+  const call = sql`write_auth(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch}, ${isErasing}, ${sealed.creds},
       ${single.map(({ kind }) => kind)}, ${single.map(({ key }) => key)}, ${sealed.values},
       ${gone.map(({ kind }) => kind)}, ${gone.map(({ key }) => key)},
-      ${packId === null ? null : PACKED_KIND}, ${packId}, ${packed.map(({ key }) => key)}, ${sealed.pack}) as held`;
+      ${packId === null ? null : PACKED_KIND}, ${packId}, ${packed.map(({ key }) => key)}, ${sealed.pack})`;
+  const { companyNo, numberNo, epoch, login } = fence;
+  const statement =
+    login === undefined
+      ? sql<{ held: boolean }>`select ${call} as held`
+      : sql<{ held: boolean }>`select case
+          when hold_login(${companyNo}, ${numberNo}, ${epoch}, ${login}) then ${call} else false end as held`;
   for (let tries = 1; ; tries += 1) {
     try {
       const row = await firstRow(executor, statement);

@@ -1,9 +1,15 @@
 import { sql } from "kysely";
 import { FencedError } from "../errors.ts";
-import { type Database, type Executor, firstRow, inTransaction, type Tx } from "../open.ts";
+import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 
 /** What a worker holds for a number: the epoch of the lease under which it owns it. */
-export type Fence = { companyNo: number; numberNo: number; epoch: number };
+export type Fence = {
+  companyNo: number;
+  numberNo: number;
+  epoch: number;
+  /** Of one connection: its writes of keys are refused once another login has begun. */
+  login?: number;
+};
 
 /**
  * A transaction in which the number is ours: a new owner waits for its end, and row security lets writes
@@ -81,6 +87,23 @@ export async function touchSeen(
     count += row?.count ?? 0;
   }
   return count;
+}
+
+/**
+ * Begins a login of each number, before its keys are read: raises its login counter, after the writes that are
+ * under way, so that none of an earlier connection is accepted any more. One statement. Returns the fences
+ * that held, with their logins.
+ */
+export async function beginLogins(executor: Executor, fences: readonly Fence[]): Promise<Fence[]> {
+  const begun = await rows(
+    executor,
+    sql<{ numberNo: number; login: number }>`select * from begin_logins(${fenceArrays(fences)})`,
+  );
+  const logins = new Map(begun.map(({ numberNo, login }) => [numberNo, login]));
+  return fences.flatMap((fence) => {
+    const login = logins.get(fence.numberNo);
+    return login === undefined ? [] : [{ ...fence, login }];
+  });
 }
 
 /** Companies, numbers and epochs as the functions of the database take them. */

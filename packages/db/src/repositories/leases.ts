@@ -122,9 +122,13 @@ export type Shares = {
   myShards: number;
   /** Shards I may claim now: free or expired, not paused, not pinned to another live host. Also while I drain. */
   claimable: number;
+  /** Those of them whose owner let the lease run out. */
+  expired: number;
   liveWorkers: number;
   /** Sum of their capacities, mine included if I am one of them. */
   liveCapacity: number;
+  /** Of the live workers that are there for a lease time, and so may take expired leases. */
+  ableCapacity: number;
   myCapacity: number;
   /** Workers of several generations are there, draining ones too: a roll-out goes on. */
   isMixed: boolean;
@@ -155,6 +159,9 @@ export async function readShares(
         (select coalesce(sum(weight), 0) from leases where owner = ${workerId} and not paused)::float8 as my_weight,
         (select count(*) from leases where owner = ${workerId}) as my_shards,
         (select count(*) from leases where is_claimable) as claimable,
+        (select count(*) from leases where is_claimable and owner is not null) as expired,
+        (select coalesce(sum(capacity), 0) from takers
+          where started_at < clock_timestamp() - ${ttlMs}::bigint * interval '1 millisecond')::float8 as able_capacity,
         (select count(*) from takers) as live_workers,
         coalesce((select capacity from me), 0) as my_capacity,
         (select count(distinct w.generation) > 1 from workers w
@@ -163,7 +170,7 @@ export async function readShares(
           where generation = (select max(generation) from takers)), 0)::float8 as newest_age_ms,
         exists (select 1 from takers t where t.worker_id <> ${workerId}
           and (select coalesce(sum(weight), 0) from leases where owner = t.worker_id and not paused)
-            < f.total_weight * t.capacity / f.live_capacity) as has_taker
+            < f.total_weight::float8 * t.capacity / f.live_capacity) as has_taker
       from figures f`,
   );
   if (row === undefined) throw new Error("the shares could not be read");

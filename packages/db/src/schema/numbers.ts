@@ -34,4 +34,9 @@ export type NumbersTable = {
  * Writer: gateway inserts it with the number, epoch 0; the owner raises it.
  * Retention: as long as the number.
  */
-export type NumberFenceTable = { companyNo: number; numberNo: number; epoch: Generated<number> };
+export type NumberFenceTable = {
+  companyNo: number;
+  numberNo: number;
+  epoch: Generated<number>;
+  login: Generated<number>;
+};

@@ -8,8 +8,10 @@ const shares = (patch: Partial<Shares>): Shares => ({
   myWeight: 0,
   myShards: 0,
   claimable: 0,
+  expired: 0,
   liveWorkers: 4,
   liveCapacity: 4,
+  ableCapacity: 4,
   myCapacity: 1,
   isMixed: false,
   newestAgeMs: 0,
@@ -23,8 +25,20 @@ it("a share follows capacity, and never stops a lone worker", () => {
   assert.equal(fairWeight(shares({})), 25);
   assert.equal(fairWeight(shares({ myCapacity: 2, liveCapacity: 5 })), 40);
   assert.equal(fairWeight(shares({ liveCapacity: 0, myCapacity: 0 })), 100);
-  assert.equal(weightToClaim(shares({ myWeight: 24 })), 1);
-  assert.equal(weightToClaim(shares({ myWeight: 26 })), 0);
+  assert.equal(weightToClaim(shares({ myWeight: 24 }), true), 1);
+  assert.equal(weightToClaim(shares({ myWeight: 26 }), true), 0);
+});
+
+it("expired leases are shared by those who may take them, not by whoever has just come", () => {
+  const rescue = shares({ expired: 5, ableCapacity: 3, myWeight: 25 });
+  assert.ok(Math.abs(weightToClaim(rescue, true) - 25 / 3) < 1e-9);
+  assert.equal(weightToClaim(rescue, false), 0, "the newcomer keeps to its share");
+  assert.equal(weightToClaim(shares({ expired: 5, ableCapacity: 0, myWeight: 25 }), true), 0);
+  assert.equal(
+    weightToClaim(shares({ ableCapacity: 1, myWeight: 25 }), true),
+    0,
+    "nothing expired",
+  );
 });
 
 it("gives away only what leaves it at its share, lightest first, a tenth at a time", () => {

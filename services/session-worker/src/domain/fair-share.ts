@@ -20,9 +20,14 @@ export function fairWeight(shares: Shares): number {
   return (shares.totalWeight * shares.myCapacity) / shares.liveCapacity;
 }
 
-/** How much weight the worker may still take; 0: none. */
-export function weightToClaim(shares: Shares): number {
-  return Math.max(0, fairWeight(shares) - shares.myWeight);
+/**
+ * How much weight the worker may still take; 0: none. Expired leases are shared by those who may take them:
+ * whoever has just come would keep its part of them waiting for a whole lease time.
+ */
+export function weightToClaim(shares: Shares, mayTakeExpired: boolean): number {
+  const isRescue = mayTakeExpired && shares.expired > 0 && shares.ableCapacity > 0;
+  const among = isRescue ? { ...shares, liveCapacity: shares.ableCapacity } : shares;
+  return Math.max(0, fairWeight(among) - shares.myWeight);
 }
 
 /**

@@ -135,10 +135,12 @@ export class Fleet {
 
   /** The shard stays after all: whatever of it is still ours is served again. */
   reopen(shardId: number): void {
-    this.#leaving.delete(shardId);
-    if (!this.#shards().has(shardId)) return;
     void this.#queue
-      .add(() => this.#adoptShard(shardId))
+      .add(async () => {
+        // Not earlier: a poll in the queue may have read what has moved away since.
+        this.#leaving.delete(shardId);
+        if (this.#shards().has(shardId)) await this.#adoptShard(shardId);
+      })
       .catch((error: unknown) => {
         this.#context.logger.warn(
           { event: "shard.reopen_failed", shard: shardId, err: error },
@@ -212,7 +214,9 @@ export class Fleet {
   }
 
   #adopt(number: OwnedNumber): NumberActor | undefined {
-    if (this.#leaving.has(number.shardId)) return undefined;
+    // Postgres may name a shard whose claim was never answered here: it is given back, not served.
+    const isHeld = this.#shards().get(number.shardId) === number.epoch;
+    if (!isHeld || this.#leaving.has(number.shardId)) return undefined;
     const known = this.#actors.get(number.numberNo);
     if (known?.number.epoch === number.epoch) return known;
     known?.drop();

@@ -38,7 +38,8 @@ export class HandOver {
   readonly #given = new Set<number>();
   readonly #wishes = new Set<number>();
   #lanes = 0;
-  #isStopping = false;
+  /** What is being done to a shard. */
+  readonly #busy = new Map<number, Promise<void>>();
   #idle = Promise.withResolvers<void>();
 
   constructor(parts: Parts) {
@@ -80,12 +81,28 @@ export class HandOver {
     if (wish.kind === "release") this.give([shardId]);
     else if (!this.#wishes.has(shardId) && !this.#given.has(shardId)) {
       this.#wishes.add(shardId);
-      void this.#reshape(shardId, wish).finally(() => this.#wishes.delete(shardId));
+      const touched = wish.kind === "merge" ? [shardId, wish.upper] : [shardId];
+      void this.#exclusively(touched, () => this.#reshape(shardId, wish)).finally(() =>
+        this.#wishes.delete(shardId),
+      );
     }
   }
 
-  stop(): void {
-    this.#isStopping = true;
+  /** One thing at a time happens to a shard. */
+  async #exclusively(shardIds: readonly number[], task: () => Promise<void>): Promise<void> {
+    for (;;) {
+      const others = shardIds.flatMap((shardId) => this.#busy.get(shardId) ?? []);
+      if (others.length === 0) break;
+      await Promise.all(others);
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const shardId of shardIds) this.#busy.set(shardId, promise);
+    try {
+      await task();
+    } finally {
+      for (const shardId of shardIds) this.#busy.delete(shardId);
+      resolve();
+    }
   }
 
   async #fill(): Promise<void> {
@@ -104,7 +121,7 @@ export class HandOver {
       const shardId = this.#waiting.shift();
       if (shardId === undefined) return;
       try {
-        await this.#giveOne(shardId, hasTaker);
+        await this.#exclusively([shardId], () => this.#giveOne(shardId, hasTaker));
       } catch (error) {
         // Closed and not released: the next renewal finds it served by nobody and gives it back.
         this.#parts.logger.warn(
@@ -144,7 +161,7 @@ export class HandOver {
   async #untilServed(shardId: number, epoch: number): Promise<boolean> {
     const { db, clock } = this.#parts;
     const giveUpAt = clock.monotonic() + TAKER_MS;
-    while (!this.#isStopping && clock.monotonic() < giveUpAt) {
+    while (clock.monotonic() < giveUpAt) {
       await clock.sleep(LOOK_MS);
       if (await isShardOpen(db, shardId, epoch).catch(() => false)) return true;
     }
@@ -190,13 +207,14 @@ export class HandOver {
     if (upperEpoch === undefined) return;
     await Promise.all([shard.shardId, upper].map((one) => this.#parts.fleet().close(one)));
     const { workerId } = leases;
+    // Before the call: a renewal between its commit and its answer must not miss them. Not merged after all: the
+    // next renewal finds both served by nobody and gives them back.
+    leases.forget([shard.shardId, upper]);
     const removed = await mergeShards(this.#parts.db, { workerId, ...shard, upperEpoch });
     this.#parts.logger.info(
       { event: "shard.merged", shard: shard.shardId, removed },
       "shards merged",
     );
-    // Merged: nobody's now. Not merged: the next renewal finds both served by nobody and gives them back.
-    leases.forget([shard.shardId, upper]);
   }
 
   /** Other workers that can take something. Unknown counts as one: waiting costs 3 s, not waiting a gap. */

@@ -39,8 +39,10 @@ export type LeaseEvents = {
   onSurplus(shardIds: number[]): void;
   /** What an operator wants of a shard. Told at every renewal until it is done. */
   onWish(shardId: number, wish: ShardWish): void;
-  /** An operator wants the worker to hand everything over, or to work again. */
-  onDrainAsked(isAsked: boolean): void;
+  /** An operator wants the worker to hand everything over: told at every renewal as long as he does. */
+  onDrainAsked(): void;
+  /** An operator wants the worker to work again. */
+  onDrainOver(): void;
 };
 
 export type LeaseParts = {
@@ -133,14 +135,9 @@ export class LeaseKeeper {
     this.look();
   }
 
-  /** Claims nothing more, and tells the others so before it resolves. */
+  /** Claims nothing more, and tells the others, whose shares do not count on this worker then. */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    await this.tellDraining();
-  }
-
-  /** The others' shares do not count on this worker from now on. */
-  async tellDraining(): Promise<void> {
     await this.#queue.add(() => this.#renew());
   }
 
@@ -262,10 +259,10 @@ export class LeaseKeeper {
 
   #passOn(isDrainAsked: boolean, shards: readonly OwnedShard[]): void {
     const { events } = this.#parts;
-    if (isDrainAsked !== this.#isDrainAsked) {
-      this.#isDrainAsked = isDrainAsked;
-      events.onDrainAsked(isDrainAsked);
-    }
+    const isOver = this.#isDrainAsked && !isDrainAsked;
+    this.#isDrainAsked = isDrainAsked;
+    if (isDrainAsked) events.onDrainAsked();
+    else if (isOver) events.onDrainOver();
     for (const { shardId, wish } of shards) {
       if (wish && this.#held.has(shardId)) events.onWish(shardId, wish);
     }
@@ -277,11 +274,12 @@ export class LeaseKeeper {
     const shares = await store.shares(this.#workerId);
     if (shares.claimable > 0) {
       const gapless = this.#gaplessSince === undefined ? 0 : clock.monotonic() - this.#gaplessSince;
+      // After an outage of Postgres everybody first renews its own: nothing moves.
+      const mayTakeExpired = gapless >= this.#figures.ttlMs;
       const claimed = await store.claim(this.#workerId, {
-        maxWeight: weightToClaim(shares),
+        maxWeight: weightToClaim(shares, mayTakeExpired),
         limit: CLAIM_AT_ONCE,
-        // After an outage of Postgres everybody first renews its own: nothing moves.
-        mayTakeExpired: gapless >= this.#figures.ttlMs,
+        mayTakeExpired,
       });
       for (const { shardId, epoch } of claimed) {
         // A claim that ran late may answer with what we held before it was taken from us and given back.

@@ -59,11 +59,8 @@ export function createOwnership(parts: {
       onSilence: () => fleet.dropAll(),
       onSurplus: (shardIds) => handOver.give(shardIds),
       onWish: (shardId, wish) => handOver.fulfil(shardId, wish),
-      onDrainAsked: (isAsked) => {
-        void drain(isAsked).catch((error: unknown) => {
-          logger.warn({ event: "worker.drain_failed", err: error }, "draining");
-        });
-      },
+      onDrainAsked: () => handOver.give([...leases.shards.keys()]),
+      onDrainOver: () => handOver.keepRest(),
     },
   });
   const fleet = new Fleet(context, () => leases.shards);
@@ -75,14 +72,6 @@ export function createOwnership(parts: {
     leases: () => leases,
     fleet: () => fleet,
   });
-
-  /** An operator takes the worker out of service, or puts it back. */
-  async function drain(isAsked: boolean): Promise<void> {
-    logger.info({ event: "worker.drain_asked", asked: isAsked }, "drain asked");
-    await leases.tellDraining();
-    if (isAsked) await handOver.giveAll();
-    else handOver.keepRest();
-  }
 
   return { leases, fleet, handOver };
 }

@@ -5,6 +5,7 @@
 import type { ShardWish } from "@manyline/db";
 import { createSilentLogger, type Bus, type Clock } from "@manyline/runtime";
 import { LEASE, LeaseKeeper, type LeaseFigures } from "../../src/ownership/lease-keeper.ts";
+import { SerialQueue } from "../../src/numbers/serial-queue.ts";
 import type { LeaseStore } from "../../src/ownership/lease-store.ts";
 import type { SimulatedDatabase } from "./simulated-database.ts";
 import { Link, type Simulation } from "./simulation.ts";
@@ -51,6 +52,7 @@ export class SimulatedWorker {
   readonly #numbers = new Map<number, OpenNumber>();
   /** Shards on their way out. */
   readonly #leaving = new Set<number>();
+  readonly #queue = new SerialQueue();
   /** The last task of each shard. */
   readonly #turns = new Map<number, Promise<void>>();
   #names = 0;
@@ -87,7 +89,8 @@ export class SimulatedWorker {
         onSilence: () => this.#drop(() => true),
         onSurplus: (shardIds) => this.#each(shardIds, (shardId) => this.#give(shardId)),
         onWish: (shardId, wish) => this.#each([shardId], () => this.#fulfil(shardId, wish)),
-        onDrainAsked: (isAsked) => this.#each([0], () => this.#drain(isAsked)),
+        onDrainAsked: () => this.#each(this.keeper.shards.keys(), (shardId) => this.#give(shardId)),
+        onDrainOver: () => undefined,
       },
     });
     this.keeper.start();
@@ -111,45 +114,61 @@ export class SimulatedWorker {
   async leave(): Promise<void> {
     this.isLeaving = true;
     await this.keeper.drain().catch(() => undefined);
-    for (const shardId of this.keeper.shards.keys()) {
-      await this.#give(shardId).catch(() => undefined);
-    }
+    await this.#giveAll();
     await this.keeper.stop().catch(() => undefined);
     this.link.die();
   }
 
   #claimed(shardId: number, epoch: number): void {
     this.#leaving.delete(shardId);
-    void this.#adopt(shardId, epoch);
+    this.#adopt(shardId, epoch);
   }
 
-  /** Fences first, then what is to be served, each read under its fence; again until it is done or lost. */
-  async #adopt(shardId: number, epoch: number): Promise<void> {
+  /** After a split: what was read before it must be done with before the shard is open to new numbers again. */
+  #reopen(shardId: number, epoch: number): void {
+    void this.#queue.add(() => this.#leaving.delete(shardId));
+    this.#adopt(shardId, epoch);
+  }
+
+  /** Fences first, then what is to be served; again until it is done or lost. */
+  #adopt(shardId: number, epoch: number): void {
     const { database } = this.#around;
     const isMine = (): boolean =>
       this.keeper.shards.get(shardId) === epoch && !this.#leaving.has(shardId);
-    while (isMine()) {
+    const task = async (): Promise<void> => {
+      if (!isMine()) return;
+      await database.raiseFences(this.link, shardId, epoch);
+      const listed = await database.listNumbers(this.link, this.keeper.workerId, shardId);
+      for (const there of listed) {
+        if (!isMine() || there.epoch !== epoch) continue;
+        const known = this.#numbers.get(there.companyNo);
+        if (known?.epoch !== epoch) void this.#open({ ...there, shardId, isOpen: false });
+      }
+    };
+    this.#queue.add(task).catch(async () => {
+      await this.#clock.sleep(1_000);
+      this.#adopt(shardId, epoch);
+    });
+  }
+
+  /** Reads the number's credentials under its fence, and serves it from then on. */
+  async #open(number: OpenNumber): Promise<void> {
+    const { database, onMaySend } = this.#around;
+    const { companyNo, epoch } = number;
+    this.#numbers.set(companyNo, number);
+    const isStill = (): boolean => this.#numbers.get(companyNo) === number;
+    while (isStill() && !number.isOpen) {
       try {
-        await database.raiseFences(this.link, shardId, epoch);
-        const listed = await database.listNumbers(this.link, this.keeper.workerId, shardId);
-        for (const { companyNo, epoch: epochThere } of listed) {
-          if (!isMine() || epochThere !== epoch) return;
-          const known = this.#numbers.get(companyNo);
-          if (known?.isOpen === true && known.epoch === epoch) continue;
-          const number = { companyNo, shardId, epoch, isOpen: false };
-          this.#numbers.set(companyNo, number);
-          const isRead = await database.read(this.link, companyNo, epoch);
-          if (this.#numbers.get(companyNo) !== number) continue;
-          if (!isRead) return this.#fenced(number);
-          number.isOpen = true;
-          this.#around.onMaySend(this, companyNo);
-          void this.#serve(number);
-        }
-        return;
+        const isRead = await database.read(this.link, companyNo, epoch);
+        if (!isStill()) return;
+        if (!isRead) return this.#fenced(number);
+        number.isOpen = true;
       } catch {
         await this.#clock.sleep(1_000);
       }
     }
+    onMaySend(this, companyNo);
+    await this.#serve(number);
   }
 
   /** Writes and sends now and then. */
@@ -181,6 +200,7 @@ export class SimulatedWorker {
   /** Closing takes a while; nothing new is opened meanwhile. */
   async #close(shardId: number, from = 0): Promise<void> {
     this.#leaving.add(shardId);
+    await this.#queue.idle();
     await this.#clock.sleep(this.#around.simulation.between(0, 200));
     this.#drop((number) => number.shardId === shardId && number.companyNo >= from);
   }
@@ -215,7 +235,7 @@ export class SimulatedWorker {
     await this.#close(shardId, at);
     try {
       await this.#ask(() => database.split({ workerId, shardId, epoch, at }));
-      this.#claimed(shardId, epoch);
+      this.#reopen(shardId, epoch);
     } catch {
       // Nobody knows what became of it: everything is closed and given back.
       await this.#close(shardId);
@@ -234,14 +254,14 @@ export class SimulatedWorker {
     await this.#ask(() => database.merge({ workerId, shardId, epoch, upperEpoch }));
   }
 
-  async #drain(isAsked: boolean): Promise<void> {
-    await this.keeper.tellDraining().catch(() => undefined);
-    if (!isAsked) return;
-    for (const shardId of this.keeper.shards.keys()) await this.#give(shardId);
+  /** One after another, what there is now. */
+  async #giveAll(): Promise<void> {
+    const mine = [...this.keeper.shards.keys()];
+    for (const shardId of mine) await this.#give(shardId).catch(() => undefined);
   }
 
   /** Its own doings fail when Postgres does; what is left over is repaired by the next renewal. */
-  #each(shardIds: readonly number[], task: (shardId: number) => Promise<void>): void {
+  #each(shardIds: Iterable<number>, task: (shardId: number) => Promise<void>): void {
     for (const shardId of shardIds) task(shardId).catch(() => undefined);
   }
 

@@ -14,7 +14,7 @@ import { Grouped } from "../../numbers/grouped.ts";
 
 /** All reject with FencedError when the fence is not of its epoch. */
 export type AuthStore = {
-  /** What a login needs first. */
+  /** Begins a login, after which nothing that an earlier connection writes counts, and answers what it needs. */
   load(fence: Fence): Promise<PreloadedAuth>;
   read(fence: Fence, kind: string, keys: readonly string[]): Promise<Map<string, Buffer>>;
   write(fence: Fence, write: AuthWrite): Promise<void>;

@@ -4,7 +4,7 @@
  * list at every login, mostly unchanged.
  */
 import { createHash } from "node:crypto";
-import type { Fence, PreloadedAuth } from "@manyline/db";
+import type { PreloadedAuth } from "@manyline/db";
 import type { SignalDataTypeMap, SignalKeyStore } from "@whiskeysockets/baileys";
 import type { AuthStore } from "./auth-store.ts";
 import { packKeys, unpackKey, type KeyWrite } from "./credentials.ts";
@@ -22,11 +22,11 @@ export type KeyStore = {
 /** `onRefused` hears of every key that could not be written; the write rejects as well. */
 export function openKeyStore(
   store: AuthStore,
-  fence: Fence,
   loadedAtFirst: PreloadedAuth,
   packCreds: () => Buffer,
   onRefused: (error: unknown) => void,
 ): KeyStore {
+  const { fence } = loadedAtFirst;
   let loaded: PreloadedAuth | undefined = loadedAtFirst;
   let storedCreds = loadedAtFirst.creds && digest(loadedAtFirst.creds);
   /** Of the keys that were loaded: what is stored now; null: nothing. */

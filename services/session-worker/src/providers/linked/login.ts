@@ -30,7 +30,7 @@ export async function openLogin(
     if (error instanceof FencedError) handlers.onFenced();
     managed?.fail(error instanceof Error ? error : new Error("a write failed"));
   };
-  const keyStore = openKeyStore(store, number.fence, stored, () => packCreds(creds), refuse);
+  const keyStore = openKeyStore(store, stored, () => packCreds(creds), refuse);
 
   managed = openSocket({ creds, keys: keyStore.keys }, number.numberId, figures, caches, {
     onUpdate: (update) => {
