@@ -79,8 +79,16 @@ const STALE_WRITE = `insert into auth_creds (company_no, number_no, value) value
   on conflict (company_no, number_no) do update set value = excluded.value`;
 const MY_EPOCH = "select from number_fence where company_no = $1 and number_no = $2 and epoch = $3";
 
+const RAISE =
+  "update number_fence set epoch = $3 where company_no = $1 and number_no = $2 and epoch < $3";
+
 /** A writer's transaction, in steps; a fenced one gives up. */
-type Check = { begin: () => Session; steps: (fence: Fence) => (() => Promise<unknown>)[] };
+type Check = {
+  begin: () => Session;
+  steps: (fence: Fence) => (() => Promise<unknown>)[];
+  /** What shuts the writer out: a new owner, or (of the same owner) a new login. */
+  taker?: "login";
+};
 
 /** `select`, whatever its lock, and then the write. */
 const twoSteps = (lock: string): Check => ({
@@ -130,6 +138,20 @@ const CHECKS: Record<string, Check> = {
       () => writer.query("commit"),
     ],
   },
+  // The fence of a login inside that of its owner; each order begins with the next login.
+  "hold_login, a new login": {
+    taker: "login",
+    begin: () => writer,
+    steps: ({ companyNo, numberNo, epoch, login = 0 }) => [
+      () =>
+        writer.query(
+          `select case when hold_login($1, $2, $3, $4) then (${HELD_WRITE}) else false end as held`,
+          [companyNo, numberNo, epoch, login],
+        ),
+      () => writer.query("commit"),
+    ],
+  },
+  "hold_fence, a new login": { ...holding("hold_fence($1, $2, $3)"), taker: "login" },
   "for share": twoSteps("for share"),
   "exists(...)": {
     begin: () => weakWriter,
@@ -168,15 +190,18 @@ async function stored({ numberNo }: Fence): Promise<string | undefined> {
 
 /** Whether the write of the old epoch landed after the new owner had read, in this order of steps. */
 async function doesStaleWriteLand(check: Check, order: boolean[], fence: Fence): Promise<boolean> {
-  const mine = { ...fence, epoch: fence.epoch + 1 };
+  const epoch = check.taker === "login" ? fence.epoch : fence.epoch + 1;
+  const key = [fence.companyNo, fence.numberNo, epoch];
   let seen: string | undefined;
   const takerSteps = [
-    // As raiseFences does it, but held open before its commit.
+    // As raiseFences and beginLogins do it, but held open before the commit.
     () =>
-      taker.query(
-        "update number_fence set epoch = $3 where company_no = $1 and number_no = $2 and epoch < $3",
-        [fence.companyNo, fence.numberNo, mine.epoch],
-      ),
+      check.taker === "login"
+        ? taker.query(
+            "select * from begin_logins(array[$1::int], array[$2::int], array[$3::bigint])",
+            key,
+          )
+        : taker.query(RAISE, key),
     () => taker.query("commit"),
     async () => {
       seen = await stored(fence);
@@ -194,7 +219,13 @@ async function doesStaleWriteLand(check: Check, order: boolean[], fence: Fence):
   return (await stored(fence)) !== seen;
 }
 
-const SAFE = new Set(["hold_fence", "hold_fences", "write_auth alone", "for share"]);
+const SAFE = new Set([
+  "hold_fence",
+  "hold_fences",
+  "write_auth alone",
+  "hold_login, a new login",
+  "for share",
+]);
 
 for (const [name, check] of Object.entries(CHECKS)) {
   const isSafe = SAFE.has(name);
@@ -210,7 +241,11 @@ for (const [name, check] of Object.entries(CHECKS)) {
         fence.numberNo,
         epoch,
       ]);
-      const now = { ...fence, epoch };
+      const { rows } = await world.superuser.query<{ login: number }>(
+        "select login from number_fence where number_no = $1",
+        [fence.numberNo],
+      );
+      const now = { ...fence, epoch, login: rows[0]?.login ?? 0 };
       await writeAuth(world.worker, world.test.keyring, now, { creds: STALE });
       if (await doesStaleWriteLand(check, order, now)) {
         landed.push(order.map((isWriter) => (isWriter ? "writer" : "taker")).join(", "));
