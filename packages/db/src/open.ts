@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { CamelCasePlugin, Kysely, PostgresDialect, sql, type Transaction } from "kysely";
-import { Pool, types } from "pg";
+import { Pool, type PoolClient, types } from "pg";
 import { isRetriable } from "./errors.ts";
 import type { DbRole } from "./roles.ts";
 import type { Schema } from "./schema/index.ts";
@@ -47,7 +47,10 @@ export class Database extends Kysely<Schema> {
     // An idle connection that breaks is simply gone from the pool; the next query opens another.
     pool.on("error", () => undefined);
     // One that breaks in use fails its query and tells it by an event as well, which must be heard.
-    pool.on("connect", (client) => client.on("error", () => undefined));
+    pool.on("connect", (client) => {
+      client.on("error", () => undefined);
+      endOnTimeout(client);
+    });
     super({
       dialect: new PostgresDialect({ pool }),
       plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
@@ -69,6 +72,28 @@ export class Database extends Kysely<Schema> {
     return this.stop();
   }
 }
+
+/**
+ * Ends a connection whose query got no answer in time. The client would hand it on: if what hung was a `begin`,
+ * the next one would work inside a transaction nobody knows of, be told that its writes are done, and lose them
+ * when Postgres ends that transaction as idle.
+ */
+function endOnTimeout(client: PoolClient): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const watched = (...args: unknown[]): unknown => {
+    const answer = query(...args);
+    if (answer instanceof Promise) {
+      answer.catch((error: unknown) => {
+        if (error instanceof Error && error.message === QUERY_TIMED_OUT) void client.end();
+      });
+    }
+    return answer;
+  };
+  client.query = watched as typeof client.query;
+}
+
+/** What the pg client says; it has no code of its own. */
+const QUERY_TIMED_OUT = "Query read timeout";
 
 /** Array of int8; the type catalogue of the client does not name arrays. */
 const INT8_ARRAY = 1016;
