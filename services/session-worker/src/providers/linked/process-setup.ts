@@ -11,7 +11,7 @@ export type WhatsAppServer = { url: string; rootKey: Buffer };
  */
 export function prepareProcess(server: WhatsAppServer | undefined): void {
   repairSignatureCheck();
-  muteLibsignal();
+  muteConsole();
   if (server) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(server.rootKey);
 }
 
@@ -20,7 +20,7 @@ export function prepareProcess(server: WhatsAppServer | undefined): void {
  * ("Closing session:", …). A service logs through its logger only, so nothing of worth goes through the
  * console: all of it is dropped.
  */
-function muteLibsignal(): void {
+export function muteConsole(): void {
   for (const level of ["log", "info", "warn", "error", "debug", "trace"] as const) {
     console[level] = () => undefined;
   }

@@ -180,7 +180,7 @@ function isRawSocket(value: unknown): value is RawSocket {
 }
 
 /** Even at level silent pino builds the arguments, on hot paths; this does nothing. */
-const SILENT: SocketConfig["logger"] = {
+export const SILENT: SocketConfig["logger"] = {
   level: "silent",
   child: () => SILENT,
   trace: () => undefined,
