@@ -2,6 +2,7 @@
 export * from "./ids.ts";
 export * from "./session.ts";
 export * from "./pairing.ts";
+export * from "./message.ts";
 export * from "./phone.ts";
 export * from "./errors.ts";
 export * from "./commands.ts";
@@ -14,6 +15,8 @@ export * from "./events/envelope.ts";
 export * from "./events/session.ts";
 export * from "./events/pairing.ts";
 export * from "./events/company.ts";
+export * from "./events/message.ts";
+export * from "./events/contact.ts";
 export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
