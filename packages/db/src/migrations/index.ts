@@ -9,6 +9,7 @@ import * as views from "./20261121-0600-views.ts";
 import * as ownership from "./20261121-0700-ownership.ts";
 import * as commandQueues from "./20261121-0710-command-queues.ts";
 import * as jobs from "./20261121-0720-jobs.ts";
+import * as messages from "./20261121-0800-messages.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -20,6 +21,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0700-ownership": ownership,
   "20261121-0710-command-queues": commandQueues,
   "20261121-0720-jobs": jobs,
+  "20261121-0800-messages": messages,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

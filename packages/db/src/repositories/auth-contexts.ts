@@ -16,3 +16,8 @@ export const packContext = (numberNo: number, kind: string, packId: string): Sea
   kind: `pack-${kind}`,
   key: packId,
 });
+export const journalContext = (numberNo: number, hash: Buffer): SealContext => ({
+  numberNo,
+  kind: "journal",
+  key: hash.toString("hex"),
+});
