@@ -323,9 +323,17 @@ export class Fleet {
   }
 }
 
+/** What a person changes and the actor goes by. */
+const FOLLOWED = [
+  "phone",
+  "isPrimary",
+  "desiredState",
+  "companyPhone",
+  "companyEnabled",
+  "groupMessages",
+] as const;
+
 /** By value, not by time: of two changes at once the earlier one may become visible later. */
 function isChanged(known: OwnedNumber, now: OwnedNumber): boolean {
-  return (["phone", "isPrimary", "desiredState", "companyPhone", "companyEnabled"] as const).some(
-    (name) => known[name] !== now[name],
-  );
+  return FOLLOWED.some((name) => known[name] !== now[name]);
 }

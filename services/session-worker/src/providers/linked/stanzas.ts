@@ -3,7 +3,12 @@
  * to which chat and under which id stands in the stanza, which a listener in front of Baileys' own sees first.
  */
 import { createHash } from "node:crypto";
-import { areJidsSameUser, type BinaryNode } from "@whiskeysockets/baileys";
+import {
+  areJidsSameUser,
+  isJidNewsletter,
+  isJidStatusBroadcast,
+  type BinaryNode,
+} from "@whiskeysockets/baileys";
 
 /** One encrypted part of a message stanza, or a stanza without one. It goes into the journal as it is. */
 export type StanzaPart = {
@@ -21,7 +26,8 @@ export type StanzaPart = {
  * `undecryptable`: the sender is asked for another copy. `view_once`: WhatsApp shows it on the phone only.
  * `unavailable`: WhatsApp had no copy for this device; the phone is asked for one.
  */
-export type MissingReason = "undecryptable" | "view_once" | "unavailable";
+const MISSING_REASONS = ["undecryptable", "view_once", "unavailable"] as const;
+export type MissingReason = (typeof MISSING_REASONS)[number];
 
 /** Who we are at WhatsApp. */
 export type OwnIdentity = { id: string | undefined; lid: string | undefined };
@@ -35,6 +41,8 @@ export class StanzaIndex {
   /** Takes note of a message stanza. Returns the part that stands for it when nothing in it can be decrypted. */
   note(node: BinaryNode, me: OwnIdentity): Noted | undefined {
     const { attrs } = node;
+    if (isJidStatusBroadcast(attrs["from"] ?? "") || isJidNewsletter(attrs["from"]))
+      return undefined;
     const author = attrs["participant"] ?? attrs["from"];
     const isOwn = areJidsSameUser(author, me.id) || areJidsSameUser(author, me.lid);
     const children = Array.isArray(node.content) ? node.content : [];
@@ -62,6 +70,30 @@ export class StanzaIndex {
   of(ciphertext: Uint8Array): Noted | undefined {
     return this.#parts.get(ciphertext);
   }
+}
+
+const ENC = "enc.";
+const OWN = "is.own";
+const MISSING = "is.missing";
+
+/** As the journal keeps it. Names of attributes hold no dot, so the three kinds of names cannot meet. */
+export function packPart({ attrs, enc, isOwn, missing }: StanzaPart): Record<string, string> {
+  const packed: Record<string, string> = { ...attrs };
+  for (const [name, value] of Object.entries(enc)) packed[ENC + name] = value;
+  if (isOwn) packed[OWN] = "1";
+  if (missing !== undefined) packed[MISSING] = missing;
+  return packed;
+}
+
+export function unpackPart(packed: Readonly<Record<string, string>>): StanzaPart {
+  const attrs: Record<string, string> = {};
+  const enc: Record<string, string> = {};
+  for (const [name, value] of Object.entries(packed)) {
+    if (name.startsWith(ENC)) enc[name.slice(ENC.length)] = value;
+    else if (name !== OWN && name !== MISSING) attrs[name] = value;
+  }
+  const missing = MISSING_REASONS.find((reason) => reason === packed[MISSING]);
+  return { attrs, enc, isOwn: OWN in packed, ...(missing === undefined ? {} : { missing }) };
 }
 
 /** Where in the journal it stands that a part could not be decrypted: beside its plaintext, not instead of it. */
