@@ -139,6 +139,7 @@ create table media (
   primary key (company_no, media_id)
 );
 create index media_created on media (created_at);
+create index media_message on media (company_no, message_id);
 create index media_number on media (company_no, number_no);
 
 create table inbound_journal (

@@ -21,3 +21,8 @@ export const journalContext = (numberNo: number, hash: Buffer): SealContext => (
   kind: "journal",
   key: hash.toString("hex"),
 });
+export const mediaContext = (numberNo: number, mediaId: string): SealContext => ({
+  numberNo,
+  kind: "media",
+  key: mediaId,
+});
