@@ -1,12 +1,13 @@
 /** A connection with stored credentials, and the fenced key store below it. */
 import { parsePhone } from "@manyline/contracts";
 import { FencedError } from "@manyline/db";
-import { jidDecode, type BinaryNode } from "@whiskeysockets/baileys";
+import { jidDecode } from "@whiskeysockets/baileys";
 import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
 import type { SharedCaches } from "./shared-caches.ts";
+import { lineUpMessages } from "./message-line.ts";
 import { installQuietGate } from "./quiet-gate.ts";
 import { createSignalRepository, type DecryptJournal } from "./signal-repository.ts";
 import {
@@ -76,10 +77,10 @@ export async function openLogin(
   const { sock, gate: writes, close: closeSocket } = managed;
   const gate = installQuietGate(sock, handlers.isQuiet);
   sock.ev.on("creds.update", saver(keyStore.saveCreds));
-  sock.ws.prependListener("CB:message", (node: BinaryNode) => {
+  const line = lineUpMessages(sock, handlers.isQuiet, (node) => {
     const bare = stanzas.note(node, { id: creds.me?.id, lid: creds.me?.lid });
     if (!bare) return;
-    // The library acknowledges it in this very turn; nothing leaves before it is stored that it came.
+    // The library acknowledges it without asking us; nothing leaves before it is stored that it came.
     writes.hold();
     journal.noteMissing(bare.hash, bare.part).then(
       () => writes.release(),
@@ -94,7 +95,10 @@ export async function openLogin(
 
   return {
     close,
-    heard: gate.heard,
+    heard: () => {
+      line.heard();
+      gate.heard();
+    },
     logout: async () => {
       // The library's own logout closes without waiting; here WhatsApp gets the time to take note.
       const request = sock.query(
