@@ -100,3 +100,9 @@ export function parseMediaId(text: string): MediaId | undefined {
 export function messageIdFrom(at: Date): MessageId {
   return `msg_${Math.max(0, at.getTime()).toString(16).padStart(12, "0")}${"0".repeat(20)}` as MessageId;
 }
+
+/** An id of a linked device's own message, as its clients make them; chosen before the first try. */
+export function newLinkedMessageId(): string {
+  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(9)));
+  return `3EB0${random.toString("hex").toUpperCase()}`;
+}

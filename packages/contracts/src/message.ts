@@ -175,14 +175,32 @@ export type Media = Static<typeof MediaField>;
 export const ErrorField = Type.Object({ code: Type.String(), title: Type.String() });
 export type MessageError = Static<typeof ErrorField>;
 
-/** Orders statuses: one with a smaller rank never follows. */
-export const STATUS_RANK = {
+/**
+ * Orders the states of what we send: one with a smaller or equal rank never follows. A message that failed may
+ * turn out to be delivered after all.
+ */
+export const STATE_RANK = {
   queued: 0,
   sending: 1,
   unknown: 2,
-  failed: 3,
-  expired: 3,
-  sent: 4,
+  sent: 3,
+  failed: 4,
+  expired: 4,
   delivered: 5,
   read: 6,
 } as const satisfies Partial<Record<MessageState, number>>;
+
+/** What becomes of a message that is sent. */
+export type SendState = Exclude<keyof typeof STATE_RANK, "queued" | "sending">;
+
+/** Changes of earlier messages; they wait in the queue of their chat like messages. */
+export const CHANGE_TYPES = ["reaction", "edit", "delete"] as const;
+export type ChangeType = (typeof CHANGE_TYPES)[number];
+
+/** 0: to somebody who wrote within a day; 1: the rest; 2: bulk. A lower one goes first. */
+export const LANES = { reply: 0, usual: 1, bulk: 2 } as const;
+
+/** How long a message may wait to be sent, seconds. */
+export const SEND_LIFE = { least: 10, usual: 86_400, most: 604_800 } as const;
+/** So many messages of a company may wait to be sent, unless its `limits` say otherwise. */
+export const QUEUE_LENGTH = 10_000;

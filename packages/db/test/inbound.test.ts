@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { MessageData } from "@manyline/contracts";
+import {
+  contactCreated,
+  messageDeleted,
+  messageEchoed,
+  messageEdited,
+  messageReaction,
+  messageReceived,
+  messageWaiting,
+  type MessageData,
+} from "@manyline/contracts";
 import { FencedError, commitInbound, findJournal, openJournal, writeAuth } from "../src/index.ts";
 import {
   dataOf,
@@ -41,8 +50,8 @@ describe("a message from a stranger", () => {
     const { events, repeated } = await line.commit(item);
     assert.deepEqual(types(events), ["contact.created", "message.received"]);
     assert.equal(repeated, 0);
-    const data = dataOf<MessageData>(events, "message.received");
-    const person = dataOf<{ contactId: string }>(events, "contact.created");
+    const data = dataOf(events, messageReceived);
+    const person = dataOf(events, contactCreated);
     assert.equal(data.from.contactId, person.contactId);
     assert.deepEqual(
       [data.from.phone, data.from.lid, data.from.name, data.text, data.type, data.provider],
@@ -209,9 +218,9 @@ describe("what follows a message", () => {
       text: null,
     });
     const received = textFrom(anna, { providerMessageId: id, text: "now" });
-    const first = dataOf<MessageData>((await line.commit(waiting)).events, "message.waiting");
+    const first = dataOf((await line.commit(waiting)).events, messageWaiting);
     const { events } = await line.commit(received);
-    const second = dataOf<MessageData>(events, "message.received");
+    const second = dataOf(events, messageReceived);
     assert.equal(second.messageId, first.messageId);
     assert.equal(events[0]?.envelope.seq, 2);
     for (const late of [waiting, received]) assert.equal((await line.commit(late)).repeated, 1);
@@ -233,10 +242,7 @@ describe("what follows a message", () => {
     const line = await openLine(world);
     const anna = stranger();
     const message = textFrom(anna, { text: "Friday?" });
-    const { messageId } = dataOf<MessageData>(
-      (await line.commit(message)).events,
-      "message.received",
-    );
+    const { messageId } = dataOf((await line.commit(message)).events, messageReceived);
     const target = message.providerMessageId;
     const change = { target, chat: message.chat, at: new Date("2026-11-21T10:16:00.000Z") };
     const edit = {
@@ -249,7 +255,7 @@ describe("what follows a message", () => {
     const edited = await line.commit(edit, { ...edit });
     assert.deepEqual(types(edited.events), ["message.edited"]);
     assert.equal(edited.repeated, 1);
-    assert.equal(dataOf<MessageData>(edited.events, "message.edited").messageId, messageId);
+    assert.equal(dataOf(edited.events, messageEdited).messageId, messageId);
     assert.deepEqual((await line.commit(edit)).events, []);
     const forged = { ...edit, providerMessageId: providerId(), from: null, text: "forged" };
     assert.deepEqual(await line.commit(forged), { events: [], repeated: 1 });
@@ -270,7 +276,7 @@ describe("what follows a message", () => {
       providerMessageId: providerId(),
       from: anna,
     });
-    assert.equal(dataOf<MessageData>(deleted.events, "message.deleted").messageId, messageId);
+    assert.equal(dataOf(deleted.events, messageDeleted).messageId, messageId);
     [row] = await stored(line);
     assert.deepEqual([row?.["text"], row?.["reactions"]], [null, null]);
 
@@ -282,7 +288,7 @@ describe("what follows a message", () => {
       from: anna,
       emoji: "?",
     });
-    assert.equal(dataOf<MessageData>(unknown.events, "message.reaction").messageId, null);
+    assert.equal(dataOf(unknown.events, messageReaction).messageId, null);
     // Of a message of another chat nothing is told.
     const bob = stranger();
     const elsewhere = await line.commit({
@@ -293,14 +299,14 @@ describe("what follows a message", () => {
       from: bob,
       emoji: "!",
     });
-    assert.equal(dataOf<MessageData>(elsewhere.events, "message.reaction").messageId, null);
+    assert.equal(dataOf(elsewhere.events, messageReaction).messageId, null);
   });
 
   test("an answer names what it answers, also across the batch's past; echoes are the number's", async () => {
     const line = await openLine(world);
     const anna = stranger();
     const question = textFrom(anna);
-    const first = dataOf<MessageData>((await line.commit(question)).events, "message.received");
+    const first = dataOf((await line.commit(question)).events, messageReceived);
     const { events } = await line.commit(
       textFrom(anna, {
         event: "echoed",
@@ -308,7 +314,7 @@ describe("what follows a message", () => {
         context: { providerMessageId: question.providerMessageId },
       }),
     );
-    const echo = dataOf<MessageData>(events, "message.echoed");
+    const echo = dataOf(events, messageEchoed);
     assert.deepEqual(echo.context, {
       providerMessageId: question.providerMessageId,
       messageId: first.messageId,
@@ -337,7 +343,7 @@ describe("what follows a message", () => {
         },
       }),
     );
-    const { media, messageId } = dataOf<MessageData>(events, "message.received");
+    const { media, messageId } = dataOf(events, messageReceived);
     assert.deepEqual(
       { ...media, id: "" },
       {
@@ -374,7 +380,7 @@ test("groups: one chat, its members as senders, its name as last heard; an admin
   assert.deepEqual([one?.chat.type, one?.chat.contactId, one?.chat.name], ["group", null, "Team"]);
   assert.equal(one?.chat.id, two?.chat.id);
   const renamed = await line.commit(textFrom(bob, { chat: { ...chat, name: "Team 2" } }));
-  assert.equal(dataOf<MessageData>(renamed.events, "message.received").chat.name, "Team 2");
+  assert.equal(dataOf(renamed.events, messageReceived).chat.name, "Team 2");
   const deletion = await line.commit({
     kind: "delete",
     target: first.providerMessageId,

@@ -1,6 +1,6 @@
 /** Numbers that get messages, for tests. */
 import { createHash, randomBytes } from "node:crypto";
-import type { CompanyId, NumberId } from "@manyline/contracts";
+import type { CompanyId, EventData, EventDefinition, NumberId } from "@manyline/contracts";
 import {
   commitInbound,
   type InboundItem,
@@ -91,13 +91,13 @@ export function entry(text: string): JournalEntry {
 
 export const types = (events: readonly StoredEvent[]): string[] => events.map(({ type }) => type);
 
-/** The data of the only event of a type. */
-export function dataOf<Data extends object = Record<string, never>>(
+/** The data of the only event of a kind. */
+export function dataOf<Definition extends EventDefinition>(
   events: readonly StoredEvent[],
-  type: string,
-): Data {
+  { type }: Definition,
+): EventData<Definition> {
   const found = events.filter((event) => event.type === type);
   if (found.length !== 1)
     throw new Error(`${found.length} events ${type} in ${types(events).join()}`);
-  return found[0]?.envelope.data as Data;
+  return found[0]?.envelope.data as EventData<Definition>;
 }

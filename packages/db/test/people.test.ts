@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { MessageData } from "@manyline/contracts";
+import { contactMerged, messageReceived, type MessageData } from "@manyline/contracts";
 import type { PersonInput } from "../src/index.ts";
 import {
   dataOf,
@@ -38,7 +38,7 @@ async function people({ source }: Line): Promise<(Contact & { aliases: string[] 
 }
 
 const from = async (line: Line, person: PersonInput): Promise<MessageData> =>
-  dataOf<MessageData>((await line.commit(textFrom(person))).events, "message.received");
+  dataOf((await line.commit(textFrom(person))).events, messageReceived);
 
 test("phone and LID of one stanza are one person, found by either", async () => {
   const line = await openLine(world);
@@ -77,16 +77,13 @@ test("two who turn out to be one are merged into the older; so are their chats",
   assert.notEqual(byPhone.from.contactId, byLid.from.contactId);
   const { events } = await line.commit(textFrom({ phone: anna.phone, lid: anna.lid }));
   assert.deepEqual(types(events), ["contact.merged", "message.received"]);
-  const merged = dataOf<{ contactId: string; mergedContactId: string; chats: object[] }>(
-    events,
-    "contact.merged",
-  );
+  const merged = dataOf(events, contactMerged);
   assert.deepEqual(
     [merged.contactId, merged.mergedContactId],
     [byPhone.from.contactId, byLid.from.contactId],
   );
   assert.deepEqual(merged.chats, [{ chatId: byLid.chat.id, into: byPhone.chat.id }]);
-  const data = dataOf<MessageData>(events, "message.received");
+  const data = dataOf(events, messageReceived);
   assert.deepEqual([data.chat.id, data.from.name], [byPhone.chat.id, "Anna"]);
   assert.equal(events[1]?.envelope.seq, 4, "after the longer of the two");
   assert.equal((await people(line)).length, 1);
@@ -126,7 +123,7 @@ test("a phone that was given to somebody else moves; nobody is merged", async ()
   const before2 = await from(line, { lid: bob.lid });
   const { events } = await line.commit(textFrom({ phone: anna.phone, lid: bob.lid }));
   assert.deepEqual(types(events), ["message.received"]);
-  const now = dataOf<MessageData>(events, "message.received");
+  const now = dataOf(events, messageReceived);
   assert.deepEqual([now.from.contactId, now.from.phone], [before2.from.contactId, anna.phone]);
   const old = await from(line, { lid: anna.lid });
   assert.deepEqual([old.from.contactId, old.from.phone], [before1.from.contactId, null]);

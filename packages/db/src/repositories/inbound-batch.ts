@@ -93,7 +93,7 @@ function targetOf(item: ChatItem): string | null {
 }
 
 /** Of what leaves no message of its own; its id alone, because its sender may be named in two ways. */
-function seenHash(item: ChatItem): Buffer | null {
+export function seenHash(item: ChatItem): Buffer | null {
   if (item.kind === "message") return null;
   return createHash("sha256")
     .update(`${item.kind}\0${item.providerMessageId}\0${item.target}`)

@@ -3,9 +3,6 @@ import {
   contactCreated,
   contactMerged,
   EVENT_TEXT_LENGTH,
-  type EventData,
-  type EventDefinition,
-  makeEvent,
   type Media,
   type MessageData,
   messageDeleted,
@@ -20,34 +17,8 @@ import {
   type Chat,
 } from "@manyline/contracts";
 import { storable } from "./inbound-batch.ts";
+import { tell } from "./message-rows.ts";
 import type { ChangeItem, InboundSource, MessageItem } from "./inbound-items.ts";
-
-const PHONE = /^[1-9][0-9]{5,14}$/;
-
-/** WhatsApp has a few senders that are no phone number, such as `0`. */
-export const phoneOrNull = (phone: string | null): string | null =>
-  phone !== null && PHONE.test(phone) ? phone : null;
-
-/** Who the number itself is in its own messages. */
-export function ownPerson(source: Pick<InboundSource, "phone">): Person {
-  const phone = phoneOrNull(source.phone);
-  return { contactId: null, phone, lid: null, userId: null, username: null, name: null };
-}
-
-export function tell<Definition extends EventDefinition>(
-  source: Pick<InboundSource, "companyId" | "numberId" | "service" | "traceparent">,
-  definition: Definition,
-  data: EventData<Definition>,
-  seq?: number,
-): OutgoingEvent {
-  const { companyId, numberId, service, traceparent } = source;
-  return makeEvent(definition, { companyId, numberId }, data, {
-    service,
-    at: new Date(),
-    ...(traceparent === undefined ? {} : { traceparent }),
-    ...(seq === undefined ? {} : { seq }),
-  });
-}
 
 export function createdEvent(source: InboundSource, person: Person): OutgoingEvent[] {
   const { contactId } = person;

@@ -1,6 +1,4 @@
 import {
-  type Chat,
-  type ChatType,
   type MessageData,
   newMessageId,
   type OutgoingEvent,
@@ -19,10 +17,9 @@ import {
   mergedEvent,
   messageData,
   messageEvent,
-  ownPerson,
-  phoneOrNull,
   type Place,
 } from "./inbound-events.ts";
+import { chatOf, type ChatRow, ownPerson, personOf, type PersonRow } from "./message-rows.ts";
 import type { ChangeItem, InboundItem, InboundSource, MessageItem } from "./inbound-items.ts";
 
 export type * from "./inbound-items.ts";
@@ -32,12 +29,10 @@ export type InboundResult = { events: StoredEvent[]; repeated: number };
 
 /** What `open_inbound` answers. */
 type Opened = {
-  /** contact_no, id, phone, lid, user id, username, name, is new, ids of those merged into it */
-  persons: [number, string, ...(string | null)[], boolean, string[]][];
+  persons: PersonRow[];
   /** contact id, chat that ended, chat that goes on */
   moved: [string, string, string][];
-  /** chat_no, id, type, contact id, phone, name */
-  chats: [number, string, ChatType, string | null, string | null, string | null][] | null;
+  chats: ChatRow[] | null;
   /** outcome, its id if it is known, id of what it answers or changes, seq */
   items: ["new" | "known" | "repeated", string | null, string | null, number | null][] | null;
 };
@@ -104,34 +99,14 @@ export async function commitInbound(
   });
 }
 
-function personOf([
-  ,
-  contactId,
-  phone,
-  lid,
-  userId,
-  username,
-  name,
-]: Opened["persons"][number]): Person {
-  const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
-  return {
-    contactId,
-    phone: phoneOrNull(text(phone)),
-    lid: text(lid),
-    userId: text(userId),
-    username: text(username),
-    name: text(name),
-  };
-}
-
 function peopleEvents(
   source: InboundSource,
   person: Person | undefined,
-  row: Opened["persons"][number],
+  row: PersonRow,
   moved: Opened["moved"],
 ): OutgoingEvent[] {
   if (!person) return [];
-  const [isNew, lost] = row.slice(-2) as [boolean, string[]];
+  const [, , , , , , , isNew, lost] = row;
   const chats = moved
     .filter(([contactId]) => contactId === person.contactId)
     .map(([, chatId, into]) => ({ chatId, into }));
@@ -153,12 +128,10 @@ function freshOf(
   const row = opened.chats?.[(batch.chats[index] ?? 0) - 1];
   if (outcome === undefined || outcome === "repeated" || !row || typeof seq !== "number")
     return undefined;
-  const [chatNo, id, type, contactId, phone, name] = row;
-  const chat: Chat = { id, type, contactId, phone: phoneOrNull(phone), name };
   const sender = (batch.senders[index] ?? 0) - 1;
   return {
-    chat,
-    chatNo,
+    chat: chatOf(row),
+    chatNo: row[0],
     from: people[sender] ?? ownPerson(source),
     contactNo: opened.persons[sender]?.[0] ?? null,
     seq,
