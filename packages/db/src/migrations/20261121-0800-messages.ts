@@ -457,7 +457,8 @@ const security = [
   policy("contact_aliases", "app", "insert", OWN),
   grant(
     "app",
-    "select, insert (company_no, number_no, chat_id, type, contact_no), update (seq, last_message_at)",
+    `select, insert (company_no, number_no, chat_id, type, contact_no, provider_chat_id, name),
+      update (seq, last_message_at)`,
     "chats",
   ),
   policy("chats", "app", "select", OWN),
