@@ -18,10 +18,16 @@ export type Line = {
   commit: (...items: InboundItem[]) => Promise<InboundResult>;
 };
 
-/** A company with a number that `w1` owns; with `companyNo` one more number of that company. */
+/** A company with a number that `w1` owns. */
 export async function openLine(world: World): Promise<Line> {
-  const { fence, company, number } = await ownedNumber(world);
-  return lineOf(world, {
+  return lineOf(world, await ownedNumber(world));
+}
+
+export function lineOf(
+  world: World,
+  { fence, company, number }: Awaited<ReturnType<typeof ownedNumber>>,
+): Line {
+  return lineFrom(world, {
     fence,
     companyId: company.companyId as CompanyId,
     numberId: number.numberId as NumberId,
@@ -39,14 +45,14 @@ export async function sisterLine(world: World, { source }: Line): Promise<Line> 
     fence.epoch,
     number.numberNo,
   ]);
-  return lineOf(world, {
+  return lineFrom(world, {
     ...source,
     numberId: number.numberId as NumberId,
     fence: { ...fence, numberNo: number.numberNo },
   });
 }
 
-function lineOf(world: World, source: InboundSource): Line {
+function lineFrom(world: World, source: InboundSource): Line {
   return {
     source,
     commit: (...items) => commitInbound(world.worker, world.test.keyring, source, items),

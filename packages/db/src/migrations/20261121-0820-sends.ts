@@ -295,6 +295,6 @@ const security = [
     "worker",
     "update",
     ANY_HELD,
-    `${ANY_HELD} and (claimed_epoch is null or claimed_epoch <= ${HELD_EPOCH})`,
+    `coalesce(claimed_epoch, 0) <= ${HELD_EPOCH} and ${ANY_HELD}`,
   ),
 ].join("\n");
