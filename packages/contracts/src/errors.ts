@@ -174,6 +174,24 @@ export const ERRORS = {
     title: "This Idempotency-Key was used with another request.",
     remedy: "Use a new key for a new message.",
   },
+  NOT_CONNECTED: {
+    status: 409,
+    retry: "later",
+    title: "The number is not connected.",
+    remedy: "See its status; messages to be sent wait for the connection by themselves.",
+  },
+  NOT_CHANGEABLE: {
+    status: 409,
+    retry: "never",
+    title: "This message cannot be changed.",
+    remedy: "Only the number's own messages can be edited, for 15 minutes, or deleted.",
+  },
+  MEDIA_NOT_READY: {
+    status: 409,
+    retry: "later",
+    title: "The file has not been fetched from WhatsApp yet.",
+    remedy: "Try again in a few seconds.",
+  },
   SHARDS_APART: {
     status: 409,
     retry: "later",

@@ -21,3 +21,4 @@ export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
 export * from "./rest/jobs.ts";
+export * from "./rest/messages.ts";

@@ -158,6 +158,10 @@ export class NumberActor {
         await this.#runner?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
+      case "check_phones":
+      case "mark_read":
+      case "show_typing":
+        return this.#refuse(command, "NOT_CONNECTED");
     }
   }
 
