@@ -4,6 +4,11 @@
  */
 import { Type, type Static } from "typebox";
 
+const Text = Type.Union([Type.String(), Type.Null()]);
+/** A person by phone, LID or both (digits), or a group (`…@g.us`). */
+const ChatAddress = Type.Object({ phone: Text, lid: Text, groupId: Text });
+export type ChatAddress = Static<typeof ChatAddress>;
+
 export const COMMANDS = {
   /** Start or join a QR attempt. Result: `{ attemptId }`. A linked number that is not connected reconnects. */
   pair_qr: { args: Type.Object({}), deadlineMs: 25_000 },
@@ -15,6 +20,32 @@ export const COMMANDS = {
   reconnect: { args: Type.Object({}), deadlineMs: 25_000 },
   /** End the live attempt, if any (`cancelled`). Result: `{}`. */
   cancel_pairing: { args: Type.Object({}), deadlineMs: 25_000 },
+  /**
+   * Ask WhatsApp whether phones (E.164 digits) have accounts. Result: `{ results: [{ phone, isOnWhatsapp, lid }] }`,
+   * one for each phone asked, `lid` digits or null. Fails with NOT_CONNECTED.
+   */
+  check_phones: {
+    args: Type.Object({ phones: Type.Array(Type.String()) }),
+    deadlineMs: 10_000,
+  },
+  /** Tell the writers that their messages were read. Result: `{}`. Fails with NOT_CONNECTED. */
+  mark_read: {
+    args: Type.Object({
+      chat: ChatAddress,
+      messages: Type.Array(
+        Type.Object({ providerMessageId: Type.String(), phone: Text, lid: Text }),
+      ),
+    }),
+    deadlineMs: 10_000,
+  },
+  /** Show in a chat that somebody types or records, or has stopped. Result: `{}`. Fails with NOT_CONNECTED. */
+  show_typing: {
+    args: Type.Object({
+      chat: ChatAddress,
+      state: Type.Enum(["typing", "recording", "paused"]),
+    }),
+    deadlineMs: 10_000,
+  },
   /** Log out at WhatsApp and erase the credentials; a live attempt is cancelled. Result: `{ wasLinked, told }`; told: WhatsApp has confirmed. */
   unlink: { args: Type.Object({}), deadlineMs: 25_000 },
 } as const;

@@ -83,6 +83,31 @@ export const ERRORS = {
     title: "There is no such command.",
     remedy: "List the dead commands; they are kept for 7 days.",
   },
+  MESSAGE_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such message.",
+    remedy: "Messages are kept for 90 days, unless set otherwise.",
+  },
+  CHAT_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such chat with this number.",
+    remedy: "Send to a phone number, or list the contacts.",
+  },
+  CONTACT_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such contact.",
+    remedy: "List the contacts; a merged one goes on under the id that contact.merged named.",
+  },
+  MEDIA_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such file.",
+    remedy:
+      "Files go with their messages; one that WhatsApp has deleted cannot be fetched any more.",
+  },
   NOT_FOUND: {
     status: 404,
     retry: "never",
@@ -143,6 +168,30 @@ export const ERRORS = {
     title: "WhatsApp is switched off for this company.",
     remedy: "Set whatsappEnabled to true.",
   },
+  IDEMPOTENCY_MISMATCH: {
+    status: 409,
+    retry: "never",
+    title: "This Idempotency-Key was used with another request.",
+    remedy: "Use a new key for a new message.",
+  },
+  NOT_CONNECTED: {
+    status: 409,
+    retry: "later",
+    title: "The number is not connected.",
+    remedy: "See its status; messages to be sent wait for the connection by themselves.",
+  },
+  NOT_CHANGEABLE: {
+    status: 409,
+    retry: "never",
+    title: "This message cannot be changed.",
+    remedy: "Only the number's own messages can be edited, for 15 minutes, or deleted.",
+  },
+  MEDIA_NOT_READY: {
+    status: 409,
+    retry: "later",
+    title: "The file has not been fetched from WhatsApp yet.",
+    remedy: "Try again in a few seconds.",
+  },
   SHARDS_APART: {
     status: 409,
     retry: "later",
@@ -185,6 +234,18 @@ export const ERRORS = {
     title: "This is not possible with the provider of this number.",
     remedy: 'Use a number of provider "linked".',
   },
+  INVALID_RECIPIENT: {
+    status: 422,
+    retry: "never",
+    title: "This is nobody a message can be sent to.",
+    remedy: "Send to a phone number, con_…, cht_…, …@lid or …@g.us.",
+  },
+  MEDIA_REFUSED: {
+    status: 422,
+    retry: "never",
+    title: "This file cannot be sent.",
+    remedy: "See the detail; check its address, size and type.",
+  },
   PHONE_NOT_ON_WHATSAPP: {
     status: 422,
     retry: "never",
@@ -207,6 +268,12 @@ export const ERRORS = {
     status: 429,
     retry: "later",
     title: "Too many requests.",
+    remedy: "Wait for the time in Retry-After.",
+  },
+  QUEUE_FULL: {
+    status: 429,
+    retry: "later",
+    title: "Too many messages wait to be sent.",
     remedy: "Wait for the time in Retry-After.",
   },
   WHATSAPP_REFUSED: {

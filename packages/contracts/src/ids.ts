@@ -2,8 +2,9 @@
  * Identifiers, each an opaque branded string with one place that makes and checks it.
  *
  * - `CompanyId`: the outer id of a tenant, chosen by the user, e.g. `962302`. One safe NATS token.
- * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`: prefix and
- *   a UUIDv7 in hex without dashes, so they sort by creation.
+ * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`,
+ *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`: prefix and a UUIDv7 in hex
+ *   without dashes, so they sort by creation.
  * Phone number, JID and LID are different things and never share a type.
  */
 import { v7 as uuidv7 } from "uuid";
@@ -17,6 +18,10 @@ export type AttemptId = Branded<"AttemptId">;
 export type CommandId = Branded<"CommandId">;
 export type EventId = Branded<"EventId">;
 export type JobId = Branded<"JobId">;
+export type MessageId = Branded<"MessageId">;
+export type ChatId = Branded<"ChatId">;
+export type ContactId = Branded<"ContactId">;
+export type MediaId = Branded<"MediaId">;
 
 /** `[A-Za-z0-9_-]{1,64}`, not `_` alone (the "no number" token of subjects), without `__wpp__` (reserved). */
 export const COMPANY_ID_PATTERN = "^(?!_$)(?!.*__wpp__)[A-Za-z0-9_-]{1,64}$";
@@ -57,4 +62,47 @@ export function newEventId(): EventId {
 }
 export function newJobId(): JobId {
   return newId("job") as JobId;
+}
+/** Ascending within a process, also within a millisecond: messages are stored and listed in this order. */
+export function newMessageId(): MessageId {
+  return newId("msg") as MessageId;
+}
+export function newChatId(): ChatId {
+  return newId("cht") as ChatId;
+}
+export function newContactId(): ContactId {
+  return newId("con") as ContactId;
+}
+export function newMediaId(): MediaId {
+  return newId("med") as MediaId;
+}
+
+const MESSAGE_ID = new RegExp(idPattern("msg"));
+const CHAT_ID = new RegExp(idPattern("cht"));
+const CONTACT_ID = new RegExp(idPattern("con"));
+const MEDIA_ID = new RegExp(idPattern("med"));
+
+/** These return undefined for a text that is no such id. */
+export function parseMessageId(text: string): MessageId | undefined {
+  return MESSAGE_ID.test(text) ? (text as MessageId) : undefined;
+}
+export function parseChatId(text: string): ChatId | undefined {
+  return CHAT_ID.test(text) ? (text as ChatId) : undefined;
+}
+export function parseContactId(text: string): ContactId | undefined {
+  return CONTACT_ID.test(text) ? (text as ContactId) : undefined;
+}
+export function parseMediaId(text: string): MediaId | undefined {
+  return MEDIA_ID.test(text) ? (text as MediaId) : undefined;
+}
+
+/** No message made at `at` or later has a smaller id: for reading messages from a time on. */
+export function messageIdFrom(at: Date): MessageId {
+  return `msg_${Math.max(0, at.getTime()).toString(16).padStart(12, "0")}${"0".repeat(20)}` as MessageId;
+}
+
+/** An id of a linked device's own message, as its clients make them; chosen before the first try. */
+export function newLinkedMessageId(): string {
+  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(9)));
+  return `3EB0${random.toString("hex").toUpperCase()}`;
 }

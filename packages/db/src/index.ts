@@ -83,5 +83,21 @@ export * from "./repositories/operator-lists.ts";
 export * from "./repositories/limits.ts";
 export * from "./repositories/auth-state.ts";
 export * from "./repositories/auth-preload.ts";
+export {
+  findJournal,
+  type JournalEntry,
+  type KnownEntry,
+  type OpenEntry,
+  openJournal,
+} from "./repositories/journal.ts";
+export * from "./repositories/inbound.ts";
+export * from "./repositories/sends.ts";
+export * from "./repositories/send-queue.ts";
+export {
+  noteStatuses,
+  overdueSends,
+  type OverdueSend,
+  type Status,
+} from "./repositories/statuses.ts";
 export * from "./repositories/housekeeping.ts";
 export { EventRelay, type EventRelayOptions, type Publisher } from "./relay/event-relay.ts";

@@ -88,6 +88,11 @@ describe("the catalogue", () => {
     }
     // Whatever is not here the worker cannot write directly: auth_* by write_auth alone.
     assert.deepEqual(found, {
+      chats: ["insert", "update"],
+      inbound_journal: ["update"],
+      media: ["insert", "update"],
+      messages: ["insert", "update"],
+      seen: ["insert"],
       commands: ["update"],
       numbers: ["update"],
       pairing_attempts: ["insert", "update"],
@@ -105,6 +110,13 @@ describe("the catalogue", () => {
       for (const { qual, with_check: check } of rows) {
         assert.ok(needsFence(qual) && needsFence(check), table);
       }
+    }
+  });
+
+  test("people of a company are written only while a fence of one of its numbers is held", async () => {
+    for (const table of ["contacts", "contact_aliases"]) {
+      assert.deepEqual(await workerRights(table), ["insert", "update"]);
+      assert.deepEqual(await unfencedWrites(table), []);
     }
   });
 
@@ -172,21 +184,32 @@ describe("the catalogue", () => {
     const { rows } = await world.superuser.query<{ proname: string; prosrc: string }>(
       `select proname, prosrc from pg_proc p where prosecdef and pronamespace = 'public'::regnamespace
         and has_function_privilege($1, p.oid, 'execute')
-        and prosrc ~* '(insert into|update|delete from)\\s+(auth_|commands|numbers|pairing_attempts|pairing_watch|whatsapp_session_health|api_tokens)'
+        and prosrc ~* '(insert into|update|delete from)\\s+(auth_|chats|commands|contact|inbound_journal|media|messages|numbers|seen|pairing_attempts|pairing_watch|whatsapp_session_health|api_tokens)'
         order by 1`,
       [WORKER],
     );
     assert.deepEqual(
       rows.map(({ proname }) => proname),
       [
+        // Months of messages are moved out of the default partition, or dropped.
+        "create_message_partitions",
         "delete_old_attempts",
         "delete_old_commands",
+        "delete_old_journal",
+        "delete_old_media",
+        "delete_old_seen",
         "delete_old_tokens",
         "delete_old_watches",
+        "drop_message_partitions",
         "erase_expired_pairing_secrets",
         "expire_commands",
         "write_auth",
+        "write_auth_journal",
       ],
+    );
+    assert.match(
+      rows.find(({ proname }) => proname === "write_auth_journal")?.prosrc ?? "",
+      /if not write_auth\([^;]*then\s+return false;/,
     );
     assert.match(
       rows.find(({ proname }) => proname === "write_auth")?.prosrc ?? "",

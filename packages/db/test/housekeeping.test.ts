@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { newAttemptId, newCommandId } from "@manyline/contracts";
+import { messageIdFrom, newAttemptId, newCommandId } from "@manyline/contracts";
 import {
   claimCommands,
   createToken,
   enqueueCommand,
+  enqueueMessage,
   fencedTransaction,
   hashPhone,
   housekeeping,
@@ -16,7 +17,9 @@ import {
   updateAttempt,
   watchPairing,
   withCompany,
+  writeAuth,
 } from "../src/index.ts";
+import { entry, hashOf, openLine, stranger, textFrom } from "./message-support.ts";
 import { addCompany, openWorld, ownedNumber, type World } from "./support.ts";
 
 let world: World;
@@ -195,6 +198,94 @@ test("the history of shards goes after 7 days, bulk jobs 30 days after they were
   assert.deepEqual(await age(31), [0, 1]);
   assert.equal(await count("job_items"), 0);
   assert.equal(await count("jobs", "job_id = 'job_open'"), 1);
+});
+
+test("what de-duplicates goes after 8 and 9 days, files with the messages; what is open stays", async () => {
+  const line = await openLine(world);
+  const { fence } = line.source;
+  await writeAuth(world.worker, world.test.keyring, fence, {
+    journal: [entry("open"), entry("done")],
+  });
+  const anna = stranger();
+  const message = textFrom(anna, {
+    journal: [hashOf("done")],
+    media: {
+      mimeType: "image/png",
+      bytes: 1,
+      sha256: null,
+      fileName: null,
+      source: Buffer.from("key"),
+    },
+  });
+  await line.commit(message, {
+    kind: "edit",
+    target: message.providerMessageId,
+    providerMessageId: "E",
+    chat: message.chat,
+    from: anna,
+    at: new Date(),
+    text: "new",
+  });
+  await withCompany(world.app, fence.companyNo, (tx) =>
+    enqueueMessage(tx, {
+      ...line.source,
+      ...fence,
+      to: { phone: "79007654321" },
+      type: "text",
+      text: "x",
+      providerMessageId: "3EB0",
+      idempotency: { key: "k", hash: Buffer.from("h") },
+    }),
+  );
+  const age = async (days: number) => {
+    await ago("update inbound_journal set received_at = now() - $1::interval", days);
+    await ago(
+      "update inbound_journal set done_at = now() - $1::interval where done_at is not null",
+      days,
+    );
+    await ago("update seen set at = now() - $1::interval", days);
+    await ago("update idempotency set created_at = now() - $1::interval", days);
+    await ago("update media set created_at = now() - $1::interval", days);
+    const done = await housekeeping(world.worker);
+    return ["journal", "seen", "idempotency", "media"].map((name) => done[`${name}Deleted`]);
+  };
+  assert.deepEqual(await age(7.9), [0, 0, 0, 0]);
+  assert.deepEqual(await age(8.1), [1, 0, 0, 0]);
+  assert.deepEqual(await age(9.1), [0, 1, 1, 0]);
+  assert.deepEqual(await age(91), [0, 0, 0, 1]);
+  assert.equal(await count("inbound_journal", "value is not null"), 1);
+});
+
+test("months of messages are made ahead, and dropped when they ended 90 days ago", async () => {
+  const old = messageIdFrom(new Date("2020-01-31T23:59:59.999Z"));
+  await world.superuser.query(
+    `create table messages_202001 partition of messages
+      for values from ('${messageIdFrom(new Date("2020-01-01T00:00:00Z"))}')
+      to ('${messageIdFrom(new Date("2020-02-01T00:00:00Z"))}')`,
+  );
+  await world.superuser.query("alter table messages_202001 owner to manyline_owner");
+  const { rows } = await world.superuser.query<{ relname: string; last: string; lo: string }>(
+    `select relname, pg_get_expr(relpartbound, oid) as lo from pg_class where relname ~ '^messages_[0-9]{6}$'
+      order by 1 desc limit 1`,
+  );
+  const insert = (id: string) =>
+    world.superuser.query(
+      `insert into messages (company_no, message_id, number_no, chat_no, direction, state, seq,
+          provider_message_id, type, at)
+        values (1, $1, 1, 1, 'in', 'received', 1, 'x', 'text', now())`,
+      [id],
+    );
+  await insert(old);
+  const name = rows[0]?.relname ?? "";
+  await world.superuser.query(`drop table ${name}`);
+  // A message of the month that nobody made waits in the default partition, and is moved.
+  const year = Number(name.slice(-6, -2));
+  await insert(messageIdFrom(new Date(Date.UTC(year, Number(name.slice(-2)) - 1, 15))));
+  assert.equal(await count("messages_default"), 1);
+  const done = await housekeeping(world.worker);
+  assert.deepEqual([done["messageMonthsDropped"], done["messageMonthsMade"]], [1, 1]);
+  assert.deepEqual([await count("messages_default"), await count(name)], [0, 1]);
+  await assert.rejects(housekeeping(world.worker, { messageDays: 5 }), AggregateError);
 });
 
 test("old days of the event log are dropped, and the next ones are made", async () => {

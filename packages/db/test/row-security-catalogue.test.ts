@@ -72,18 +72,27 @@ test("functions that run with the owner's rights are the known ones, for the rol
   assert.deepEqual(rows, [
     { proname: "authenticate", callers: gateway },
     { proname: "create_event_partitions", callers: worker },
+    { proname: "create_message_partitions", callers: worker },
     { proname: "delete_old_attempts", callers: worker },
     { proname: "delete_old_commands", callers: worker },
+    { proname: "delete_old_idempotency", callers: worker },
     { proname: "delete_old_jobs", callers: worker },
+    { proname: "delete_old_journal", callers: worker },
+    { proname: "delete_old_media", callers: worker },
+    { proname: "delete_old_seen", callers: worker },
     { proname: "delete_old_tokens", callers: worker },
     { proname: "delete_old_watches", callers: worker },
     { proname: "drop_event_partitions", callers: worker },
+    { proname: "drop_message_partitions", callers: worker },
     { proname: "erase_expired_pairing_secrets", callers: worker },
     { proname: "exchange_link", callers: gateway },
     { proname: "expire_commands", callers: worker },
     { proname: "merge_shards", callers: ["manyline_platform", "manyline_worker"] },
+    { proname: "note_removed_number", callers: [] },
+    { proname: "purge_removed_numbers", callers: worker },
     { proname: "split_shard", callers: ["manyline_platform", "manyline_worker"] },
     { proname: "write_auth", callers: worker },
+    { proname: "write_auth_journal", callers: worker },
   ]);
 });
 
@@ -110,13 +119,14 @@ test("role relay reads the event log and nothing else", async () => {
 });
 
 test("credentials and wrapped keys are out of reach of whoever does not need them", async () => {
-  for (const table of ["auth_keys", "auth_key_packs"]) {
+  for (const table of ["auth_keys", "auth_key_packs", "inbound_journal"]) {
     for (const role of ["app", "platform", "relay"] as const) {
       assert.equal(await can(loginOf(role), table, "select"), false, `${role} ${table}`);
     }
   }
   for (const db of [world.app, world.platform]) {
     await assert.rejects(sql`select value from auth_creds`.execute(db), /permission denied/);
+    await assert.rejects(sql`select source from media`.execute(db), /permission denied/);
   }
   await assert.rejects(
     sql`select token_hash from api_tokens`.execute(world.app),

@@ -6,6 +6,7 @@ import {
   audit,
   createToken,
   enqueueCommand,
+  enqueueMessage,
   type Executor,
   fencedTransaction,
   hashPhone,
@@ -18,6 +19,7 @@ import {
   writeAuth,
 } from "../src/index.ts";
 import { can as canIn, companyTables as tablesIn } from "./catalogue.ts";
+import { lineOf, stranger, textFrom } from "./message-support.ts";
 import { ownedNumber, openWorld, type World } from "./support.ts";
 
 type Tenant = Awaited<ReturnType<typeof ownedNumber>> & { commandId: string };
@@ -76,7 +78,28 @@ async function fill(commandId: string): Promise<Tenant> {
   const phoneHash = hashPhone(companyId, keyring.pepper);
   const limits = { perHour: 5, windowMs: 3_600_000, cooldownMs: 1_800_000 };
   await spendPairingCode(world.worker, { companyNo, phoneHash, limits });
+  const line = lineOf(world, owned);
+  await line.commit(
+    textFrom(stranger(), {
+      media: {
+        mimeType: "image/png",
+        bytes: 1,
+        sha256: null,
+        fileName: null,
+        source: Buffer.from("key"),
+      },
+    }),
+  );
   await withCompany(world.app, companyNo, async (tx) => {
+    await enqueueMessage(tx, {
+      ...line.source,
+      ...fence,
+      to: { phone: "79007654321" },
+      type: "text",
+      text: "x",
+      providerMessageId: "3EB0",
+      idempotency: { key: "k", hash: Buffer.from("h") },
+    });
     await watchPairing(tx, companyNo, numberNo);
     await enqueueCommand(tx, {
       commandId,
@@ -139,7 +162,7 @@ describe("company A", () => {
       );
       assert.deepEqual(foreign, [], table);
     }
-    assert.ok(seen >= 13, `rows were seen in ${seen} tables only`);
+    assert.ok(seen >= 19, `rows were seen in ${seen} tables only`);
   });
 
   test("changes and deletes nothing of B, in every table it may change or delete in", async () => {
@@ -149,6 +172,7 @@ describe("company A", () => {
       numbers: "name = 'x'",
       pairing_watch: "until = now()",
       api_tokens: "revoked_at = now()",
+      chats: "seq = 0",
     };
     for (const table of await companyTables(["r", "p"])) {
       if (await can("manyline_app", table, "update")) {
@@ -205,6 +229,27 @@ describe("company A", () => {
     whatsapp_events: (tx, companyNo, numberNo, id) =>
       sql`insert into whatsapp_events (company_no, event_id, number_no, type, subject, envelope)
         values (${companyNo}, ${id}, ${numberNo}, 'x', 'x', '{}')`.execute(tx),
+    contacts: (tx, companyNo, _numberNo, id) =>
+      sql`insert into contacts (company_no, contact_id) values (${companyNo}, ${id})`.execute(tx),
+    contact_aliases: (tx, companyNo, _numberNo, id) =>
+      sql`insert into contact_aliases (company_no, kind, value, contact_no)
+        values (${companyNo}, 'phone', ${id}, 1)`.execute(tx),
+    chats: (tx, companyNo, numberNo, id) =>
+      sql`insert into chats (company_no, number_no, chat_id, type) values (${companyNo}, ${numberNo}, ${id}, 'direct')`.execute(
+        tx,
+      ),
+    messages: (tx, companyNo, numberNo, id) =>
+      sql`insert into messages (company_no, number_no, message_id, chat_no, direction, state, seq,
+          provider_message_id, type, at)
+        values (${companyNo}, ${numberNo}, ${id}, 1, 'out', 'queued', 1, 'x', 'text', now())`.execute(
+        tx,
+      ),
+    media: (tx, companyNo, numberNo, id) =>
+      sql`insert into media (company_no, number_no, media_id, kind, mime_type)
+        values (${companyNo}, ${numberNo}, ${id}, 'image', 'x')`.execute(tx),
+    idempotency: (tx, companyNo, _numberNo, id) =>
+      sql`insert into idempotency (company_no, key, request_hash, message_id)
+        values (${companyNo}, ${id}, '', ${id})`.execute(tx),
   };
 
   test("inserts nothing for B, and learns nothing from the refusal", async () => {
@@ -222,7 +267,7 @@ describe("company A", () => {
   });
 
   test("cannot point to a number of B: the same refusal as for a number that does not exist", async () => {
-    for (const table of ["number_fence", "commands", "pairing_watch", "api_tokens"]) {
+    for (const table of ["number_fence", "commands", "pairing_watch", "api_tokens", "chats"]) {
       const insert = inserts[table];
       assert.ok(insert);
       const mine = a.company.companyNo;
@@ -309,12 +354,37 @@ describe("other roles", () => {
       "update pairing_attempts set state = 'code'",
       "update whatsapp_session_health set status = 'error'",
       "update commands set state = 'claimed'",
+      "update messages set text = 'x'",
+      "update chats set seq = 0",
+      "update contacts set name = 'x'",
+      "update contact_aliases set contact_no = 1",
+      "update media set state = 'gone'",
+      "update inbound_journal set done_at = now(), value = null",
     ]) {
       const { numAffectedRows } = await sql.raw(statement).execute(world.worker);
       assert.equal(numAffectedRows, 0n, statement);
     }
     await assert.rejects(
       sql`update companies set name = 'x'`.execute(world.worker),
+      /permission denied/,
+    );
+  });
+
+  test("the app inserts no message but one that waits to be sent", async () => {
+    for (const [direction, state] of [
+      ["in", "received"],
+      ["out", "sent"],
+    ]) {
+      const made = asA((tx) =>
+        sql`insert into messages (company_no, number_no, message_id, chat_no, direction, state, seq,
+            provider_message_id, type, at)
+          values (${a.company.companyNo}, ${a.number.numberNo}, 'msg_x', 1, ${direction}, ${state}, 1, 'x',
+            'text', now())`.execute(tx),
+      );
+      await assert.rejects(made, /row-level security/);
+    }
+    await assert.rejects(
+      asA((tx) => sql`update messages set state = 'sent'`.execute(tx)),
       /permission denied/,
     );
   });

@@ -6,6 +6,7 @@ import {
   createNumber,
   deleteCompany,
   getCompany,
+  housekeeping,
   getNumber,
   getPrimaryNumber,
   inTransaction,
@@ -24,6 +25,7 @@ import {
   withCompany,
   writeAuth,
 } from "../src/index.ts";
+import { entry, lineOf, stranger, textFrom } from "./message-support.ts";
 import { addCompany, addNumber, openWorld, ownedNumber, type World } from "./support.ts";
 
 let world: World;
@@ -135,8 +137,12 @@ describe("companies", () => {
     const gone = await ownedNumber(world);
     const stays = await ownedNumber(world);
     for (const { fence } of [gone, stays]) {
-      await writeAuth(world.worker, world.test.keyring, fence, { creds: Buffer.from("c") });
+      await writeAuth(world.worker, world.test.keyring, fence, {
+        creds: Buffer.from("c"),
+        journal: [entry("open")],
+      });
     }
+    for (const owned of [gone, stays]) await lineOf(world, owned).commit(textFrom(stranger()));
     const remove = () =>
       inTransaction(world.platform, (tx) => deleteCompany(tx, gone.company.companyNo));
     assert.deepEqual([await remove(), await remove()], [true, false]);
@@ -144,15 +150,26 @@ describe("companies", () => {
       `select distinct c.relname from pg_attribute a join pg_class c on c.oid = a.attrelid
         where a.attname = 'company_no' and c.relkind in ('r', 'p')`,
     );
-    const left: string[] = [];
-    for (const { relname } of rows) {
-      const found = await world.superuser.query(
-        `select from ${relname} where company_no = $1 limit 1`,
-        [gone.company.companyNo],
-      );
-      if (found.rowCount) left.push(relname);
-    }
-    assert.deepEqual(left, []);
+    const left = async (companyNo: number) => {
+      const tables: string[] = [];
+      for (const { relname } of rows) {
+        const found = await world.superuser.query(
+          `select from ${relname} where company_no = $1 limit 1`,
+          [companyNo],
+        );
+        if (found.rowCount) tables.push(relname);
+      }
+      return tables.filter((name) => !/_[0-9]{6,8}$/.test(name)).toSorted();
+    };
+    assert.deepEqual(await left(gone.company.companyNo), [
+      "inbound_journal",
+      "messages",
+      "removed_numbers",
+    ]);
+    await housekeeping(world.worker);
+    assert.deepEqual(await left(gone.company.companyNo), []);
+    const still = await left(stays.company.companyNo);
+    assert.ok(still.includes("messages") && still.includes("inbound_journal"));
     assert.ok(await getNumber(world.platform, stays.company.companyNo, stays.number.numberId));
   });
 });

@@ -6,6 +6,8 @@ import type { ConnectionEnd } from "./providers/provider.ts";
 
 export type Reports = {
   event(type: string, number: OwnedNumber): void;
+  /** Events of messages that came, of one commit. */
+  inbound(number: OwnedNumber, types: readonly string[]): void;
   closed(number: OwnedNumber, end: ConnectionEnd, reaction: Reaction): void;
   failed(what: string, number: OwnedNumber, error: unknown): void;
   shardClaimed(shardId: number, epoch: number, numbers: number): void;
@@ -34,6 +36,10 @@ export function createReports(logger: Logger): Reports {
     event: (type, number) => {
       events.add(1, { type });
       logger.info({ event: type, ...of(number) }, "event");
+    },
+    inbound: (number, types) => {
+      for (const type of types) events.add(1, { type });
+      logger.debug({ event: "inbound.committed", ...of(number), count: types.length }, "inbound");
     },
     closed: (number, end, reaction) => {
       closings.add(1, { code: String(end.code ?? "none"), reaction });

@@ -239,11 +239,11 @@ export async function killWorker(child: ChildProcess): Promise<void> {
 }
 
 async function addCompany(db: Database, database: OpenTestDatabase): Promise<CompanyRow> {
-  serial += 1;
+  const place = (serial += 1);
   return inTransaction(db, (tx) =>
     createCompany(tx, database.keyring, {
-      companyId: `c${serial}`,
-      name: `Company ${serial}`,
+      companyId: `c${place}`,
+      name: `Company ${place}`,
       country: "RU",
       phone: null,
       adminEmail: null,

@@ -1,6 +1,8 @@
 /** The whole list of events. A definition that is not here does not exist. */
 import * as company from "./company.ts";
+import * as contact from "./contact.ts";
 import type { EventDefinition } from "./define.ts";
+import * as message from "./message.ts";
 import * as pairing from "./pairing.ts";
 import * as session from "./session.ts";
 
@@ -8,6 +10,8 @@ export const EVENTS: readonly EventDefinition[] = [
   ...Object.values(session),
   ...Object.values(pairing),
   ...Object.values(company),
+  ...Object.values(message),
+  ...Object.values(contact),
 ];
 
 const byType = new Map(EVENTS.map((definition) => [definition.type, definition]));

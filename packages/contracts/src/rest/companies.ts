@@ -23,6 +23,9 @@ const LINE = "^[^\\p{Cc}\\p{Cs}]*$";
 export const WhatsappConfig = Type.Object(
   {
     maxNumbersPerCompany: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+    groupMessages: Type.Optional(
+      Type.Boolean({ description: "tell what is written in groups; without it groups are silent" }),
+    ),
     smsNotifications: Type.Optional(Type.Boolean()),
     smsProvider: Type.Optional(Type.String({ maxLength: 40, pattern: LINE })),
     returnUrl: Type.Optional(

@@ -16,3 +16,13 @@ export const packContext = (numberNo: number, kind: string, packId: string): Sea
   kind: `pack-${kind}`,
   key: packId,
 });
+export const journalContext = (numberNo: number, hash: Buffer): SealContext => ({
+  numberNo,
+  kind: "journal",
+  key: hash.toString("hex"),
+});
+export const mediaContext = (numberNo: number, mediaId: string): SealContext => ({
+  numberNo,
+  kind: "media",
+  key: mediaId,
+});

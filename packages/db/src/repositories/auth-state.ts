@@ -6,10 +6,16 @@ import { FencedError, isRetriable } from "../errors.ts";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
 import { beginLogins, type Fence } from "./fence.ts";
+import { type JournalEntry, sealEntry } from "./journal.ts";
 
 /** One key to store, or (value null) to delete. */
 export type AuthKey = { kind: string; key: string; value: Buffer | null };
-export type AuthWrite = { creds?: Buffer; keys?: readonly AuthKey[] };
+export type AuthWrite = {
+  creds?: Buffer;
+  keys?: readonly AuthKey[];
+  /** What was decrypted with these keys; see `JournalEntry`. */
+  journal?: readonly JournalEntry[];
+};
 
 /** Keys of this kind come hundreds at a time: from `PACK_FROM` in one write they share a row. */
 const PACKED_KIND = "pre-key";
@@ -87,7 +93,8 @@ export async function readKeys(
 /**
  * Stores credentials and keys, all or nothing, in one call of one database function that holds the fence.
  * Of a key named twice the last one counts. Many pre-keys become one packed row. Deleting what is not there
- * is fine. `executor` may be a fenced transaction, whose commit then covers this too.
+ * is fine. What was decrypted is stored with the ratchet that did it, or not at all; an entry whose hash is
+ * known stays as it was. `executor` may be a fenced transaction, whose commit then covers this too.
  * @throws FencedError when the fence is not of this epoch, or names a login after which another has begun;
  *   nothing was written
  */
@@ -138,10 +145,17 @@ async function callWriteAuth(
         ? null
         : (sealer?.seal(packContext(fence.numberNo, PACKED_KIND, packId), pack(packed)) ?? null),
   };
-  const call = sql`write_auth(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch}, ${isErasing}, ${sealed.creds},
+  const keyArguments = sql`${fence.companyNo}, ${fence.numberNo}, ${fence.epoch}, ${isErasing}, ${sealed.creds},
       ${single.map(({ kind }) => kind)}, ${single.map(({ key }) => key)}, ${sealed.values},
       ${gone.map(({ kind }) => kind)}, ${gone.map(({ key }) => key)},
-      ${packId === null ? null : PACKED_KIND}, ${packId}, ${packed.map(({ key }) => key)}, ${sealed.pack})`;
+      ${packId === null ? null : PACKED_KIND}, ${packId}, ${packed.map(({ key }) => key)}, ${sealed.pack}`;
+  const journal = write.journal ?? [];
+  const call =
+    sealer === undefined || journal.length === 0
+      ? sql`write_auth(${keyArguments})`
+      : sql`write_auth_journal(${keyArguments},
+          ${journal.map(({ hash }) => hash)},
+          ${journal.map((entry) => sealEntry(sealer, fence.numberNo, entry))})`;
   const { companyNo, numberNo, epoch, login } = fence;
   const statement =
     login === undefined

@@ -32,10 +32,16 @@ export async function appendEvents(
   events: readonly EventInput[],
 ): Promise<StoredEvent[]> {
   if (events.length === 0) return [];
+  return storedEvents(events, await rows(executor, insertEvents(events)));
+}
+
+/** What an insert into the log returns of each row. */
+export type WrittenEvent = { eventNo: number; eventId: string; createdAt: Date };
+
+/** The insert, for a statement that writes more than events. */
+export function insertEvents(events: readonly EventInput[]) {
   const envelopes = events.map(({ event }) => event.envelope);
-  const stored = await rows(
-    executor,
-    sql<{ eventNo: number; eventId: string; createdAt: Date }>`
+  return sql<WrittenEvent>`
       insert into whatsapp_events as e (company_no, number_no, event_id, type, subject, envelope)
       select company_no, number_no, event_id, type, subject, envelope::json
       from unnest(${events.map(({ companyNo }) => companyNo)}::int[],
@@ -46,9 +52,15 @@ export async function appendEvents(
         ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[])
         with ordinality as n (company_no, number_no, event_id, type, subject, envelope, place)
       order by place
-      returning event_no, event_id, created_at`,
-  );
-  const byId = new Map(stored.map((row) => [row.eventId, row]));
+      returning event_no, event_id, created_at`;
+}
+
+/** The events as the insert has written them, in their order. */
+export function storedEvents(
+  events: readonly EventInput[],
+  written: readonly WrittenEvent[],
+): StoredEvent[] {
+  const byId = new Map(written.map((row) => [row.eventId, row]));
   return events.map(({ companyNo, numberNo, event }) => {
     const row = byId.get(event.envelope.id);
     if (row === undefined) throw new Error(`event ${event.envelope.id} was not written`);

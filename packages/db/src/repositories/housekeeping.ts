@@ -1,7 +1,17 @@
 import { sql } from "kysely";
-import { changed, type Executor, firstRow } from "../open.ts";
+import { changed, type Executor } from "../open.ts";
+import { type Count, countOf, keep } from "./counted.ts";
 import { deleteOldCommands, expireCommands } from "./command-operations.ts";
 import { dropOldPartitions, ensurePartitions } from "./events.ts";
+import {
+  deleteOldIdempotency,
+  deleteOldJournal,
+  deleteOldMedia,
+  deleteOldSeen,
+  dropOldMessages,
+  ensureMessagePartitions,
+  purgeRemovedNumbers,
+} from "./message-retention.ts";
 import { deleteOldAttempts, eraseExpiredSecrets } from "./pairing-attempts.ts";
 
 const DAY_MS = 86_400_000;
@@ -40,6 +50,8 @@ export type RetentionOptions = {
   moveDays?: number;
   /** Days after a bulk job was finished; default 30. */
   jobDays?: number;
+  /** Days of messages and their files, at least 10; default 90. Messages go by whole months. */
+  messageDays?: number;
 };
 
 /**
@@ -53,7 +65,7 @@ export async function housekeeping(
   options: RetentionOptions = {},
 ): Promise<Record<string, number>> {
   const { eventDays = 8, attemptDays = 30, commandDays = 7, tokenDays = 30 } = options;
-  const { moveDays = 7, jobDays = 30 } = options;
+  const { moveDays = 7, jobDays = 30, messageDays = 90 } = options;
   const rules: [name: string, run: () => Promise<number>][] = [
     ["partitionsMade", () => ensurePartitions(executor, 3)],
     ["eventDaysDropped", () => dropOldPartitions(executor, eventDays)],
@@ -67,6 +79,13 @@ export async function housekeeping(
     ["workersDeleted", () => deleteOldWorkers(executor, 7 * DAY_MS)],
     ["movesDeleted", () => deleteOldMoves(executor, moveDays * DAY_MS)],
     ["jobsDeleted", () => deleteOldJobs(executor, jobDays * DAY_MS)],
+    ["messageMonthsMade", () => ensureMessagePartitions(executor, 2)],
+    ["messageMonthsDropped", () => dropOldMessages(executor, messageDays)],
+    ["mediaDeleted", () => deleteOldMedia(executor, messageDays * DAY_MS)],
+    ["journalDeleted", () => deleteOldJournal(executor, 8 * DAY_MS)],
+    ["seenDeleted", () => deleteOldSeen(executor, 9 * DAY_MS)],
+    ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
+    ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],
   ];
   const done: Record<string, number> = {};
   const errors: unknown[] = [];
@@ -123,19 +142,6 @@ export async function deleteOldMoves(executor: Executor, keepMs: number): Promis
 /** Bulk jobs that were finished more than `keepMs` ago, with their items. */
 export async function deleteOldJobs(executor: Executor, keepMs: number): Promise<number> {
   return countOf(executor, sql<Count>`select delete_old_jobs(${keep(keepMs)}) as count`);
-}
-
-type Count = { count: number };
-
-async function countOf(
-  executor: Executor,
-  statement: ReturnType<typeof sql<Count>>,
-): Promise<number> {
-  return (await firstRow(executor, statement))?.count ?? 0;
-}
-
-function keep(ms: number) {
-  return sql`${ms}::bigint * interval '1 millisecond'`;
 }
 
 function ago(ms: number) {

@@ -22,9 +22,13 @@ export type OwnedNumber = {
   isLinked: boolean;
   /** A pairing attempt is live, maybe one that a former owner left behind. */
   hasLiveAttempt: boolean;
+  /** Something was decrypted and is not told yet. */
+  hasOpenJournal: boolean;
   lastConnectedAt: Date | null;
   companyPhone: string | null;
   companyEnabled: boolean;
+  /** The company wants to be told of what is written in groups. */
+  groupMessages: boolean;
   country: string | null;
   language: string;
   timezone: string;
@@ -38,6 +42,8 @@ const columns = sql.raw(
     "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
     "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
+    "exists (select 1 from inbound_journal j where j.company_no = n.company_no and j.number_no = n.number_no and j.done_at is null) as has_open_journal",
+    "coalesce((c.whatsapp_config -> 'groupMessages')::boolean, false) as group_messages",
     "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
     "c.language, c.timezone, greatest(n.updated_at, c.updated_at) as updated_at",
   ].join(", "),

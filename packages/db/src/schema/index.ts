@@ -6,6 +6,17 @@ import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
 import type { DataKeysTable } from "./data-keys.ts";
 import type { WhatsappEventsTable } from "./events.ts";
 import type { JobItemsTable, JobsTable } from "./jobs.ts";
+import type {
+  ChatsTable,
+  ContactAliasesTable,
+  ContactsTable,
+  IdempotencyTable,
+  InboundJournalTable,
+  MediaTable,
+  MessagesTable,
+  RemovedNumbersTable,
+  SeenTable,
+} from "./messages.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -22,18 +33,27 @@ export type Schema = {
   authCreds: AuthCredsTable;
   authKeyPacks: AuthKeyPacksTable;
   authKeys: AuthKeysTable;
+  chats: ChatsTable;
   commands: CommandsTable;
   companies: CompaniesTable;
   companyCounter: CompanyCounterTable;
+  contactAliases: ContactAliasesTable;
+  contacts: ContactsTable;
   dataKeys: DataKeysTable;
   housekeeping: HousekeepingTable;
+  idempotency: IdempotencyTable;
+  inboundJournal: InboundJournalTable;
   jobItems: JobItemsTable;
   jobs: JobsTable;
+  media: MediaTable;
+  messages: MessagesTable;
   numberFence: NumberFenceTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
   pairingPhoneLimits: PairingPhoneLimitsTable;
   pairingWatch: PairingWatchTable;
+  removedNumbers: RemovedNumbersTable;
+  seen: SeenTable;
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;
   shards: ShardsTable;

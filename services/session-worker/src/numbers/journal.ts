@@ -108,7 +108,7 @@ export class NumberJournal {
    * (default: until the number is let go). Throws FencedError when the number is no longer ours.
    */
   commit<T>(work: (entry: Entry) => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
-    return this.#patiently(() => this.#commitOnce(work), patienceMs);
+    return this.patiently(() => this.#commitOnce(work), patienceMs);
   }
 
   /**
@@ -121,7 +121,7 @@ export class NumberJournal {
     health?: HealthFacts,
     facts: StatusFacts = {},
   ): Promise<void> {
-    return this.#patiently(async () => {
+    return this.patiently(async () => {
       const change = this.#changeTo(status, reason, facts);
       const healthChange = health && this.#healthChange(status, reason, health);
       if (!change && !healthChange) return;
@@ -135,11 +135,14 @@ export class NumberJournal {
       if (change?.event) {
         this.#context.reports.event(change.event.envelope.type, this.#number);
       }
-    }, Number.POSITIVE_INFINITY);
+    });
   }
 
-  /** Tries until it is committed, the number is let go, or patience ends; waits while the worker is quiet. */
-  async #patiently<T>(attempt: () => Promise<T>, patienceMs: number): Promise<T> {
+  /**
+   * Tries until it is committed, the number is let go, or patience ends; waits while the worker is quiet.
+   * Throws FencedError when the number is no longer ours, after having said so.
+   */
+  async patiently<T>(attempt: () => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
     const { clock } = this.#context;
     const giveUpAt = clock.monotonic() + patienceMs;
     for (let tries = 0; ; tries += 1) {

@@ -27,6 +27,7 @@ import {
 import { withSpan } from "@manyline/runtime";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
+import { InboundPump } from "./inbound-pump.ts";
 import { NumberJournal } from "./journal.ts";
 import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
 import { PairingRunner } from "./pairing-runner.ts";
@@ -42,18 +43,22 @@ export class NumberActor {
   readonly #abort = new AbortController();
   readonly #journal: NumberJournal;
   readonly #keeper: SessionKeeper;
+  readonly #inbound: InboundPump;
   #runner: PairingRunner | undefined;
 
   constructor(context: WorkerContext, number: OwnedNumber) {
     this.#context = context;
     this.#number = number;
     this.#journal = new NumberJournal(context, number, this.#abort.signal);
+    const { signal } = this.#abort;
+    this.#inbound = new InboundPump(context, () => this.#number, this.#journal, signal);
     this.#keeper = new SessionKeeper(
       context,
       number,
       this.#journal,
       this.#queue,
-      this.#abort.signal,
+      signal,
+      (entries) => this.#inbound.take(entries),
     );
   }
 
@@ -77,6 +82,7 @@ export class NumberActor {
 
   /** What a former owner left half done is ended; a linked number that should be connected is opened. */
   start(): void {
+    this.#inbound.start();
     this.#run("start", async () => {
       if (this.#number.hasLiveAttempt) await this.#endOrphans();
       await this.#settle();
@@ -152,6 +158,10 @@ export class NumberActor {
         await this.#runner?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
+      case "check_phones":
+      case "mark_read":
+      case "show_typing":
+        return this.#refuse(command, "NOT_CONNECTED");
     }
   }
 

@@ -8,7 +8,7 @@ import { eraseAuth, type OwnedNumber } from "@manyline/db";
 import { outsideTrace } from "@manyline/runtime";
 import { backoffMs } from "../domain/backoff.ts";
 import { closingRule } from "../domain/closing-reasons.ts";
-import type { ConnectionEnd, LoginConnection } from "../providers/provider.ts";
+import type { ConnectionEnd, LoginConnection, Received } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 import type { SerialQueue } from "./serial-queue.ts";
@@ -36,6 +36,7 @@ export class SessionKeeper {
   #downSince: number | undefined;
   #isLinked: boolean;
   #resting: Resting | undefined;
+  readonly #onReceived: (entries: readonly Received[]) => void;
   readonly #firstOutcome = Promise.withResolvers<void>();
 
   constructor(
@@ -44,12 +45,14 @@ export class SessionKeeper {
     journal: NumberJournal,
     queue: SerialQueue,
     signal: AbortSignal,
+    onReceived: (entries: readonly Received[]) => void,
   ) {
     this.#context = context;
     this.#number = number;
     this.#journal = journal;
     this.#queue = queue;
     this.#signal = signal;
+    this.#onReceived = onReceived;
     this.#isLinked = number.isLinked;
   }
 
@@ -189,6 +192,8 @@ export class SessionKeeper {
       {
         onOpen: () => this.#post(generation, () => this.#opened()),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
+        // Stored is stored, even if the connection is an older one by now.
+        onReceived: this.#onReceived,
         onFenced: () => this.#context.onFenced(this.#number.numberNo),
         isQuiet: () => this.#context.isQuiet(),
       },

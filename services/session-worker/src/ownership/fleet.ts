@@ -331,9 +331,17 @@ function ignoreFenced(error: unknown): void {
   if (!(error instanceof FencedError)) throw error;
 }
 
+/** What a person changes and the actor goes by. */
+const FOLLOWED = [
+  "phone",
+  "isPrimary",
+  "desiredState",
+  "companyPhone",
+  "companyEnabled",
+  "groupMessages",
+] as const;
+
 /** By value, not by time: of two changes at once the earlier one may become visible later. */
 function isChanged(known: OwnedNumber, now: OwnedNumber): boolean {
-  return (["phone", "isPrimary", "desiredState", "companyPhone", "companyEnabled"] as const).some(
-    (name) => known[name] !== now[name],
-  );
+  return FOLLOWED.some((name) => known[name] !== now[name]);
 }

@@ -3,7 +3,7 @@
  * it; an engine's errors are translated into close codes and error codes of ours.
  */
 import type { ErrorCode, Phone } from "@manyline/contracts";
-import type { Fence } from "@manyline/db";
+import type { Fence, InboundItem, OpenEntry } from "@manyline/db";
 
 /** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
 export type ConnectionEnd = {
@@ -47,7 +47,20 @@ export type LinkConnection = {
   close(): void;
 };
 
+/** An entry of the journal: what came, stored together with the keys that opened it. For the engine to read. */
+export type Received = OpenEntry;
+
+/** What an entry tells. */
+export type Told = {
+  /** In order, without their journal entries; empty: nothing that anybody would be told. */
+  items: InboundItem[];
+  /** The engine has still to act on it, and would need it again after a crash: settle it some time later. */
+  isForEngine: boolean;
+};
+
 export type LoginHandlers = {
+  /** These are stored, and WhatsApp may be told that they came. */
+  onReceived(entries: readonly Received[]): void;
   onOpen(): void;
   onClosed: (end: ConnectionEnd) => void;
   /** A write was refused: somebody else owns the number. The connection is closed. */
@@ -70,4 +83,6 @@ export type Provider = {
   link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
   /** Undefined: there are no stored credentials. */
   login(number: NumberRef, handlers: LoginHandlers): Promise<LoginConnection | undefined>;
+  /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
+  tell(entry: Received): Told;
 };

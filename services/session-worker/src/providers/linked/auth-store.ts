@@ -1,6 +1,7 @@
 /** Credentials and Signal keys in the database. What many logins read at the same moment is read together. */
 import {
   FencedError,
+  findJournal,
   preloadAuth,
   readKeys,
   writeAuth,
@@ -8,6 +9,7 @@ import {
   type Database,
   type Fence,
   type Keyring,
+  type KnownEntry,
   type PreloadedAuth,
 } from "@manyline/db";
 import { Grouped } from "../../numbers/grouped.ts";
@@ -17,7 +19,10 @@ export type AuthStore = {
   /** Begins a login, after which nothing that an earlier connection writes counts, and answers what it needs. */
   load(fence: Fence): Promise<PreloadedAuth>;
   read(fence: Fence, kind: string, keys: readonly string[]): Promise<Map<string, Buffer>>;
+  /** Credentials, keys and what was decrypted with them: all or nothing. */
   write(fence: Fence, write: AuthWrite): Promise<void>;
+  /** What was decrypted before under this hash. */
+  find(fence: Fence, hash: Buffer): Promise<KnownEntry | undefined>;
 };
 
 const MOST_AT_ONCE = 32;
@@ -34,6 +39,8 @@ export function createAuthStore(db: Database, keyring: Keyring): AuthStore {
       await writing.get(fence.numberNo);
       return loads.add(fence);
     },
+    find: async (fence, hash) =>
+      (await findJournal(db, keyring, fence, [hash])).get(hash.toString("hex")),
     read: (fence, kind, keys) => readKeys(db, keyring, fence, kind, keys),
     write: async (fence, write) => {
       const { numberNo } = fence;

@@ -2,6 +2,7 @@
 import type { Provider } from "../provider.ts";
 import { openLink } from "./link.ts";
 import type { AuthStore } from "./auth-store.ts";
+import { tell } from "./inbound/tell.ts";
 import { openLogin } from "./login.ts";
 import type { SharedCaches } from "./shared-caches.ts";
 import type { SocketFigures } from "./socket.ts";
@@ -14,5 +15,6 @@ export function createLinkedProvider(
   return {
     link: (number, handlers) => openLink(number.numberId, figures, caches, handlers),
     login: (number, handlers) => openLogin(number, store, figures, caches, handlers),
+    tell,
   };
 }

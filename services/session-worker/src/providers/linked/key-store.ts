@@ -1,16 +1,23 @@
 /**
- * The key store below one connection. It answers the first reads of a login from what was loaded with the
+ * The key store below one connection, and the journal of what was decrypted with its keys: both are written in
+ * one statement. It answers the first reads of a login from what was loaded with the
  * credentials, and does not write what is stored already: Baileys saves its credentials and its own device
  * list at every login, mostly unchanged.
  */
 import { createHash } from "node:crypto";
-import type { PreloadedAuth } from "@manyline/db";
-import type { SignalDataTypeMap, SignalKeyStore } from "@whiskeysockets/baileys";
+import type { JournalEntry, PreloadedAuth } from "@manyline/db";
+import type { SignalDataSet, SignalDataTypeMap, SignalKeyStore } from "@whiskeysockets/baileys";
 import type { AuthStore } from "./auth-store.ts";
 import { packKeys, unpackKey, type KeyWrite } from "./credentials.ts";
+import { JOURNAL_KIND, type DecryptJournal, type JournalValue } from "./signal-repository.ts";
+import { missingHash, packPart } from "./stanzas.ts";
+
+/** No message at all, padded as the library expects it: for one that was told long ago. */
+const NOTHING = Buffer.of(1);
 
 export type KeyStore = {
   keys: SignalKeyStore;
+  journal: Omit<DecryptJournal, "fail">;
   /** Stores the credentials as they are now. */
   saveCreds: () => Promise<void>;
   /** The login is over: what was loaded for it is let go. */
@@ -19,12 +26,22 @@ export type KeyStore = {
   end(): void;
 };
 
-/** `onRefused` hears of every key that could not be written; the write rejects as well. */
+export type KeyStoreOwner = {
+  /** The credentials as they are now. */
+  packCreds(): Buffer;
+  /**
+   * A read or a write has failed, or was fenced; it rejects as well. The library takes either for a message that
+   * cannot be decrypted, so the connection has to be ended before it hears of it.
+   */
+  onRefused(error: unknown): void;
+  /** These are committed. */
+  onJournaled(entries: readonly JournalEntry[]): void;
+};
+
 export function openKeyStore(
   store: AuthStore,
   loadedAtFirst: PreloadedAuth,
-  packCreds: () => Buffer,
-  onRefused: (error: unknown) => void,
+  owner: KeyStoreOwner,
 ): KeyStore {
   const { fence } = loadedAtFirst;
   let loaded: PreloadedAuth | undefined = loadedAtFirst;
@@ -32,6 +49,20 @@ export function openKeyStore(
   /** Of the keys that were loaded: what is stored now; null: nothing. */
   const known = new Map<string, Buffer | null>();
   let isEnded = false;
+
+  /** A store that has failed once says nothing more. */
+  async function guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      if (isEnded) throw new Error("the connection is over");
+      return await work();
+    } catch (error) {
+      if (!isEnded) {
+        isEnded = true;
+        owner.onRefused(error);
+      }
+      throw error;
+    }
+  }
 
   /** undefined: only the database can tell. */
   function answer(kind: string, key: string): Buffer | null | undefined {
@@ -50,23 +81,40 @@ export function openKeyStore(
     return value === null ? before !== null : before === null || !before.equals(value);
   }
 
-  async function write(changes: readonly KeyWrite[], withCreds: boolean): Promise<void> {
-    if (isEnded) throw new Error("the connection is over");
-    const packed = withCreds ? packCreds() : undefined;
+  async function write(
+    changes: readonly KeyWrite[],
+    withCreds: boolean,
+    journal: readonly JournalEntry[] = [],
+  ): Promise<void> {
+    const packed = withCreds ? owner.packCreds() : undefined;
     const newDigest = packed && digest(packed);
     const creds = newDigest === storedCreds ? undefined : packed;
     const news = changes.filter(isNews);
-    if (news.length === 0 && creds === undefined) return;
+    if (news.length === 0 && creds === undefined && journal.length === 0) return;
     if (news.some(({ kind }) => kind === "pre-key")) loaded = undefined;
-    await store.write(fence, { ...(creds === undefined ? {} : { creds }), keys: news });
+    await store.write(fence, { ...(creds === undefined ? {} : { creds }), keys: news, journal });
     if (creds !== undefined) storedCreds = newDigest;
     for (const { kind, key, value } of news) {
       if (known.has(`${kind}/${key}`)) known.set(`${kind}/${key}`, value);
     }
+    if (journal.length > 0) owner.onJournaled(journal);
   }
 
   return {
-    saveCreds: () => write([], true),
+    saveCreds: () => guarded(() => write([], true)),
+    journal: {
+      isOver: () => isEnded,
+      find: (hash) =>
+        guarded(async () => {
+          const entry = await store.find(fence, hash);
+          return entry && (entry.content?.plaintext ?? NOTHING);
+        }),
+      noteMissing: (hash, part) =>
+        guarded(() => {
+          const plaintext = Buffer.alloc(0);
+          return write([], false, [{ hash: missingHash(hash), attrs: packPart(part), plaintext }]);
+        }),
+    },
     forgetLoaded: () => {
       loaded = undefined;
     },
@@ -85,24 +133,27 @@ export function openKeyStore(
           else if (value !== null) found[id] = unpackKey(kind, value);
         }
         if (missing.length === 0) return found;
-        for (const [id, bytes] of await store.read(fence, kind, missing)) {
-          found[id] = unpackKey(kind, bytes);
-        }
+        const stored = await guarded(() => store.read(fence, kind, missing));
+        for (const [id, bytes] of stored) found[id] = unpackKey(kind, bytes);
         return found;
       },
       set: async (data) => {
+        const { [JOURNAL_KIND]: decrypted, ...keys } = data as SignalDataSet & Decrypted;
         // The counter of pre-key ids and the pre-keys themselves must not part: ids used twice cannot be opened.
-        const makesPreKeys = Object.values(data["pre-key"] ?? {}).some((value) => value !== null);
-        try {
-          await write(packKeys(data), makesPreKeys);
-        } catch (error) {
-          onRefused(error);
-          throw error;
-        }
+        const makesPreKeys = Object.values(keys["pre-key"] ?? {}).some((value) => value !== null);
+        const journal = Object.values(decrypted ?? {}).map(({ hash, part, plaintext }) => ({
+          hash,
+          attrs: packPart(part),
+          plaintext,
+        }));
+        await guarded(() => write(packKeys(keys), makesPreKeys, journal));
       },
     },
   };
 }
+
+/** What the repository adds to the keys of the library. */
+type Decrypted = { [JOURNAL_KIND]?: Record<string, JournalValue> };
 
 function digest(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("base64");

@@ -17,7 +17,6 @@ import { child, sendCompanionHello } from "./companion-hello.ts";
 import { isPaired, memoryKeys, packCreds } from "./credentials.ts";
 import type { SharedCaches } from "./shared-caches.ts";
 import { openSocket, type SocketFigures } from "./socket.ts";
-import { installWriteGate } from "./write-gate.ts";
 
 /** A passkey request without its own figure; the challenges seen live ten minutes. */
 const PASSKEY_MS = 600_000;
@@ -42,8 +41,7 @@ export function openLink(
     onUpdate: () => undefined,
     onEnd: (end: ConnectionEnd) => handlers.onClosed(end),
   });
-  const { sock } = managed;
-  const gate = installWriteGate(sock);
+  const { sock, gate } = managed;
 
   const draw = (): string | undefined =>
     shown === undefined

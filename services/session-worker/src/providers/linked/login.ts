@@ -5,8 +5,16 @@ import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
 import type { SharedCaches } from "./shared-caches.ts";
+import { lineUpMessages } from "./message-line.ts";
 import { installQuietGate } from "./quiet-gate.ts";
-import { openSocket, type ManagedSocket, type SocketFigures } from "./socket.ts";
+import { createSignalRepository, type DecryptJournal } from "./signal-repository.ts";
+import {
+  openSocket,
+  type ManagedSocket,
+  type SocketFigures,
+  type SocketHandlers,
+} from "./socket.ts";
+import { StanzaIndex } from "./stanzas.ts";
 
 /** How long WhatsApp may take to take note of a logout before the connection is closed all the same. */
 const LOGOUT_MS = 5_000;
@@ -26,13 +34,24 @@ export async function openLogin(
   if (!isPaired(creds)) return undefined;
 
   let managed: ManagedSocket | undefined;
-  const refuse = (error: unknown): void => {
-    if (error instanceof FencedError) handlers.onFenced();
-    managed?.fail(error instanceof Error ? error : new Error("a write failed"));
+  const fail = (error: unknown): void => {
+    managed?.fail(error instanceof Error ? error : new Error("the store failed"));
   };
-  const keyStore = openKeyStore(store, stored, () => packCreds(creds), refuse);
+  const keyStore = openKeyStore(store, stored, {
+    packCreds: () => packCreds(creds),
+    onRefused: (error) => {
+      if (error instanceof FencedError) handlers.onFenced();
+      fail(error);
+    },
+    onJournaled: (entries) => {
+      const receivedAt = new Date();
+      handlers.onReceived(entries.map((entry) => ({ ...entry, receivedAt })));
+    },
+  });
+  const stanzas = new StanzaIndex();
+  const journal: DecryptJournal = { ...keyStore.journal, fail };
 
-  managed = openSocket({ creds, keys: keyStore.keys }, number.numberId, figures, caches, {
+  const socketHandlers: SocketHandlers = {
     onUpdate: (update) => {
       if (update.connection !== "open") return;
       setTimeout(keyStore.forgetLoaded, LOADED_MS).unref();
@@ -42,10 +61,29 @@ export async function openLogin(
       keyStore.end();
       handlers.onClosed(end);
     },
+  };
+  managed = openSocket(
+    { creds, keys: keyStore.keys },
+    number.numberId,
+    figures,
+    caches,
+    socketHandlers,
+    { makeSignalRepository: createSignalRepository(stanzas, journal) },
+  );
+  const { sock, gate: writes, close: closeSocket } = managed;
+  const gate = installQuietGate(sock, handlers.isQuiet);
+  sock.ev.on("creds.update", saver(keyStore.saveCreds));
+  const line = lineUpMessages(sock, handlers.isQuiet, (node) => {
+    const bare = stanzas.note(node, { id: creds.me?.id, lid: creds.me?.lid });
+    if (!bare) return;
+    // The library acknowledges it without asking us; nothing leaves before it is stored that it came.
+    writes.hold();
+    journal.noteMissing(bare.hash, bare.part).then(
+      () => writes.release(),
+      // The connection is being ended.
+      () => undefined,
+    );
   });
-  const gate = installQuietGate(managed.sock, handlers.isQuiet);
-  managed.sock.ev.on("creds.update", saver(keyStore.saveCreds, refuse));
-  const { sock, close: closeSocket } = managed;
   const close = (): void => {
     keyStore.end();
     closeSocket();
@@ -53,7 +91,10 @@ export async function openLogin(
 
   return {
     close,
-    heard: gate.heard,
+    heard: () => {
+      line.heard();
+      gate.heard();
+    },
     logout: async () => {
       // The library's own logout closes without waiting; here WhatsApp gets the time to take note.
       const request = sock.query(
@@ -81,7 +122,7 @@ export async function openLogin(
 }
 
 /** Saves the latest state, one save at a time; calls during a save lead to one more. */
-function saver(save: () => Promise<void>, onError: (error: unknown) => void): () => void {
+function saver(save: () => Promise<void>): () => void {
   let isSaving = false;
   let isDirty = false;
   const run = async (): Promise<void> => {
@@ -91,8 +132,8 @@ function saver(save: () => Promise<void>, onError: (error: unknown) => void): ()
         isDirty = false;
         await save();
       }
-    } catch (error) {
-      onError(error);
+    } catch {
+      // The key store has told its owner.
     } finally {
       isSaving = false;
     }

@@ -14,7 +14,7 @@ const STACK_FRAMES = 4;
  */
 export function prepareProcess(server: WhatsAppServer | undefined): void {
   repairSignatureCheck();
-  muteLibsignal();
+  muteConsole();
   // Baileys makes an Error for every query and every frame, in case it is needed; its stack costs 1.5 ms per login.
   Error.stackTraceLimit = STACK_FRAMES;
   if (server) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(server.rootKey);
@@ -25,7 +25,7 @@ export function prepareProcess(server: WhatsAppServer | undefined): void {
  * ("Closing session:", …). A service logs through its logger only, so nothing of worth goes through the
  * console: all of it is dropped.
  */
-function muteLibsignal(): void {
+export function muteConsole(): void {
   for (const level of ["log", "info", "warn", "error", "debug", "trace"] as const) {
     console[level] = () => undefined;
   }

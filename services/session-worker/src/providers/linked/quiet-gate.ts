@@ -5,7 +5,7 @@
  * holds the peer back, so little piles up.
  */
 import type { WASocket } from "@whiskeysockets/baileys";
-import { rawSocket } from "./socket.ts";
+import { rawSocket } from "./raw-socket.ts";
 
 export type QuietGate = {
   /** The worker is sure again: what waited goes on. */

@@ -5,6 +5,8 @@
  */
 import {
   DEFAULT_CONNECTION_CONFIG,
+  isJidNewsletter,
+  isJidStatusBroadcast,
   makeWASocket,
   type AuthenticationState,
   type ConnectionState,
@@ -13,7 +15,9 @@ import {
   type WAVersion,
 } from "@whiskeysockets/baileys";
 import type { ConnectionEnd } from "../provider.ts";
+import { rawSocket } from "./raw-socket.ts";
 import type { SharedCaches } from "./shared-caches.ts";
+import { installWriteGate, type WriteGate } from "./write-gate.ts";
 
 /** What WhatsApp lists under linked devices (first field), and an ordinary browser for the rest. */
 export type SocketFigures = {
@@ -36,6 +40,8 @@ export type SocketHandlers = {
 
 export type ManagedSocket = {
   sock: WASocket;
+  /** What the library writes; shut as soon as the connection is being ended. */
+  gate: WriteGate;
   isEnded: () => boolean;
   close: () => void;
   fail: (error: Error) => void;
@@ -50,6 +56,7 @@ export function openSocket(
   figures: SocketFigures,
   caches: SharedCaches,
   handlers: SocketHandlers,
+  more: Partial<Pick<SocketConfig, "makeSignalRepository">> = {},
 ): ManagedSocket {
   const sock = makeWASocket({
     auth,
@@ -67,10 +74,14 @@ export function openSocket(
     enableRecentMessageCache: false,
     emitOwnEvents: false,
     shouldSyncHistoryMessage: () => false,
+    // Acknowledged and forgotten: nobody is told of these, and a busy account gets thousands a day.
+    shouldIgnoreJid: (jid) => isJidStatusBroadcast(jid) || isJidNewsletter(jid),
     // A failed write ends the socket; the library's ten tries would hold the number's lock for 30 s.
     transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
     ...caches.forNumber(numberId),
+    ...more,
   });
+  const gate = installWriteGate(sock);
 
   let isEnded = false;
   let isClosing = false;
@@ -81,6 +92,7 @@ export function openSocket(
   const hush = keepPresenceQuiet(sock);
 
   function fail(error: Error): void {
+    gate.shut();
     if (!isEnded) void sock.end(error);
     // The library waits for the peer's half of the closing handshake; a dead peer never sends it.
     setTimeout(() => rawSocket(sock)?.terminate(), CLOSE_MS).unref();
@@ -115,6 +127,7 @@ export function openSocket(
 
   return {
     sock,
+    gate,
     isEnded: () => isEnded,
     fail,
     close: () => {
@@ -157,30 +170,8 @@ function keepPresenceQuiet(sock: WASocket): () => void {
   };
 }
 
-/** The `ws` socket below Baileys' client. */
-export type RawSocket = {
-  send: (data: Uint8Array | string, callback?: (error?: Error) => void) => void;
-  emit: (event: string | symbol, ...args: unknown[]) => boolean;
-  /** Takes nothing more from the network until `resume`. */
-  pause: () => void;
-  resume: () => void;
-  terminate: () => void;
-};
-
-export function rawSocket(sock: WASocket): RawSocket | undefined {
-  const client: unknown = sock.ws;
-  if (typeof client !== "object" || client === null || !("socket" in client)) return undefined;
-  const { socket } = client;
-  return isRawSocket(socket) ? socket : undefined;
-}
-
-function isRawSocket(value: unknown): value is RawSocket {
-  if (typeof value !== "object" || value === null) return false;
-  return ["send", "emit", "pause", "resume", "terminate"].every((name) => name in value);
-}
-
 /** Even at level silent pino builds the arguments, on hot paths; this does nothing. */
-const SILENT: SocketConfig["logger"] = {
+export const SILENT: SocketConfig["logger"] = {
   level: "silent",
   child: () => SILENT,
   trace: () => undefined,

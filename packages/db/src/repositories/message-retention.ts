@@ -1,0 +1,39 @@
+import { sql } from "kysely";
+import type { Executor } from "../open.ts";
+import { type Count, countOf, keep } from "./counted.ts";
+
+/** Makes the partitions of this and the next months. Role worker; returns how many were missing. */
+export async function ensureMessagePartitions(
+  executor: Executor,
+  monthsAhead: number,
+): Promise<number> {
+  return countOf(executor, sql<Count>`select create_message_partitions(${monthsAhead}) as count`);
+}
+
+/** Drops the months that ended more than `keepDays` (at least 10) ago. Role worker; returns how many. */
+export async function dropOldMessages(executor: Executor, keepDays: number): Promise<number> {
+  return countOf(executor, sql<Count>`select drop_message_partitions(${keepDays}) as count`);
+}
+
+/** Files of messages older than `keepMs`. */
+export async function deleteOldMedia(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_media(${keep(keepMs)}) as count`);
+}
+
+/** Entries of the journal that were done more than `keepMs` ago; open ones stay. */
+export async function deleteOldJournal(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_journal(${keep(keepMs)}) as count`);
+}
+
+export async function deleteOldSeen(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_seen(${keep(keepMs)}) as count`);
+}
+
+export async function deleteOldIdempotency(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_idempotency(${keep(keepMs)}) as count`);
+}
+
+/** Deletes up to `limit` rows of numbers that were removed. Returns how many. */
+export async function purgeRemovedNumbers(executor: Executor, limit: number): Promise<number> {
+  return countOf(executor, sql<Count>`select purge_removed_numbers(${limit}) as count`);
+}

@@ -1,0 +1,143 @@
+import {
+  CHANGE_TYPES,
+  type ChangeType,
+  type EventDefinition,
+  type MessageError,
+  type MessageType,
+  messageDelivered,
+  messageExpired,
+  messageFailed,
+  messageRead,
+  messageSent,
+  messageUnknown,
+  type OutgoingEvent,
+  type SendState,
+} from "@manyline/contracts";
+import { sql } from "kysely";
+import { FencedError } from "../errors.ts";
+import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
+import { appendEvents, type StoredEvent } from "./events.ts";
+import { noteChanges } from "./changes.ts";
+import type { InboundSource } from "./inbound-items.ts";
+import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
+import type { SendContent } from "./sends.ts";
+
+/**
+ * What became of a message that was sent: named by our id (the result of a send) or by WhatsApp's (a receipt).
+ * With `messageId`, a `providerMessageId` replaces the one that was stored.
+ */
+export type Status = {
+  state: SendState;
+  at: Date;
+  error?: MessageError | undefined;
+} & (
+  | { messageId: string; providerMessageId?: string | undefined }
+  | { messageId?: undefined; providerMessageId: string }
+);
+
+/** One status that was news, as `note_statuses` answers it. */
+export type StatusNews = {
+  /** In the statuses given, from 1. */
+  place: number;
+  messageId: string;
+  providerMessageId: string;
+  state: SendState;
+  seq: number;
+  chat: ChatRow;
+  person: PersonRow;
+  type: MessageType | ChangeType;
+  text: string | null;
+  content: SendContent | null;
+};
+
+const EVENTS = {
+  sent: messageSent,
+  delivered: messageDelivered,
+  read: messageRead,
+  failed: messageFailed,
+  unknown: messageUnknown,
+  expired: messageExpired,
+} as const satisfies Record<SendState, EventDefinition>;
+
+/**
+ * Notes results and receipts of one number, with their events, in one fenced transaction. Only what goes
+ * forward counts (`STATE_RANK`); the rest, and what is said of messages nobody knows, is dropped. Any result
+ * ends a message's time in the queue; the next of its chat can be claimed. A change (reaction, edit, deletion)
+ * that was sent is applied to its message and told.
+ * @throws FencedError when the fence is not of this epoch; nothing was written
+ */
+export async function noteStatuses(
+  db: Database,
+  source: InboundSource,
+  statuses: readonly Status[],
+): Promise<StoredEvent[]> {
+  if (statuses.length === 0) return [];
+  const { companyNo, numberNo, epoch } = source.fence;
+  const errorOf = ({ error }: Status): string | null => (error ? JSON.stringify(error) : null);
+  return inTransaction(db, async (tx) => {
+    const row = await firstRow(
+      tx,
+      sql<{ news: StatusNews[] | null }>`select note_statuses(${companyNo}, ${numberNo}, ${epoch},
+        ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
+        ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
+        ${statuses.map(({ state }) => state)}::text[],
+        ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
+        ${statuses.map(errorOf)}::jsonb[]) as news`,
+    );
+    if (!row?.news) throw new FencedError(source.fence);
+    return tellNews(tx, source, statuses, row.news);
+  });
+}
+
+async function tellNews(
+  tx: Tx,
+  source: InboundSource,
+  statuses: readonly Status[],
+  news: readonly StatusNews[],
+): Promise<StoredEvent[]> {
+  const told: OutgoingEvent[] = news.map((one) => {
+    const status = statuses[one.place - 1];
+    const data = {
+      messageId: one.messageId,
+      providerMessageId: one.providerMessageId,
+      chat: chatOf(one.chat),
+      recipient: personOf(one.person),
+      at: (status?.at ?? new Date()).toISOString(),
+      error: status?.error ?? null,
+    };
+    return tell(source, EVENTS[one.state], data, one.seq);
+  });
+  const sentChanges = news.filter(
+    ({ state, type }) => state === "sent" && (CHANGE_TYPES as readonly string[]).includes(type),
+  );
+  if (sentChanges.length > 0) told.push(...(await noteChanges(tx, source, statuses, sentChanges)));
+  const { companyNo, numberNo } = source.fence;
+  return appendEvents(
+    tx,
+    told.map((event) => ({ companyNo, numberNo, event })),
+  );
+}
+
+export type OverdueSend = {
+  companyNo: number;
+  numberNo: number;
+  messageId: string;
+  expiresAt: Date;
+};
+
+/** Messages of the worker's shards whose time in the queue is over: note them as `expired`. */
+export async function overdueSends(
+  executor: Executor,
+  owner: { workerId: string; shardIds: readonly number[] },
+  limit: number,
+): Promise<OverdueSend[]> {
+  return rows(
+    executor,
+    sql<OverdueSend>`select m.company_no, m.number_no, m.message_id, m.expires_at
+      from messages m join companies c on c.company_no = m.company_no
+      join shard_leases l on l.shard_id = c.shard_id
+      where m.is_open and m.expires_at < statement_timestamp() and m.state = 'queued'
+        and l.owner = ${owner.workerId} and l.shard_id = any (${owner.shardIds}::int[])
+      order by m.expires_at limit ${limit}`,
+  );
+}

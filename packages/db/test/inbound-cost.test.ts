@@ -1,0 +1,109 @@
+/** What a message costs in Postgres: statements, rows and bytes of WAL. */
+import assert from "node:assert/strict";
+import { after, before, test, type TestContext } from "node:test";
+import { type KyselyPlugin, sql } from "kysely";
+import { commitInbound, type Database, type InboundItem, writeAuth } from "../src/index.ts";
+import { entry, hashOf, openLine, stranger, textFrom, type Line } from "./message-support.ts";
+import { openWorld, type World } from "./support.ts";
+
+let world: World;
+let single: Database;
+const statements: string[] = [];
+before(async () => {
+  world = await openWorld();
+  const recorder: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      statements.push(node.kind);
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  single = world.open("worker", 1).withPlugin(recorder) as Database;
+});
+after(() => world[Symbol.asyncDispose]());
+
+type Cost = { statements: number; rows: Record<string, number>; wal: number };
+
+async function written(): Promise<{ rows: Map<string, number>; wal: number }> {
+  // The connection's own counters are handed over at the end of this statement.
+  await sql`select pg_stat_force_next_flush()`.execute(single);
+  const { rows } = await world.superuser.query<{ name: string; count: string; wal: string }>(
+    `select regexp_replace(relname, '_[0-9]{6,8}$', '') as name,
+        sum(n_tup_ins + n_tup_upd + n_tup_del) as count,
+        pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as wal
+      from pg_stat_user_tables group by 1`,
+  );
+  return {
+    rows: new Map(rows.map(({ name, count }) => [name, Number(count)])),
+    wal: Number(rows[0]?.wal),
+  };
+}
+
+async function costOf(work: () => Promise<unknown>): Promise<Cost> {
+  const from = await written();
+  statements.length = 0;
+  await work();
+  const count = statements.length;
+  const to = await written();
+  const rows: Record<string, number> = {};
+  for (const [name, total] of to.rows) {
+    const more = total - (from.rows.get(name) ?? 0);
+    if (more > 0) rows[name] = more;
+  }
+  return { statements: count, rows, wal: to.wal - from.wal };
+}
+
+const commit = (line: Line, ...items: InboundItem[]) =>
+  commitInbound(single, world.test.keyring, line.source, items);
+
+const total = ({ rows }: Cost): number => Object.values(rows).reduce((sum, one) => sum + one, 0);
+
+const decrypt = (line: Line, name: string) =>
+  writeAuth(single, world.test.keyring, line.source.fence, {
+    keys: [{ kind: "session", key: "a.0", value: Buffer.alloc(600, name) }],
+    journal: [entry(name)],
+  });
+
+test("a text of a known person: one statement with the ratchet, two with the event, four rows", async (t: TestContext) => {
+  const line = await openLine(world);
+  const anna = stranger();
+  await commit(line, textFrom(anna));
+  await decrypt(line, "warm");
+  const decrypted = await costOf(() => decrypt(line, "one"));
+  assert.deepEqual(
+    [decrypted.statements, decrypted.rows],
+    [1, { auth_keys: 1, inbound_journal: 1 }],
+  );
+  const item = textFrom(anna, { journal: [hashOf("one")] });
+  const committed = await costOf(() => commit(line, item));
+  assert.deepEqual(committed.rows, {
+    chats: 1,
+    inbound_journal: 1,
+    messages: 1,
+    whatsapp_events: 1,
+  });
+  assert.equal(committed.statements, 2);
+  t.diagnostic(`WAL: ${decrypted.wal} bytes with the ratchet, ${committed.wal} with the event`);
+});
+
+test("in a batch of one chat it is three rows and a bit, in two statements", async (t: TestContext) => {
+  const line = await openLine(world);
+  const anna = stranger();
+  await commit(line, textFrom(anna));
+  const names = Array.from({ length: 20 }, (_, index) => `batch ${index}`);
+  for (const name of names) await decrypt(line, name);
+  const items = names.map((name) => textFrom(anna, { journal: [hashOf(name)] }));
+  const cost = await costOf(() => commit(line, ...items));
+  assert.equal(cost.statements, 2);
+  assert.equal(total(cost), 3 * items.length + 1);
+  t.diagnostic(`WAL: ${Math.round(cost.wal / items.length)} bytes a message`);
+});
+
+test("what is repeated writes nothing", async () => {
+  const line = await openLine(world);
+  const item = textFrom(stranger());
+  await commit(line, item);
+  const cost = await costOf(() => commit(line, item));
+  assert.deepEqual(cost.rows, {});
+  assert.equal(cost.statements, 1);
+});

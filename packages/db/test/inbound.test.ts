@@ -1,0 +1,393 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  contactCreated,
+  messageDeleted,
+  messageEchoed,
+  messageEdited,
+  messageReaction,
+  messageReceived,
+  messageWaiting,
+  type MessageData,
+} from "@manyline/contracts";
+import { FencedError, commitInbound, findJournal, openJournal, writeAuth } from "../src/index.ts";
+import {
+  dataOf,
+  entry,
+  hashOf,
+  openLine,
+  providerId,
+  stranger,
+  textFrom,
+  types,
+  type Line,
+} from "./message-support.ts";
+import { openWorld, type World } from "./support.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+});
+after(() => world[Symbol.asyncDispose]());
+
+type StoredMessage = Record<string, string | number | null> & {
+  content: Record<string, never> | null;
+};
+
+async function stored({ source }: Line): Promise<StoredMessage[]> {
+  const { rows } = await world.superuser.query<StoredMessage>(
+    "select * from messages where number_no = $1 order by message_id",
+    [source.fence.numberNo],
+  );
+  return rows;
+}
+
+describe("a message from a stranger", () => {
+  test("makes the person, the chat, the message and their events, once", async () => {
+    const line = await openLine(world);
+    const anna = stranger({ name: "Anna" });
+    const item = textFrom(anna, { text: "Is Friday free?" });
+    const { events, repeated } = await line.commit(item);
+    assert.deepEqual(types(events), ["contact.created", "message.received"]);
+    assert.equal(repeated, 0);
+    const data = dataOf(events, messageReceived);
+    const person = dataOf(events, contactCreated);
+    assert.equal(data.from.contactId, person.contactId);
+    assert.deepEqual(
+      [data.from.phone, data.from.lid, data.from.name, data.text, data.type, data.provider],
+      [anna.phone, anna.lid, "Anna", "Is Friday free?", "text", "linked"],
+    );
+    assert.deepEqual(
+      { ...data.chat, id: "" },
+      { id: "", type: "direct", contactId: person.contactId, phone: anna.phone, name: "Anna" },
+    );
+    assert.equal(events[1]?.envelope.seq, 1);
+    const [row, ...more] = await stored(line);
+    assert.equal(more.length, 0);
+    assert.equal(row?.["message_id"], data.messageId);
+    assert.deepEqual([row?.["state"], row?.["direction"], row?.["seq"]], ["received", "in", "1"]);
+
+    const again = await line.commit(item, textFrom(anna));
+    assert.equal(again.repeated, 1);
+    assert.deepEqual(types(again.events), ["message.received"]);
+    assert.equal(again.events[0]?.envelope.seq, 2);
+    assert.equal((await stored(line)).length, 2);
+  });
+
+  test("twice in one batch, in two spellings of the sender, is one", async () => {
+    const line = await openLine(world);
+    const anna = stranger();
+    const id = providerId();
+    const byLid = { lid: anna.lid };
+    const { events, repeated } = await line.commit(
+      textFrom(anna, { providerMessageId: id }),
+      textFrom(byLid, { providerMessageId: id }),
+    );
+    assert.deepEqual(types(events), ["contact.created", "message.received"]);
+    assert.equal(repeated, 1);
+  });
+
+  test("the same id from somebody else is another message", async () => {
+    const line = await openLine(world);
+    const id = providerId();
+    const one = await line.commit(textFrom(stranger(), { providerMessageId: id }));
+    const two = await line.commit(textFrom(stranger(), { providerMessageId: id }));
+    assert.equal(one.repeated + two.repeated, 0);
+    assert.equal((await stored(line)).length, 2);
+  });
+
+  test("texts that Postgres or the schema would refuse are told all the same", async () => {
+    const line = await openLine(world);
+    const anna = stranger({ name: "A\0nna \uD800" });
+    const official = { phone: "0", name: "WhatsApp" };
+    const { events } = await line.commit(
+      textFrom(anna, { text: "zero \0 and half \uDFFF" }),
+      textFrom(anna, { text: "я".repeat(200_000) }),
+      textFrom(official),
+      textFrom(anna, {
+        type: "contact",
+        content: { contacts: [{ name: "x", phones: [], vcard: "v".repeat(300_000) }] },
+      }),
+    );
+    const [first, long, third, card] = events
+      .filter(({ type }) => type === "message.received")
+      .map(({ envelope }) => envelope.data as MessageData);
+    assert.equal(first?.text, "zero  and half \uFFFD");
+    assert.equal(first?.from.name, "Anna \uFFFD");
+    assert.deepEqual([long?.text?.length, long?.isTruncated], [32_768, true]);
+    assert.deepEqual([third?.from.phone, third?.from.name], [null, "WhatsApp"]);
+    assert.deepEqual([card?.type, card?.isTruncated], ["unsupported", true]);
+    const rows = await stored(line);
+    assert.equal(String(rows[1]?.["text"]).length, 200_000);
+    assert.equal(rows[3]?.["type"], "contact");
+  });
+});
+
+describe("the journal", () => {
+  const write = (line: Line, name: string, epoch = line.source.fence.epoch) =>
+    writeAuth(
+      world.worker,
+      world.test.keyring,
+      { ...line.source.fence, epoch },
+      {
+        keys: [{ kind: "session", key: "a.0", value: Buffer.from(`ratchet ${name}`) }],
+        journal: [entry(name)],
+      },
+    );
+  const known = (line: Line, name: string) =>
+    findJournal(world.worker, world.test.keyring, line.source.fence, [hashOf(name)]);
+  const open = (line: Line, limit = 10) =>
+    openJournal(world.worker, world.test.keyring, line.source.fence, limit);
+  const ratchet = async (line: Line) => {
+    const { rowCount } = await world.superuser.query("select from auth_keys where number_no = $1", [
+      line.source.fence.numberNo,
+    ]);
+    return rowCount;
+  };
+
+  test("is written with the ratchet, and fenced out with it", async () => {
+    const line = await openLine(world);
+    await assert.rejects(write(line, "stale", line.source.fence.epoch - 1), FencedError);
+    assert.equal((await known(line, "stale")).size, 0);
+    assert.equal(await ratchet(line), 0);
+    await write(line, "one");
+    const found = (await known(line, "one")).get(hashOf("one").toString("hex"));
+    assert.equal(found?.content?.plaintext.toString(), "plain one");
+    assert.deepEqual(found?.content?.attrs, { id: "one", from: "1@lid" });
+    assert.equal(await ratchet(line), 1);
+    const { rows } = await world.superuser.query<{ value: Buffer }>(
+      "select value from inbound_journal",
+    );
+    for (const { value } of rows) assert.equal(value?.includes("plain") ?? false, false);
+    const stale = { ...line.source.fence, epoch: line.source.fence.epoch - 1 };
+    const { keyring } = world.test;
+    await assert.rejects(findJournal(world.worker, keyring, stale, [hashOf("one")]), FencedError);
+    await assert.rejects(openJournal(world.worker, keyring, stale, 1), FencedError);
+  });
+
+  test("is replayed in order, and done with the commit, which erases the plaintext", async () => {
+    const line = await openLine(world);
+    assert.deepEqual(await open(line), []);
+    for (const name of ["b", "a", "c"]) await write(line, name);
+    assert.deepEqual(
+      (await open(line)).map(({ attrs }) => attrs["id"]),
+      ["b", "a", "c"],
+    );
+    assert.equal((await open(line, 2)).length, 2);
+    await line.commit(textFrom(stranger(), { journal: [hashOf("a")] }), {
+      kind: "nothing",
+      journal: [hashOf("b")],
+    });
+    assert.deepEqual(
+      (await open(line)).map(({ attrs }) => attrs["id"]),
+      ["c"],
+    );
+    const done = await known(line, "a");
+    assert.deepEqual([done.size, done.get(hashOf("a").toString("hex"))?.content], [1, undefined]);
+    // The same ciphertext once more, by a decryption that should not have been: it stays done.
+    await write(line, "a");
+    assert.equal((await open(line)).length, 1);
+  });
+
+  test("a stale owner's commit changes nothing, and the next owner's replay tells it once", async () => {
+    const line = await openLine(world);
+    await write(line, "one");
+    const item = textFrom(stranger(), { journal: [hashOf("one")] });
+    const { fence } = line.source;
+    await world.superuser.query("update number_fence set epoch = epoch + 1 where number_no = $1", [
+      fence.numberNo,
+    ]);
+    await assert.rejects(line.commit(item), FencedError);
+    assert.equal((await stored(line)).length, 0);
+    const next = { ...line.source, fence: { ...fence, epoch: fence.epoch + 1 } };
+    const commit = () => commitInbound(world.worker, world.test.keyring, next, [item]);
+    assert.equal((await commit()).events.length, 2);
+    assert.deepEqual(await commit(), { events: [], repeated: 1 });
+  });
+});
+
+describe("what follows a message", () => {
+  test("one that was waiting becomes readable under its id; waiting never comes after", async () => {
+    const line = await openLine(world);
+    const anna = stranger();
+    const id = providerId();
+    const waiting = textFrom(anna, {
+      event: "waiting",
+      providerMessageId: id,
+      type: "unknown",
+      text: null,
+    });
+    const received = textFrom(anna, { providerMessageId: id, text: "now" });
+    const first = dataOf((await line.commit(waiting)).events, messageWaiting);
+    const { events } = await line.commit(received);
+    const second = dataOf(events, messageReceived);
+    assert.equal(second.messageId, first.messageId);
+    assert.equal(events[0]?.envelope.seq, 2);
+    for (const late of [waiting, received]) assert.equal((await line.commit(late)).repeated, 1);
+    const rows = await stored(line);
+    assert.deepEqual(
+      rows.map((row) => [row["state"], row["text"], row["type"]]),
+      [["received", "now", "text"]],
+    );
+    // Both at once: only the readable one is told.
+    const other = providerId();
+    const both = await line.commit(
+      { ...waiting, providerMessageId: other },
+      { ...received, providerMessageId: other },
+    );
+    assert.deepEqual(types(both.events), ["message.received"]);
+  });
+
+  test("edits by the author, reactions, and deletion; each told once", async () => {
+    const line = await openLine(world);
+    const anna = stranger();
+    const message = textFrom(anna, { text: "Friday?" });
+    const { messageId } = dataOf((await line.commit(message)).events, messageReceived);
+    const target = message.providerMessageId;
+    const change = { target, chat: message.chat, at: new Date("2026-11-21T10:16:00.000Z") };
+    const edit = {
+      ...change,
+      kind: "edit" as const,
+      providerMessageId: providerId(),
+      from: anna,
+      text: "Thursday?",
+    };
+    const edited = await line.commit(edit, { ...edit });
+    assert.deepEqual(types(edited.events), ["message.edited"]);
+    assert.equal(edited.repeated, 1);
+    assert.equal(dataOf(edited.events, messageEdited).messageId, messageId);
+    assert.deepEqual((await line.commit(edit)).events, []);
+    const forged = { ...edit, providerMessageId: providerId(), from: null, text: "forged" };
+    assert.deepEqual(await line.commit(forged), { events: [], repeated: 1 });
+
+    const react = (emoji: string | null, from: typeof anna | null) =>
+      line.commit({ ...change, kind: "reaction", providerMessageId: providerId(), from, emoji });
+    await react("👍", anna);
+    const mine = await react("❤", null);
+    assert.equal(mine.events[0]?.envelope.seq, 4);
+    await react(null, anna);
+    let [row] = await stored(line);
+    assert.deepEqual(row?.["reactions"], { me: "❤" });
+    assert.equal(row?.["text"], "Thursday?");
+
+    const deleted = await line.commit({
+      ...change,
+      kind: "delete",
+      providerMessageId: providerId(),
+      from: anna,
+    });
+    assert.equal(dataOf(deleted.events, messageDeleted).messageId, messageId);
+    [row] = await stored(line);
+    assert.deepEqual([row?.["text"], row?.["reactions"]], [null, null]);
+
+    const unknown = await line.commit({
+      ...change,
+      kind: "reaction",
+      providerMessageId: providerId(),
+      target: providerId(),
+      from: anna,
+      emoji: "?",
+    });
+    assert.equal(dataOf(unknown.events, messageReaction).messageId, null);
+    // Of a message of another chat nothing is told.
+    const bob = stranger();
+    const elsewhere = await line.commit({
+      ...change,
+      kind: "reaction",
+      chat: { type: "direct", person: bob },
+      providerMessageId: providerId(),
+      from: bob,
+      emoji: "!",
+    });
+    assert.equal(dataOf(elsewhere.events, messageReaction).messageId, null);
+  });
+
+  test("an answer names what it answers, also across the batch's past; echoes are the number's", async () => {
+    const line = await openLine(world);
+    const anna = stranger();
+    const question = textFrom(anna);
+    const first = dataOf((await line.commit(question)).events, messageReceived);
+    const { events } = await line.commit(
+      textFrom(anna, {
+        event: "echoed",
+        from: null,
+        context: { providerMessageId: question.providerMessageId },
+      }),
+    );
+    const echo = dataOf(events, messageEchoed);
+    assert.deepEqual(echo.context, {
+      providerMessageId: question.providerMessageId,
+      messageId: first.messageId,
+    });
+    assert.deepEqual([echo.from.contactId, echo.from.phone], [null, "79001234567"]);
+    assert.equal(echo.chat.id, first.chat.id);
+    const [, row] = await stored(line);
+    assert.deepEqual([row?.["direction"], row?.["contact_no"]], ["echo", null]);
+    assert.deepEqual(row?.content, { context: echo.context });
+  });
+
+  test("a file is told by its id; where it lies and its key are sealed", async () => {
+    const line = await openLine(world);
+    const { events } = await line.commit(
+      textFrom(stranger(), {
+        type: "image",
+        text: "Like this",
+        media: {
+          mimeType: "image/jpeg",
+          bytes: 48_211,
+          sha256: "abc=",
+          fileName: null,
+          width: 10,
+          height: 20,
+          source: Buffer.from("SECRET key"),
+        },
+      }),
+    );
+    const { media, messageId } = dataOf(events, messageReceived);
+    assert.deepEqual(
+      { ...media, id: "" },
+      {
+        id: "",
+        mimeType: "image/jpeg",
+        bytes: 48_211,
+        sha256: "abc=",
+        fileName: null,
+        width: 10,
+        height: 20,
+      },
+    );
+    const { rows } = await world.superuser.query<{ message_id: string; source: Buffer }>(
+      "select message_id, source from media where media_id = $1",
+      [media?.id],
+    );
+    assert.equal(rows[0]?.message_id, messageId);
+    assert.equal(rows[0]?.source.includes("SECRET"), false);
+  });
+});
+
+test("groups: one chat, its members as senders, its name as last heard; an admin may delete", async () => {
+  const line = await openLine(world);
+  const [anna, bob] = [stranger(), stranger()];
+  const chat = { type: "group" as const, providerChatId: "120363000000000000@g.us", name: "Team" };
+  const first = textFrom(anna, { chat });
+  const { events } = await line.commit(first, textFrom(bob, { chat: { ...chat, name: null } }));
+  const messages = events.filter(({ type }) => type === "message.received");
+  assert.deepEqual(
+    messages.map(({ envelope }) => envelope.seq),
+    [1, 2],
+  );
+  const [one, two] = messages.map(({ envelope }) => envelope.data as MessageData);
+  assert.deepEqual([one?.chat.type, one?.chat.contactId, one?.chat.name], ["group", null, "Team"]);
+  assert.equal(one?.chat.id, two?.chat.id);
+  const renamed = await line.commit(textFrom(bob, { chat: { ...chat, name: "Team 2" } }));
+  assert.equal(dataOf(renamed.events, messageReceived).chat.name, "Team 2");
+  const deletion = await line.commit({
+    kind: "delete",
+    target: first.providerMessageId,
+    providerMessageId: providerId(),
+    chat,
+    from: bob,
+    at: new Date(),
+  });
+  assert.deepEqual(types(deletion.events), ["message.deleted"]);
+});

@@ -1,0 +1,140 @@
+/**
+ * Nothing that people write is lost, told twice or out of order, whatever happens to the worker, its database
+ * and who owns the number. CHAOS_ROUNDS: how many workers are ended, default 4.
+ */
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { after, before, describe, it, type TestContext } from "node:test";
+import { until } from "@manyline/testkit";
+import {
+  assertAllOnce,
+  contact,
+  linked,
+  openEntries,
+  toldOfMessages,
+  untilTold,
+  type Linked,
+} from "./conversations.ts";
+import { killWorker, openRoom, stopWorker, type Room } from "./room.ts";
+
+const ROUNDS = Number(process.env["CHAOS_ROUNDS"] ?? 4);
+const NAMES = ["Ann", "Bo", "Cleo"];
+
+let room: Room;
+before(async () => {
+  room = await openRoom({ ownPostgres: true });
+});
+after(async () => {
+  assert.deepEqual(room.simulator.server.unhandled, []);
+  await room.close();
+});
+
+type Writers = { sent: Map<Linked, Map<string, string[]>>; stop: () => Promise<number> };
+
+/** Several people write to each of the numbers, without a pause, until they are stopped. */
+function write(numbers: readonly Linked[], pauseMs: number): Writers {
+  const sent = new Map(numbers.map((one) => [one, new Map<string, string[]>()]));
+  const over = new AbortController();
+  let count = 0;
+  const all = numbers.flatMap((one) =>
+    NAMES.map(async (name) => {
+      const { messages } = contact(room, name);
+      const ids: string[] = [];
+      sent.get(one)?.set(name, ids);
+      while (!over.signal.aborted) {
+        ids.push((await messages.sendText(one.phone, `${name} ${ids.length}`)).id);
+        count += 1;
+        await delay(pauseMs * 2 * Math.random());
+      }
+    }),
+  );
+  const stop = async (): Promise<number> => {
+    over.abort();
+    await Promise.all(all);
+    return count;
+  };
+  return { sent, stop };
+}
+
+/** Waits for all of it to be told, then judges. */
+async function judge(sent: Writers["sent"], deadlineMs: number): Promise<void> {
+  for (const [one, chats] of sent) {
+    const expected = [...chats.values()].flat().length;
+    await untilTold(room, one, expected, deadlineMs);
+    const told = await toldOfMessages(room, one);
+    assert.deepEqual(
+      told.filter(({ type }) => type === "message.waiting"),
+      [],
+    );
+    assertAllOnce(told, chats);
+  }
+}
+
+const connected = (numbers: readonly Linked[]): Promise<true> =>
+  until(
+    async () => {
+      const all = await Promise.all(numbers.map(({ number }) => room.status(number)));
+      return all.every(({ hasOwner, number }) => hasOwner && number.status === "connected");
+    },
+    { label: "all connected", deadlineMs: 40_000, intervalMs: 100 },
+  );
+
+describe("nothing is lost", () => {
+  it("while no worker runs: the backlog comes in order, and what is written meanwhile after it", async () => {
+    const numbers = [await linked(room), await linked(room)];
+    await stopWorker(room.worker);
+    const writers = write(numbers, 20);
+    await delay(1_000);
+    await room.startWorker();
+    await connected(numbers);
+    await writers.stop();
+    await judge(writers.sent, 20_000);
+    assert.equal(room.simulator.server.stats.clientRetries, 0);
+  });
+
+  it("while Postgres is away for 10 s: nobody is asked for another copy", async (t: TestContext) => {
+    const numbers = [await linked(room), await linked(room)];
+    const writers = write(numbers, 100);
+    await delay(1_000);
+    await room.postgres?.stop();
+    await delay(10_000);
+    await room.postgres?.start();
+    await connected(numbers);
+    await delay(500);
+    const count = await writers.stop();
+    await judge(writers.sent, 20_000);
+    assert.equal(room.simulator.server.stats.clientRetries, 0);
+    t.diagnostic(`${count} messages`);
+  });
+
+  it("while workers are killed and stopped at random, and numbers move", async (t: TestContext) => {
+    const company = await room.company();
+    const numbers = await Promise.all([linked(room, company), linked(room), linked(room)]);
+    let workers = [room.worker, await room.spawn()];
+    const writers = write(numbers, 150);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await delay(500 + 1_500 * Math.random());
+      const victim = workers[round % 2];
+      assert.ok(victim);
+      const successor = await room.spawn();
+      await (round % 4 === 3 ? stopWorker(victim) : killWorker(victim));
+      workers = [...workers.filter((one) => one !== victim), successor];
+      await connected(numbers);
+    }
+    await delay(500);
+    const count = await writers.stop();
+    await judge(writers.sent, 40_000);
+    t.diagnostic(
+      `${count} messages, ${ROUNDS} workers ended, ${room.simulator.server.stats.clientRetries} retries`,
+    );
+    assert.equal(room.simulator.server.stats.clientRetries, 0);
+    const { lateStanzas } = room.simulator.server.record.summary({});
+    assert.equal(lateStanzas, 0);
+    // What the library was given for itself is settled half a minute later.
+    await until(async () => (await openEntries(room)) === 0, {
+      label: "an empty journal",
+      deadlineMs: 45_000,
+      intervalMs: 500,
+    });
+  });
+});
