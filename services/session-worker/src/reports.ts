@@ -33,7 +33,7 @@ export function createReports(logger: Logger): Reports {
   return {
     event: (type, number) => {
       events.add(1, { type });
-      logger.info({ event: type, ...of(number) }, "event");
+      logger.info({ event: type, ...of(number) }, type);
     },
     closed: (number, end, reaction) => {
       closings.add(1, { code: String(end.code ?? "none"), reaction });
