@@ -152,6 +152,9 @@ export class NumberActor {
         await this.#runner?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
+      default:
+        // A newer gateway may know more than this worker does.
+        return this.#refuse(command, "INTERNAL");
     }
   }
 

@@ -12,7 +12,7 @@ import {
   markBlockEnded,
   markShardOpen,
   ownedNumberNos,
-  raiseFences,
+  raiseFreeFences,
   touchSeen,
   type OwnedNumber,
   type WorkerReport,
@@ -95,7 +95,7 @@ export class Fleet {
     this.#leaving.delete(shardId);
     void this.#queue
       .add(async () => {
-        await raiseFences(this.#context.db, shardId, epoch);
+        await raiseFreeFences(this.#context.db, shardId, epoch);
         const actors = await this.#adoptShard(shardId);
         this.#context.reports.shardClaimed(shardId, epoch, actors.length);
         void this.#tellOpen(shardId, epoch, actors);
@@ -274,7 +274,7 @@ export class Fleet {
     for (const shardId of new Set(unserved.map((one) => one.shardId))) {
       const epoch = this.#shards().get(shardId);
       if (epoch === undefined || this.#leaving.has(shardId)) continue;
-      await raiseFences(db, shardId, epoch);
+      await raiseFreeFences(db, shardId, epoch);
       await this.#adoptShard(shardId);
     }
   }
