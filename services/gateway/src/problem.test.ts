@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, ManylineError } from "@manyline/contracts";
-import { invalidRequest, toProblem } from "./problem.ts";
+import { invalidRequest, noOwner, toProblem } from "./problem.ts";
 
 test("a known error shows its code, detail, facts and remedy, with the seed's fields", () => {
   const { status, body, retryAfterSeconds } = toProblem(
@@ -47,6 +47,19 @@ test("a database that cannot be asked is 503 with Retry-After", () => {
   const { body, retryAfterSeconds } = toProblem(refused, "req_1");
   assert.equal(body.code, "UNAVAILABLE");
   assert.equal(retryAfterSeconds, 5);
+});
+
+test("no owner: soon again, but a paused shard promises no seconds and says why", () => {
+  const lost = toProblem(noOwner(false), "r");
+  assert.deepEqual(
+    [lost.body.code, lost.body.detail, lost.retryAfterSeconds],
+    ["NO_OWNER", undefined, 5],
+  );
+  const paused = toProblem(noOwner(true), "r");
+  assert.equal(paused.status, 503);
+  assert.match(String(paused.body.detail), /operator has paused/);
+  assert.match(JSON.stringify(paused.body), /"isPaused":true/);
+  assert.deepEqual([paused.body.retry, paused.retryAfterSeconds], ["later", undefined]);
 });
 
 test("facts cannot overwrite the answer's own fields", () => {
