@@ -87,3 +87,8 @@ test("field errors are listed; the framework's errors have codes of ours", () =>
   assert.equal(codeOf("FST_ERR_SOMETHING", 400), "INVALID_REQUEST");
   assert.equal(codeOf("FST_ERR_SOMETHING", 500), "INTERNAL");
 });
+
+test("a character that Postgres cannot hold is the caller's mistake", () => {
+  const error = Object.assign(new Error("invalid byte sequence for encoding"), { code: "22021" });
+  assert.equal(toProblem(error, "r").body.code, "INVALID_REQUEST");
+});

@@ -84,6 +84,8 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: "INVALID_REQUEST",
   FST_ERR_ASYNC_CONSTRAINT: "NOT_FOUND",
   FST_ERR_MAX_PARAM_LENGTH: "NOT_FOUND",
+  // A NUL character: no text that Postgres can hold, so nothing is there under that name either.
+  "22021": "INVALID_REQUEST",
 };
 
 function frameworkError(error: unknown): ManylineError | undefined {
