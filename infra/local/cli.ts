@@ -18,6 +18,9 @@ const screen: Screen = {
   write: (text) => {
     process.stdout.write(text);
   },
+  fail: () => {
+    process.exitCode = 1;
+  },
   interruptible: async (work) => {
     const abort = new AbortController();
     const onInterrupt = (): void => abort.abort();

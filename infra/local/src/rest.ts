@@ -13,9 +13,11 @@ export class RestError extends Error {
     const remedy = "remedy" in fields ? fields.remedy : "";
     const texts = errors.length > 0 ? errors : [detail, remedy];
     const said = texts.filter((text) => typeof text === "string" && text !== "");
-    super(`${request}: ${status} ${said.join(" ")}`.trim());
+    const code = "code" in fields && typeof fields.code === "string" ? fields.code : undefined;
+    // What has no code is not the gateway's: then the request helps to find out whose it is.
+    super(`${code ?? `${request}: ${status}`}${said.length > 0 ? ": " : ""}${said.join(" ")}`);
     this.status = status;
-    this.code = "code" in fields && typeof fields.code === "string" ? fields.code : undefined;
+    this.code = code;
   }
 }
 

@@ -74,7 +74,7 @@ export function listSuites(root: string): Suite[] {
     })),
     {
       name: "chaos",
-      budgetSeconds: 600,
+      budgetSeconds: 660,
       kind: "tests",
       args: [`${LOCAL_ROOM}/test/chaos/*.test.ts`],
       needs: ["nats", "redis"],

@@ -304,7 +304,7 @@ export const ERRORS = {
     status: 503,
     retry: "later",
     title: "No worker owns this number at the moment.",
-    remedy: "Try again in a few seconds.",
+    remedy: "Try again later: within seconds, unless the detail says that it is paused.",
   },
   COMMAND_TIMEOUT: {
     status: 504,
@@ -323,10 +323,10 @@ export type ErrorDefinition = {
 export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
-/** Facts that go with an error and into its answer. `retryAfterSeconds` becomes `Retry-After`. */
+/** Facts that go with an error and into its answer. `retryAfterSeconds` becomes `Retry-After`; null: none. */
 export type ErrorFacts = {
   detail?: string;
-  retryAfterSeconds?: number;
+  retryAfterSeconds?: number | null;
   [fact: string]: unknown;
 };
 

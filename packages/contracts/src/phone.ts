@@ -2,7 +2,11 @@
  * Phone numbers. Inside the product a phone is E.164 digits without the plus (`79001234567`), as WhatsApp
  * uses them; people see the international form.
  */
-import { isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-js/max";
+import {
+  getCountryCallingCode,
+  isSupportedCountry,
+  parsePhoneNumberFromString,
+} from "libphonenumber-js/max";
 import type { CountryCode as Country } from "libphonenumber-js/max";
 
 declare const phoneBrand: unique symbol;
@@ -11,8 +15,8 @@ export type Phone = string & { readonly [phoneBrand]: true };
 
 /**
  * Reads a number as a person types it: `+…`, `00…`, spaces, dashes, brackets, full-width and other decimal
- * digits. Without a plus it is read as a national number of the company's country first (which is never
- * guessed), then as an international one; an 11-digit Russian or Kazakh number with a leading 8 is +7.
+ * digits. Without a plus it is read as an international number if it begins with the code of the company's
+ * country (which is never guessed), else as a national number of that country, then the other way; an 11-digit Russian or Kazakh number with a leading 8 is +7.
  * Returns undefined for anything that is no valid number.
  */
 export function parsePhone(text: string, country?: string | null): Phone | undefined {
@@ -35,7 +39,13 @@ function readings(compact: string, country: string | null | undefined): [string,
   const isEight = /^8\d{10}$/.test(compact);
   if (country === "RU" || country === "KZ")
     return isEight ? [russian] : [[compact, country], [`+${compact}`]];
-  if (country && isSupportedCountry(country)) return [[compact, country], [`+${compact}`]];
+  if (country && isSupportedCountry(country)) {
+    const national: [string, Country] = [compact, country];
+    const international: [string] = [`+${compact}`];
+    // Whoever writes a number with its country code and no plus means that code, not a longer national number.
+    const hasCode = compact.startsWith(getCountryCallingCode(country));
+    return hasCode ? [international, national] : [national, international];
+  }
   return isEight ? [[`+${compact}`], russian] : [[`+${compact}`]];
 }
 

@@ -109,8 +109,9 @@ export class LeaseModel {
       lease.expiresAt = this.now + this.#ttlMs;
       const weight = options.weights.get(lease.shardId);
       if (weight !== undefined) lease.weight = Math.max(1, Math.round(weight));
-      const { shardId, epoch } = lease;
-      shards.push({ shardId, epoch, weight: lease.weight, wish: this.#wishOf(lease, me) });
+      const { shardId, epoch, weight: stored } = lease;
+      const isBound = me !== undefined && lease.pinnedTo === me.host;
+      shards.push({ shardId, epoch, weight: stored, isBound, wish: this.#wishOf(lease, me) });
     }
     // Wishes are judged by the workers as they were before this heartbeat.
     const answer = {
@@ -237,7 +238,9 @@ export class LeaseModel {
     const weight = 1 + Math.trunc(((lease.weight - 1) * moved) / Math.max(inside.length, 1));
     const shardId = this.#lastShard;
     const { epoch, hi } = lease;
+    const { paused, pinnedTo } = lease;
     this.#addLease({ shardId, lo: at, hi, epoch, releasedAt: this.now, weight });
+    this.wishShard(shardId, { paused, pinnedTo });
     lease.hi = at;
     lease.splitAt = null;
     lease.weight = Math.max(1, lease.weight - weight + 1);
@@ -255,12 +258,14 @@ export class LeaseModel {
     if (!upper) return undefined;
     if (!this.#isHandled(lease, input.workerId, input.epoch)) return undefined;
     if (!this.#isHandled(upper, input.workerId, input.upperEpoch)) return undefined;
+    if (lease.paused !== upper.paused) return undefined;
     this.#leases.delete(upper.shardId);
     this.#lastShard = Math.max(this.#lastShard, upper.shardId);
     lease.hi = upper.hi;
     lease.epoch = Math.max(lease.epoch, upper.epoch);
     lease.weight += upper.weight - 1;
     lease.mergeNext = false;
+    lease.pinnedTo ??= upper.pinnedTo;
     this.#free(lease);
     return upper.shardId;
   }

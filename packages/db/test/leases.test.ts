@@ -194,8 +194,8 @@ describe("renewing", () => {
       isRegistered: true,
       isDrainAsked: false,
       shards: [
-        { ...one, weight: 31, wish: null },
-        { ...two, weight: 1, wish: null },
+        { ...one, weight: 31, isBound: false, wish: null },
+        { ...two, weight: 1, isBound: false, wish: null },
       ],
     });
     const [worker] = await listWorkers(world.platform);

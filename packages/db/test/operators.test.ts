@@ -13,6 +13,7 @@ import {
   setNumberStatus,
   spendPairingCode,
   updateAttempt,
+  writeAuth,
 } from "../src/index.ts";
 import { openWorld, ownedNumber, takeAll, type World } from "./support.ts";
 
@@ -49,6 +50,14 @@ test("an empty system has figures too", async () => {
     totalCompanies: 0,
     totalNumbers: 0,
     connectedSessions: 0,
+    connecting: 0,
+    disconnected: 0,
+    error: 0,
+    blocked: 0,
+    wantedSessions: 0,
+    ownerlessNumbers: 0,
+    ownerlessShards: 0,
+    pausedShards: 0,
     pendingPairingCodes: 0,
     blockedCompanies: 0,
     averageReconnectMs: null,
@@ -86,10 +95,20 @@ test("the figures of the whole system, and of each shard and worker", async () =
   await spendPairingCode(world.worker, { companyNo, phoneHash, limits });
   await spendPairingCode(world.worker, { companyNo, phoneHash, limits });
 
+  await writeAuth(world.worker, world.test.keyring, a.fence, { creds: Buffer.from("c") });
+
   assert.deepEqual(await readMetrics(world.platform), {
     totalCompanies: 4,
     totalNumbers: 4,
     connectedSessions: 3,
+    connecting: 0,
+    disconnected: 0,
+    error: 0,
+    blocked: 1,
+    wantedSessions: 1,
+    ownerlessNumbers: 0,
+    ownerlessShards: 0,
+    pausedShards: 0,
     pendingPairingCodes: 1,
     blockedCompanies: 1,
     averageReconnectMs: 1_500,
@@ -105,7 +124,12 @@ test("the figures of the whole system, and of each shard and worker", async () =
 
   // Without a live lease nothing is connected.
   await world.superuser.query("update shard_leases set expires_at = now() - interval '1 s'");
-  assert.equal((await readMetrics(world.platform)).connectedSessions, 0);
+  await world.superuser.query("update shard_leases set paused = true");
+  const orphaned = await readMetrics(world.platform);
+  assert.equal(orphaned.connectedSessions, 0);
+  assert.deepEqual([orphaned.disconnected, orphaned.blocked, orphaned.ownerlessNumbers], [3, 1, 4]);
+  assert.deepEqual([orphaned.ownerlessShards, orphaned.pausedShards], [1, 1]);
+  await world.superuser.query("update shard_leases set paused = false");
   assert.equal((await listShards(world.platform))[0]?.connected, 0);
   await takeAll(world, "w2", { mayTakeExpired: true });
   assert.equal((await readMetrics(world.platform)).connectedSessions, 3);

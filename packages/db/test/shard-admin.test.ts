@@ -287,6 +287,24 @@ describe("splitting and merging", () => {
     assert.equal(row.hi - row.lo, SHARD_SIZE);
   });
 
+  test("a pause and a pin go along with a split, and shards of which one is paused do not merge", async () => {
+    const { shardId, numbers } = await filledShard(4);
+    const at = numbers[2]?.companyNo;
+    assert.ok(at);
+    await inTransaction(world.platform, (tx) =>
+      wishShard(tx, shardId, { paused: true, pinnedTo: "host" }),
+    );
+    const upper = await splitShard(world.platform, { workerId: null, shardId, at });
+    assert.ok(upper);
+    const { paused, pinnedTo } = await shardRow(upper);
+    assert.deepEqual([paused, pinnedTo], [true, "host"]);
+    await inTransaction(world.platform, (tx) => wishShard(tx, shardId, { paused: false }));
+    assert.equal(await mergeShards(world.platform, { workerId: null, shardId }), undefined);
+    await inTransaction(world.platform, (tx) => wishShard(tx, shardId, { paused: true }));
+    assert.equal(await mergeShards(world.platform, { workerId: null, shardId }), upper);
+    assert.equal((await shardRow(shardId)).paused, true);
+  });
+
   test("companies that come while shards are split and merged are in the right one", async () => {
     const { shardId, numbers } = await filledShard(1);
     const { lo } = await shardRow(shardId);

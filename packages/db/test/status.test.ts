@@ -6,6 +6,7 @@ import {
   fencedTransaction,
   hashPhone,
   insertAttempt,
+  listSessions,
   readStatus,
   setHealth,
   setNumberStatus,
@@ -50,6 +51,35 @@ test("a number nobody owns, which never asked for anything", async () => {
   );
   assert.ok(Math.abs((row?.dbNow.getTime() ?? 0) - Date.now()) < 5_000);
   assert.equal(await read(companyNo, 999_999), undefined);
+});
+
+test("since when a shard has no owner: its release, else the end of its lease", async () => {
+  const { fence } = await ownedNumber(world);
+  const since = async () => {
+    const row = await read(fence.companyNo, fence.numberNo);
+    const listed = await listSessions(world.platform, { companyNo: fence.companyNo, limit: 1 });
+    assert.deepEqual(listed[0]?.ownerlessSince, row?.ownerlessSince, "the list says the same");
+    return row?.ownerlessSince;
+  };
+  const change = async (sets: string): Promise<Date | null> => {
+    const { rows } = await world.superuser.query<{ expiresAt: Date; releasedAt: Date }>(
+      `update shard_leases set ${sets} where shard_id = (select shard_id from companies where company_no = $1)
+        returning expires_at as "expiresAt", released_at as "releasedAt"`,
+      [fence.companyNo],
+    );
+    return rows[0]?.releasedAt ?? rows[0]?.expiresAt ?? null;
+  };
+  assert.equal(await since(), null);
+  const ranOut = await change("expires_at = now() - interval '7 s', released_at = null");
+  assert.deepEqual(await since(), ranOut);
+  assert.ok(ranOut !== null);
+  const released = await change(
+    "owner = null, expires_at = null, released_at = now() - interval '3 s'",
+  );
+  assert.deepEqual(await since(), released);
+  assert.ok(released !== null && released > ranOut);
+  await change("released_at = null");
+  assert.equal(await since(), null, "nobody ever had it");
 });
 
 test("it is one query", async () => {

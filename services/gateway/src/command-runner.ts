@@ -12,6 +12,7 @@ import type { CommandRow, Database, Tx } from "@manyline/db";
 import { currentTraceparent } from "@manyline/runtime";
 import type { Bus, BusSubscription, Clock } from "@manyline/runtime";
 import { waitUntil } from "./domain/waiting.ts";
+import { noOwner } from "./problem.ts";
 
 /** A command that is stored and whose commit is still ahead. */
 export type QueuedCommand = {
@@ -66,7 +67,7 @@ export class CommandRunner {
   ): Promise<QueuedCommand> {
     const { companyNo, numberNo } = number;
     const commandId = newCommandId();
-    const { shardId, hasOwner } = await enqueueCommand(tx, {
+    const { shardId, hasOwner, isPaused } = await enqueueCommand(tx, {
       commandId,
       companyNo,
       numberNo,
@@ -75,7 +76,7 @@ export class CommandRunner {
       deadlineMs,
       traceparent: currentTraceparent(),
     });
-    if (!hasOwner) throw new ManylineError("NO_OWNER");
+    if (!hasOwner) throw noOwner(isPaused);
     return { commandId, companyNo, verb, shardId, deadlineMs };
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRORS, ManylineError } from "@manyline/contracts";
-import { invalidRequest, toProblem } from "./problem.ts";
+import { invalidRequest, noOwner, toProblem } from "./problem.ts";
 
 test("a known error shows its code, detail, facts and remedy, with the seed's fields", () => {
   const { status, body, retryAfterSeconds } = toProblem(
@@ -49,6 +49,19 @@ test("a database that cannot be asked is 503 with Retry-After", () => {
   assert.equal(retryAfterSeconds, 5);
 });
 
+test("no owner: soon again, but a paused shard promises no seconds and says why", () => {
+  const lost = toProblem(noOwner(false), "r");
+  assert.deepEqual(
+    [lost.body.code, lost.body.detail, lost.retryAfterSeconds],
+    ["NO_OWNER", undefined, 5],
+  );
+  const paused = toProblem(noOwner(true), "r");
+  assert.equal(paused.status, 503);
+  assert.match(String(paused.body.detail), /operator has paused/);
+  assert.match(JSON.stringify(paused.body), /"isPaused":true/);
+  assert.deepEqual([paused.body.retry, paused.retryAfterSeconds], ["later", undefined]);
+});
+
 test("facts cannot overwrite the answer's own fields", () => {
   const { body } = toProblem(
     new ManylineError("FORBIDDEN", { code: "X", success: true, status: 200, requestId: "mine" }),
@@ -73,4 +86,9 @@ test("field errors are listed; the framework's errors have codes of ours", () =>
   assert.equal(codeOf("FST_ERR_BAD_URL", 400), "INVALID_REQUEST");
   assert.equal(codeOf("FST_ERR_SOMETHING", 400), "INVALID_REQUEST");
   assert.equal(codeOf("FST_ERR_SOMETHING", 500), "INTERNAL");
+});
+
+test("a character that Postgres cannot hold is the caller's mistake", () => {
+  const error = Object.assign(new Error("invalid byte sequence for encoding"), { code: "22021" });
+  assert.equal(toProblem(error, "r").body.code, "INVALID_REQUEST");
 });

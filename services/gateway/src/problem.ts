@@ -10,6 +10,13 @@ export function invalidRequest(...errors: FieldError[]): ManylineError {
   return new ManylineError("INVALID_REQUEST", { errors });
 }
 
+/** Nobody has the number's shard. Of a paused one nobody can say for how long. */
+export function noOwner(isPaused: boolean): ManylineError {
+  if (!isPaused) return new ManylineError("NO_OWNER");
+  const detail = "An operator has paused the shard of this number.";
+  return new ManylineError("NO_OWNER", { detail, isPaused, retryAfterSeconds: null });
+}
+
 /** What a problem answer needs beside its body. */
 export type ProblemAnswer = {
   readonly status: number;
@@ -28,21 +35,23 @@ const OWN_FIELDS = new Set([
   "success",
 ]);
 const RETRY_AFTER_SECONDS = 5;
+/** Of the 5xx, those whose detail is our own sentence for the caller. */
+const SHOWN: ReadonlySet<ErrorCode> = new Set(["NO_OWNER"]);
 
 /**
- * The one translation of an error into an answer. A 5xx shows its title only, never its message or
- * facts; retrying later always comes with Retry-After.
+ * The one translation of an error into an answer. A 5xx but NO_OWNER shows its title only, never its message
+ * or facts; a 503 or 429 comes with Retry-After, unless its facts say null: nobody knows.
  */
 export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   const known = asManylineError(error);
   const { status, title, remedy, retry } = ERRORS[known.code];
-  const isShown = status < 500;
+  const isShown = status < 500 || SHOWN.has(known.code);
   const { detail, retryAfterSeconds } = known.facts;
+  const usual = status === 503 || status === 429 ? RETRY_AFTER_SECONDS : undefined;
   const facts = Object.entries(known.facts).filter(([name]) => !OWN_FIELDS.has(name));
   return {
     status,
-    retryAfterSeconds:
-      retryAfterSeconds ?? (status === 503 || status === 429 ? RETRY_AFTER_SECONDS : undefined),
+    retryAfterSeconds: retryAfterSeconds === undefined ? usual : (retryAfterSeconds ?? undefined),
     body: {
       ...(isShown ? Object.fromEntries(facts) : {}),
       type: `urn:manyline:problem:${known.code}`,
@@ -75,6 +84,8 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: "INVALID_REQUEST",
   FST_ERR_ASYNC_CONSTRAINT: "NOT_FOUND",
   FST_ERR_MAX_PARAM_LENGTH: "NOT_FOUND",
+  // A NUL character: no text that Postgres can hold, so nothing is there under that name either.
+  "22021": "INVALID_REQUEST",
 };
 
 function frameworkError(error: unknown): ManylineError | undefined {

@@ -205,12 +205,15 @@ test("what makes no sense is refused", async () => {
     { kind: "pair", perSecond: 51 },
     { kind: "pair", perSecond: 2.5 },
     { kind: "pair", companies: [] },
-    { kind: "pair", companies: ["nobody"] },
   ]) {
     const answer = await ask("POST", PATH, body);
     assert.equal(answer.status, 400, JSON.stringify(body));
     assert.equal(answer.body["code"], "INVALID_REQUEST");
   }
+  const unknown = await ask("POST", PATH, { kind: "pair", companies: ["nobody"] });
+  assert.equal(unknown.status, 404);
+  assert.equal(unknown.body["code"], "COMPANY_NOT_FOUND");
+  assert.equal(unknown.body["detail"], "There is no company nobody.");
   for (const [method, path] of [
     ["GET", ""],
     ["GET", "/items"],

@@ -264,7 +264,15 @@ test("metrics: the seed's names, and how far opening is", async () => {
   assert.equal(body.averageReconnectTime, "0s");
   assert.equal(body.qrToParingRatio, "0:0");
   assert.equal(body.qrToPairingRatio, "0:0");
-  assert.deepEqual(body.opening, { connected: 1, opening: 2, waiting: 1, percent: 25 });
+  assert.deepEqual(body.opening, { connected: 1, opening: 2, waiting: 1, wanted: 1, percent: 25 });
+  assert.deepEqual(body.numbersByStatus, {
+    connected: 1,
+    connecting: 0,
+    disconnected: 8,
+    error: 0,
+    blocked: 0,
+  });
+  assert.deepEqual([body.ownerlessNumbers, body.ownerlessShards, body.pausedShards], [0, 0, 0]);
 
   const attempt = await owner.startAttempt(numberNo, "qr");
   await owner.changeAttempt(numberNo, attempt, { state: "ended", outcome: "succeeded" });

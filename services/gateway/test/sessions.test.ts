@@ -71,6 +71,15 @@ test("without a worker: no_owner, and commands are refused at once and leave not
     assert.ok(Number(answer.headers.get("retry-after")) > 0);
   }
   assert.ok(performance.now() - startedAt < 5_000);
+  await world.deps.platformDb.updateTable("shardLeases").set({ paused: true }).execute();
+  const paused = await call(world, "POST", session(company, "reconnect"), {
+    token: company.token,
+    body: {},
+  });
+  await world.deps.platformDb.updateTable("shardLeases").set({ paused: false }).execute();
+  assert.equal(paused.status, 503);
+  assert.match(String(paused.body["detail"]), /An operator has paused/);
+  assert.equal(paused.headers.get("retry-after"), null);
   const left = await world.deps.platformDb
     .selectFrom("commands")
     .select("commandId")

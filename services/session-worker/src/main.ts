@@ -1,4 +1,5 @@
 /** The only file that acts on import: environment → configuration → worker → wait for a signal. */
+import { hostname } from "node:os";
 import { createLogger, explainStartError, runService } from "@manyline/runtime";
 import { envToConfig, type Config } from "./config.ts";
 import { startWorker } from "./service.ts";
@@ -20,12 +21,13 @@ try {
 }
 if (config) {
   const settled = config;
-  const logger = createLogger({ ...SERVICE, level: settled.logLevel });
+  const host = settled.workerHost ?? hostname();
+  const logger = createLogger({ ...SERVICE, level: settled.logLevel }).child({ host });
   const service = await runService({
     name: SERVICE.service,
     logger,
     graceMs: settled.drainMs + STOP_MS,
-    start: (scope) => startWorker(settled, SERVICE.version, logger, scope),
+    start: (scope) => startWorker(settled, { host, version: SERVICE.version }, logger, scope),
   });
   await service.ended;
   // Everything is closed and flushed. What still holds the event loop are timers that Baileys leaves behind

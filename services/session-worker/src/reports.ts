@@ -35,7 +35,7 @@ export function createReports(logger: Logger): Reports {
   return {
     event: (type, number) => {
       events.add(1, { type });
-      logger.info({ event: type, ...of(number) }, "event");
+      logger.info({ event: type, ...of(number) }, type);
     },
     inbound: (number, types) => {
       for (const type of types) events.add(1, { type });

@@ -1,5 +1,4 @@
 /** Builds the worker from its configuration and ties its parts to the process's life. */
-import { hostname } from "node:os";
 import { EVENTS_MAX_AGE_MS, EVENTS_STREAM, PAIRING, streamSubjects } from "@manyline/contracts";
 import { assertSchema, createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
 import {
@@ -38,7 +37,8 @@ const QUERY_TIMEOUT_MS = 10_000;
 /** Starts everything; `scope` stops it in reverse order. */
 export async function startWorker(
   config: Config,
-  version: string,
+  /** Who this worker is to operators. */
+  identity: { host: string; version: string },
   logger: Logger,
   scope: ServiceScope,
 ): Promise<void> {
@@ -109,8 +109,7 @@ export async function startWorker(
     clock,
     logger,
     identity: {
-      host: config.workerHost ?? hostname(),
-      version,
+      ...identity,
       generation: config.generation,
       capacity: config.capacity,
     },

@@ -125,6 +125,11 @@ it("a pin moves a shard to a host and keeps it there; a pause closes it", async 
     return row;
   };
   await until(async () => (await hostOf(await now())) === other, { label: "pinned" });
+  await allConnected();
+  // It weighs more than the host's share, and stays: nobody else could take it.
+  const { epoch } = await now();
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  assert.equal((await now()).epoch, epoch);
   await wish({ pinnedTo: null, paused: true });
   await until(async () => (await now()).owner === null, { label: "paused" });
   const first = numbers[0];

@@ -1,4 +1,5 @@
 /** Reading what the gateway answered. Its shapes are those of the contracts. */
+import { ERRORS, isErrorCode } from "@manyline/contracts";
 import type { Rest } from "../rest.ts";
 
 /** A field of an answer; throws when the answer has none. */
@@ -13,6 +14,11 @@ export function fieldOf(answer: unknown, name: string): unknown {
 /** The list in an answer. */
 export async function listFrom<T>(rest: Rest, path: string, name: string): Promise<T[]> {
   return fieldOf(await rest("GET", path), name) as T[];
+}
+
+/** What a reason means, where it is the code of an error; else the reason itself. */
+export function sentenceOf(reason: string | null): string | null {
+  return reason !== null && isErrorCode(reason) ? `${ERRORS[reason].title} (${reason})` : reason;
 }
 
 /** All pages of a list, or the first `most` rows. */

@@ -9,6 +9,8 @@ export type Screen = {
   isTerminal: boolean;
   columns: number;
   write: (text: string) => void;
+  /** The lines are printed all the same, but the process ends with 1. */
+  fail: () => void;
   /** Runs `work` so that Ctrl-C aborts the signal instead of ending the process. */
   interruptible: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
 };

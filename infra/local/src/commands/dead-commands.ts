@@ -1,5 +1,5 @@
 import type { Command as CommandRow } from "@manyline/contracts";
-import { fieldOf, pagesFrom } from "./answers.ts";
+import { fieldOf, pagesFrom, sentenceOf } from "./answers.ts";
 import type { CommandGroup } from "./command.ts";
 import { parseWords, part } from "./command.ts";
 import { ago, table } from "./table.ts";
@@ -27,7 +27,7 @@ export const DEAD_COMMANDS: CommandGroup = {
             { title: "COMPANY", cell: ({ companyId }) => companyId },
             { title: "NUMBER", cell: ({ numberId }) => numberId },
             { title: "VERB", cell: ({ verb }) => verb },
-            { title: "REASON", cell: ({ reason }) => reason },
+            { title: "REASON", cell: ({ reason }) => sentenceOf(reason) },
             { title: "CLAIMS", isRight: true, cell: ({ attempts }) => attempts },
             { title: "AGO", isRight: true, cell: ({ createdAt }) => ago(createdAt, now) },
           ],

@@ -17,7 +17,7 @@ export async function readJob(rest: Rest, jobId: string): Promise<Job> {
 }
 
 /**
- * Shows the job's progress until it has ended and returns the last lines. Ctrl-C ends the watching, not
+ * Shows the job's progress until it has ended and returns the last lines; fails when one of its numbers did. Ctrl-C ends the watching, not
  * the job, and tells what can be done then.
  */
 export function watchJob(
@@ -31,7 +31,10 @@ export function watchJob(
     let job = first;
     for (;;) {
       show(job);
-      if (hasSettled(job)) return [summaryOf(job)];
+      if (hasSettled(job)) {
+        if (job.progress.failed > 0) screen.fail();
+        return [summaryOf(job)];
+      }
       await delay(lookMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return leftRunning(job);
       job = await readJob(rest, job.id);

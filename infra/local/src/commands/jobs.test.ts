@@ -51,7 +51,7 @@ test("the progress line: bar, counts, what is left", () => {
 test("watching ends with the job; a terminal draws one line again and again", async () => {
   const answers = { [`GET ${PATH}/${ID}`]: [answer(half), answer(done)] };
   const { rest, asked } = fakeRest(answers);
-  const { screen, shown } = fakeScreen(true);
+  const { screen, shown, hasFailed } = fakeScreen(true);
   const lines = await watchJob(rest, job({ waiting: 200 }), screen, 1);
   assert.equal(asked.length, 2);
   assert.equal(shown().split("\r").length - 1, 3);
@@ -59,6 +59,7 @@ test("watching ends with the job; a terminal draws one line again and again", as
   assert.deepEqual(lines, [
     `Job ${ID} is done: 190 done, 3 failed, 7 skipped. Why they failed: npm run manyline -- job ${ID}`,
   ]);
+  assert.ok(hasFailed(), "the process ends with 1");
 });
 
 test("Ctrl-C leaves the job running and says how to watch or cancel it", async () => {
@@ -84,6 +85,15 @@ test("reconnect-all and pair-all start a job and follow it", async () => {
     assert.match(shown, /200 numbers, 5 a second/);
     assert.match(lines.join(), /is done: 190 done/);
   }
+  for (const [failed, total, said] of [
+    [0, 1, /: 1 number, 5 a second/],
+    [1, 2, /: 2 numbers, 5 a second/],
+  ] as const) {
+    const ended = job({ total, done: 1, failed, percent: 100 }, { state: "done" });
+    const { shown, hasFailed } = await run("reconnect-all", { [`POST ${PATH}`]: answer(ended) });
+    assert.match(shown, said);
+    assert.equal(hasFailed, failed > 0);
+  }
   for (const pace of ["0", "51", "fast", "-1", "2.5"]) {
     await assert.rejects(run(`pair-all --per-second=${pace}`, answers), Refusal, pace);
   }
@@ -106,7 +116,10 @@ test("jobs, job, cancel-job", async () => {
     [`GET ${PATH}/${ID}`]: answer(half),
     [`GET ${PATH}/${ID}/items`]: { success: true, items: [failed], next: null },
   });
-  assert.match(one.lines.join("\n"), /num_1 +a +NO_OWNER\n… and 2 more$/);
+  assert.match(
+    one.lines.join("\n"),
+    /num_1 +a +No worker owns this number at the moment\. \(NO_OWNER\)\n… and 2 more$/,
+  );
   const cancelled = job({ sent: 2, done: 90, skipped: 108 }, { state: "cancelled" });
   const path = `POST ${PATH}/${ID}/cancel`;
   const cancel = await run(`cancel-job ${ID}`, {

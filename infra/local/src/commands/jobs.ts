@@ -1,10 +1,10 @@
 import { JOB_PACE } from "@manyline/contracts";
 import type { Job, JobItem } from "@manyline/contracts";
-import { fieldOf, pagesFrom } from "./answers.ts";
+import { fieldOf, pagesFrom, sentenceOf } from "./answers.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { parseWords, part, wholeNumber } from "./command.ts";
 import { progressLine, readJob, watchJob } from "./job-progress.ts";
-import { ago, facts, table } from "./table.ts";
+import { ago, counted, facts, table } from "./table.ts";
 
 const JOBS = "jobs";
 const JOB = "job <job> [--watch]";
@@ -82,7 +82,8 @@ function starting(name: string, kind: Job["kind"], help: string): Command {
         ...(companies.length === 0 ? {} : { companies }),
       });
       const job = fieldOf(answer, "job") as Job;
-      screen.write(`Job ${job.id}: ${job.progress.total} numbers, ${job.perSecond} a second.\n`);
+      const numbers = counted(job.progress.total, "number");
+      screen.write(`Job ${job.id}: ${numbers}, ${job.perSecond} a second.\n`);
       return watchJob(rest, job, screen);
     },
   };
@@ -126,7 +127,7 @@ function itemTable(items: readonly JobItem[], total: number): string[] {
     [
       { title: "FAILED NUMBER", cell: ({ numberId }) => numberId },
       { title: "COMPANY", cell: ({ companyId }) => companyId },
-      { title: "REASON", cell: ({ reason }) => reason },
+      { title: "REASON", cell: ({ reason }) => sentenceOf(reason) },
     ],
     "Nothing has failed.",
   );

@@ -92,7 +92,6 @@ test("each action asks for one thing and says what comes of it", async () => {
       { owner: null },
       /is split; it ends before place 449/,
     ],
-    ["merge 7", "POST merge", {}, { pending: { split: null, merge: true } }, /within seconds/],
   ];
   for (const [words, request, body, changes, said] of cases) {
     const [method = "", action = ""] = request.split(" ");
@@ -105,4 +104,17 @@ test("each action asks for one thing and says what comes of it", async () => {
   for (const text of ["0", "x", "-1", "7.5", "1e3"]) {
     await assert.rejects(run(`merge ${text}`, {}), Refusal, text);
   }
+});
+
+test("merge names the shard it takes in, and says that the owner may change", async () => {
+  const { range } = shard();
+  const list = [shard({ id: 3, range: { ...range, lo: 449, hi: 513 } }), shard()];
+  const answers = (merge: boolean) => ({
+    [`GET ${PATH}`]: { success: true, shards: list },
+    [`POST ${PATH}/7/merge`]: { success: true, shard: shard({ pending: { split: null, merge } }) },
+  });
+  const { lines, asked } = await run("merge 7", answers(true));
+  assert.deepEqual(asked.at(-1), { method: "POST", path: `${PATH}/7/merge`, body: {} });
+  assert.match(lines.join(), /takes in shard 3, .* within seconds.*another worker may take it/);
+  assert.match((await run("merge 7", answers(false))).lines.join(), /has taken in shard 3/);
 });

@@ -8,6 +8,7 @@ import { ago, facts, table, yesNo } from "./table.ts";
 const SHARDS = "shards [shard]";
 const MOVES = "moves [shard]";
 const SPLIT = "split <shard> [company]";
+const MERGE = "merge <shard>";
 const PATH = "/api/whatsapp/shards";
 const SHARD_IDS = { least: 1, most: 999_999_999 };
 
@@ -92,19 +93,30 @@ export const SHARD_COMMANDS: CommandGroup = {
         ];
       },
     },
-    merge: onShard(
-      "merge",
-      "merges a shard with the one right above; both need the same owner, or none",
-      "POST",
-      "merge",
-      ({ id, pending, range }) => [
-        pending.merge
-          ? `Shard ${id} takes in the one above it; its owner does it within seconds.`
-          : `Shard ${id} has taken in the one above it; it ends before place ${range.hi} now.`,
-      ],
-    ),
+    merge: {
+      usage: MERGE,
+      help: "merges a shard with the one right above; both need the same owner, or none",
+      run: async (rest, args) => {
+        const [text = ""] = parseWords(MERGE, args, { least: 1 }).positionals;
+        const shardId = idOf(text);
+        const upper = await shardAbove(rest, shardId);
+        const answer = await rest("POST", `${PATH}/${shardId}/merge`, {});
+        const { id, pending, range } = fieldOf(answer, "shard") as Shard;
+        const does = pending.merge
+          ? `takes in shard ${upper}, the one above it; its owner does it within seconds.`
+          : `has taken in shard ${upper}, the one above it; it ends before place ${range.hi} now.`;
+        return [`Shard ${id} ${does} It is then free: another worker may take it.`];
+      },
+    },
   },
 };
+
+/** The shard that a merge takes in; `?` where there is none, which the gateway then says. */
+async function shardAbove(rest: Rest, shardId: number): Promise<number | "?"> {
+  const shards = await listFrom<Shard>(rest, PATH, "shards");
+  const lower = shards.find(({ id }) => id === shardId);
+  return shards.find(({ range }) => range.lo === lower?.range.hi)?.id ?? "?";
+}
 
 /** A command that asks one thing of one shard. */
 function onShard(

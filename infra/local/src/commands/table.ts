@@ -33,6 +33,11 @@ export function textOf(value: Cell): string {
   return value === null || value === undefined || value === "" ? "-" : String(value);
 }
 
+/** `1 number`, `2 numbers`. */
+export function counted(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? "" : "s"}`;
+}
+
 export function yesNo(value: boolean): string {
   return value ? "yes" : "no";
 }

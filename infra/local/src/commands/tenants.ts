@@ -1,8 +1,9 @@
-import type { Company, NumberAnswer, Session, StatusAnswer } from "@manyline/contracts";
+import type { Company, NumberAnswer, Session, Shard, StatusAnswer } from "@manyline/contracts";
 import { makePairingLink } from "../demo.ts";
+import type { Rest } from "../rest.ts";
 import type { CommandGroup } from "./command.ts";
 import { parseWords, part } from "./command.ts";
-import { listFrom, pagesFrom } from "./answers.ts";
+import { fieldOf, listFrom, pagesFrom } from "./answers.ts";
 import { ago, facts, table, yesNo } from "./table.ts";
 
 const LINK = "pairing-link <company> [--number num_…]";
@@ -79,7 +80,7 @@ export const TENANT_COMMANDS: CommandGroup = {
         return [
           ...facts([
             ["company", `${status.companyId} (${status.company.name})`],
-            ["shard", sessions[0]?.shardId],
+            ["shard", await shardOf(rest, sessions[0]?.shardId)],
             ["codes left this hour", status.codesLeft],
             ["blocked until", status.blockedUntil],
             ["pairing attempt", attemptOf(status)],
@@ -91,6 +92,16 @@ export const TENANT_COMMANDS: CommandGroup = {
     },
   },
 };
+
+/** The shard, and why it has no owner if it has none. */
+async function shardOf(rest: Rest, shardId: number | undefined): Promise<string | null> {
+  if (shardId === undefined) return null;
+  const answer = await rest("GET", `/api/whatsapp/shards/${shardId}`);
+  const { isLive, isPaused } = fieldOf(answer, "shard") as Shard;
+  if (isPaused)
+    return `${shardId}, paused by an operator until: npm run manyline -- unpause ${shardId}`;
+  return isLive ? String(shardId) : `${shardId}, which nobody owns at the moment`;
+}
 
 function attemptOf({ attempt }: StatusAnswer): string | null {
   if (attempt === null) return null;

@@ -27,9 +27,11 @@ export function fakeRest(answers: Record<string, unknown>): { rest: Rest; asked:
 export function fakeScreen(isTerminal = false): {
   screen: Screen;
   shown: () => string;
+  hasFailed: () => boolean;
   interrupt: () => void;
 } {
   let text = "";
+  let failed = false;
   const abort = new AbortController();
   const screen: Screen = {
     isTerminal,
@@ -37,21 +39,29 @@ export function fakeScreen(isTerminal = false): {
     write: (more) => {
       text += more;
     },
+    fail: () => {
+      failed = true;
+    },
     interruptible: (work) => work(abort.signal),
   };
-  return { screen, shown: () => text, interrupt: () => abort.abort() };
+  return {
+    screen,
+    shown: () => text,
+    hasFailed: () => failed,
+    interrupt: () => abort.abort(),
+  };
 }
 
 /** Runs a command's words against the answers. */
 export async function run(
   words: string,
   answers: Record<string, unknown>,
-): Promise<{ lines: string[]; asked: Asked[]; shown: string }> {
+): Promise<{ lines: string[]; asked: Asked[]; shown: string; hasFailed: boolean }> {
   const [name = "", ...args] = words.split(" ");
   const command = COMMANDS.get(name);
   if (!command) throw new Error(`there is no command ${name}`);
   const { rest, asked } = fakeRest(answers);
-  const { screen, shown } = fakeScreen();
+  const { screen, shown, hasFailed } = fakeScreen();
   const lines = await command.run(rest, args, screen);
-  return { lines, asked, shown: shown() };
+  return { lines, asked, shown: shown(), hasFailed: hasFailed() };
 }

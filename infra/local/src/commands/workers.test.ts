@@ -33,6 +33,7 @@ const all = [
   worker("pod-a-2", "pod-a"),
   worker("pod-b-1", "pod-b", { isDraining: true, drainAsked: true }),
   worker("pod-c-1", "pod-c", { isDraining: true }),
+  worker("host-d-1", "host-d"),
 ];
 const LIST = { "GET /api/whatsapp/workers": { success: true, workers: all } };
 
@@ -45,6 +46,7 @@ test("workers: state and figures of each", async () => {
     "pod-a-2 pod-a live",
     "pod-b-1 pod-b drained",
     "pod-c-1 pod-c leaving",
+    "host-d-1 host-d live",
   ]);
   assert.match(lines[2] ?? "", /1 +10 +3 +70 +67 +60 +5 +2 /);
 });
@@ -78,6 +80,20 @@ test("drain and resume: by id, by host, by the beginning of an id", async () => 
   }
 });
 
+test("the last worker that takes shards is drained with --yes only", async () => {
+  const answers = {
+    "GET /api/whatsapp/workers": { success: true, workers: all.slice(0, 4) },
+    "POST /api/whatsapp/workers/pod-a-2/drain": { success: true, worker: all[1] },
+  };
+  await assert.rejects(run("drain pod-a-2", answers), (error: unknown) => {
+    assert.ok(error instanceof Refusal);
+    assert.match(error.message, /its 67 numbers would be disconnected.* drain pod-a-2 --yes$/);
+    return true;
+  });
+  const { lines } = await run("drain pod-a-2 --yes", answers);
+  assert.match(lines[0] ?? "", /its numbers are disconnected until a worker takes them/);
+});
+
 test("metrics: one figure a line", async () => {
   const { lines } = await run("metrics", {
     "GET /api/whatsapp/metrics": {
@@ -91,10 +107,28 @@ test("metrics: one figure a line", async () => {
       qrToPairingRatio: "30:70",
       asOf: now,
       numbers: 10_050,
-      opening: { connected: 9_000, opening: 25, waiting: 975, percent: 90 },
+      numbersByStatus: {
+        connected: 9_000,
+        connecting: 1_000,
+        disconnected: 40,
+        error: 9,
+        blocked: 1,
+      },
+      ownerlessNumbers: 1,
+      ownerlessShards: 2,
+      pausedShards: 1,
+      opening: { connected: 9_000, opening: 25, waiting: 975, wanted: 10_000, percent: 90 },
     },
   });
-  assert.ok(lines.includes("opened                  90 % (25 opening, 975 waiting)"));
-  assert.ok(lines.includes("average reconnect time  45s"));
-  assert.ok(lines.includes("linked by QR : by code  30:70"));
+  const shown = new Set(lines.map((line) => line.trim().replace(/ {2,}/g, " | ")));
+  for (const line of [
+    "connected | 9000",
+    "blocked | 1",
+    "opened | 90 % of 10000 (25 opening, 975 waiting)",
+    "without an owner | 1 number on 2 shards; 1 shard paused",
+    "average reconnect, 24 h | 45s",
+    "linked by QR : code, % | 30:70",
+  ]) {
+    assert.ok(shown.has(line), `${line}\n${lines.join("\n")}`);
+  }
 });

@@ -1,13 +1,12 @@
 import type { Metrics, Worker } from "@manyline/contracts";
 import { Refusal } from "../refusal.ts";
-import type { Rest } from "../rest.ts";
 import { fieldOf, listFrom } from "./answers.ts";
 import type { CommandGroup } from "./command.ts";
 import { parseWords, part } from "./command.ts";
-import { ago, facts, table } from "./table.ts";
+import { ago, counted, facts, table } from "./table.ts";
 
 const WORKERS = "workers";
-const DRAIN = "drain <worker>";
+const DRAIN = "drain <worker> [--yes]";
 const RESUME = "resume <worker>";
 const METRICS = "metrics";
 const PATH = "/api/whatsapp/workers";
@@ -27,12 +26,20 @@ export const WORKER_COMMANDS: CommandGroup = {
       usage: DRAIN,
       help: "lets a worker (id, its beginning, or host) hand over all its shards and take none",
       run: async (rest, args) => {
-        const [wanted = ""] = parseWords(DRAIN, args, { least: 1 }).positionals;
-        const { id } = await findWorker(rest, wanted);
+        const options = { yes: { type: "boolean" } } as const;
+        const words = parseWords(DRAIN, args, { least: 1, options });
+        const [wanted = ""] = words.positionals;
+        const workers = await listFrom<Worker>(rest, PATH, "workers");
+        const worker = findWorker(workers, wanted);
+        const { id } = worker;
+        const isLast = isLastTaker(worker, workers);
+        if (isLast && !words.has("yes")) throw lastTaker(worker);
         const answer = await rest("POST", `${PATH}/${part(id)}/drain`, {});
         const { shards } = fieldOf(answer, "worker") as Worker;
-        const end = `It keeps running; undo: npm run manyline -- resume ${id}`;
-        return [`${id} hands over its shards (${shards}). ${end}`];
+        const does = isLast
+          ? `${id} gives up its shards (${shards}); its numbers are disconnected until a worker takes them.`
+          : `${id} hands over its shards (${shards}).`;
+        return [`${does} It keeps running; undo: npm run manyline -- resume ${id}`];
       },
     },
     resume: {
@@ -40,7 +47,7 @@ export const WORKER_COMMANDS: CommandGroup = {
       help: "ends a worker's drain",
       run: async (rest, args) => {
         const [wanted = ""] = parseWords(RESUME, args, { least: 1 }).positionals;
-        const { id } = await findWorker(rest, wanted);
+        const { id } = findWorker(await listFrom<Worker>(rest, PATH, "workers"), wanted);
         await rest("POST", `${PATH}/${part(id)}/resume`, {});
         return [`${id} takes its share of the shards again.`];
       },
@@ -57,8 +64,7 @@ export const WORKER_COMMANDS: CommandGroup = {
 };
 
 /** The worker of this id, else the live one on this host, else the one whose id begins so. */
-async function findWorker(rest: Rest, wanted: string): Promise<Worker> {
-  const workers = await listFrom<Worker>(rest, PATH, "workers");
+function findWorker(workers: readonly Worker[], wanted: string): Worker {
   const exact = workers.find(({ id }) => id === wanted);
   if (exact) return exact;
   const onHost = workers.filter(({ host, isLive }) => host === wanted && isLive);
@@ -68,6 +74,20 @@ async function findWorker(rest: Rest, wanted: string): Promise<Worker> {
   const names = (one ? found : workers).map(({ id }) => id).join(", ");
   const problem = one ? `"${wanted}" can be several workers` : `There is no worker "${wanted}"`;
   throw new Refusal(`${problem}: ${names === "" ? "none has been seen" : names}.`);
+}
+
+/** It lives, and there is no other worker that takes shards. */
+function isLastTaker({ id, isLive }: Worker, workers: readonly Worker[]): boolean {
+  const isTaker = (one: Worker): boolean => one.isLive && !one.isDraining && !one.drainAsked;
+  return isLive && !workers.some((one) => one.id !== id && isTaker(one));
+}
+
+function lastTaker({ id, numbers }: Worker): Refusal {
+  const all = numbers === 1 ? "its 1 number" : `its ${numbers} numbers`;
+  return new Refusal(
+    `No other worker could take the shards of ${id}: ${all} would be disconnected until one can. ` +
+      `If that is wanted: npm run manyline -- drain ${id} --yes`,
+  );
 }
 
 export function workerTable(workers: readonly Worker[], now: Date): string[] {
@@ -104,12 +124,25 @@ export function metricsLines(metrics: Metrics): string[] {
   return facts([
     ["companies", metrics.totalCompanies],
     ["numbers", metrics.numbers],
-    ["connected", metrics.connectedSessions],
-    ["opened", `${opening.percent} % (${toOpen})`],
+    ...Object.entries(metrics.numbersByStatus).map(
+      ([status, count]) => [`  ${status}`, count] as const,
+    ),
+    [
+      "opened",
+      opening.wanted === 0
+        ? "nothing to open"
+        : `${opening.percent} % of ${opening.wanted} (${toOpen})`,
+    ],
+    ["without an owner", withoutOwner(metrics)],
     ["pending pairing codes", metrics.pendingPairingCodes],
     ["blocked companies", metrics.blockedCompanies],
-    ["average reconnect time", metrics.averageReconnectTime],
-    ["linked by QR : by code", metrics.qrToPairingRatio],
+    ["average reconnect, 24 h", metrics.averageReconnectTime],
+    ["linked by QR : code, %", metrics.qrToPairingRatio],
     ["as of", metrics.asOf],
   ]);
+}
+
+function withoutOwner({ ownerlessNumbers, ownerlessShards, pausedShards }: Metrics): string {
+  const paused = pausedShards > 0 ? `; ${counted(pausedShards, "shard")} paused` : "";
+  return `${counted(ownerlessNumbers, "number")} on ${counted(ownerlessShards, "shard")}${paused}`;
 }

@@ -13,7 +13,8 @@ export function errorsDocument(): string {
 Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\`, a plain \`title\`, what to do
 (\`remedy\`), whether repeating helps (\`retry\`: now, later, never) and a \`requestId\`. \`success: false\` and
 \`error\` repeat it for clients of the first API. Where a time is known, \`Retry-After\` holds seconds. Texts of
-5xx answers never hold details. This page is made from \`packages/contracts/src/errors.ts\`.
+5xx answers never hold details; only \`NO_OWNER\` says so when an operator has paused the shard. This page is
+made from \`packages/contracts/src/errors.ts\`.
 
 ${table(
   ["code", "HTTP", "retry", "what it means", "what to do"],

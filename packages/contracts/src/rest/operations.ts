@@ -18,7 +18,7 @@ import { ScoreField } from "./answers.ts";
 const Count = Type.Integer({ minimum: 0 });
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
-/** A session worker as it last spoke. Its figures are those of `seenAt`. */
+/** A session worker as it last spoke. Its figures are those of `seenAt`; one that is gone has no numbers. */
 export const Worker = Type.Object(
   {
     id: Type.String({
@@ -39,7 +39,7 @@ export const Worker = Type.Object(
     seenAt: Timestamp,
     shards: Count,
     weight: count("sum of its shards' weights"),
-    numbers: count("numbers of its shards"),
+    numbers: count("numbers of its shards; 0, like those below, when it is not live"),
     connected: Count,
     opening: count("connections being opened at this moment"),
     waiting: count("connections that wait for their turn to be opened"),
@@ -148,14 +148,29 @@ export const Metrics = Type.Object(
     }),
     asOf: Timestamp,
     numbers: Count,
+    numbersByStatus: Type.Object(
+      { connected: Count, connecting: Count, disconnected: Count, error: Count, blocked: Count },
+      { description: "each number once, by the status that a caller sees" },
+    ),
+    ownerlessNumbers: count("numbers of shards that nobody owns: disconnected/no_owner"),
+    ownerlessShards: count("shards without a live lease, paused ones among them"),
+    pausedShards: Count,
     opening: Type.Object(
       {
         connected: Count,
         opening: Count,
         waiting: count("wait for their turn: so many at a time are opened"),
-        percent: Type.Integer({ minimum: 0, maximum: 100 }),
+        wanted: count("linked numbers that should be connected, with or without an owner"),
+        percent: Type.Integer({
+          minimum: 0,
+          maximum: 100,
+          description: "100 only when every number that should be connected is",
+        }),
       },
-      { description: "how far the workers are with opening connections; sums over live workers" },
+      {
+        description:
+          "how far the workers are with opening connections; connected, opening and waiting are sums over live workers",
+      },
     ),
   },
   { $id: "Metrics" },

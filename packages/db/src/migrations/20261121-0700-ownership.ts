@@ -207,8 +207,8 @@ begin
 
   update shards set hi = p_at, map_version = map_version + 1 where shard_id = p_shard;
   insert into shards (shard_id, lo, hi) values (v_new, p_at, v_hi);
-  insert into shard_leases (shard_id, epoch, released_at, weight)
-    values (v_new, v_lease.epoch, clock_timestamp(), v_weight);
+  insert into shard_leases (shard_id, epoch, released_at, weight, paused, pinned_to)
+    values (v_new, v_lease.epoch, clock_timestamp(), v_weight, v_lease.paused, v_lease.pinned_to);
   update shard_leases set split_at = null, weight = greatest(1, weight - v_weight + 1)
     where shard_id = p_shard;
   update companies set shard_id = v_new where shard_id = p_shard and company_no >= p_at;
@@ -225,6 +225,8 @@ declare
   v_epoch bigint;
   v_weight int;
   v_owner text;
+  v_pin text;
+  v_apart boolean;
 begin
   perform 1 from company_counter for update;
   select u.* into v_upper from shards s join shards u on u.lo = s.hi where s.shard_id = p_shard;
@@ -235,11 +237,13 @@ begin
   with both_leases as materialized (
     select * from shard_leases where shard_id in (p_shard, v_upper.shard_id) order by shard_id for update
   )
-  select count(*), max(epoch), sum(weight) - 1, max(owner) into v_count, v_epoch, v_weight, v_owner
+  select count(*), max(epoch), sum(weight) - 1, max(owner), max(pinned_to), bool_or(paused) <> bool_and(paused)
+    into v_count, v_epoch, v_weight, v_owner, v_pin, v_apart
     from both_leases
     where (owner is null or owner = p_worker)
       and epoch = coalesce(case when shard_id = p_shard then p_epoch else p_upper_epoch end, epoch);
-  if v_count < 2 then
+  -- A pause of one of them must not be lost, nor be laid on the other.
+  if v_count < 2 or v_apart then
     return null;
   end if;
   update companies set shard_id = p_shard where shard_id = v_upper.shard_id;
@@ -247,7 +251,7 @@ begin
   update shards set hi = v_upper.hi, map_version = map_version + 1 where shard_id = p_shard;
   update company_counter set last_shard = greatest(last_shard, v_upper.shard_id);
   update shard_leases set owner = null, expires_at = null, released_at = clock_timestamp(),
-      epoch = v_epoch, weight = v_weight, merge_next = false
+      epoch = v_epoch, weight = v_weight, merge_next = false, pinned_to = coalesce(pinned_to, v_pin)
     where shard_id = p_shard;
   insert into shard_moves (shard_id, epoch, worker_id, previous_worker_id, how)
     values (p_shard, v_epoch, null, v_owner, 'merged');

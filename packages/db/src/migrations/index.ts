@@ -10,6 +10,7 @@ import * as ownership from "./20261121-0700-ownership.ts";
 import * as commandQueues from "./20261121-0710-command-queues.ts";
 import * as jobs from "./20261121-0720-jobs.ts";
 import * as logins from "./20261121-0730-logins.ts";
+import * as leaseFacts from "./20261121-0740-lease-facts.ts";
 import * as messages from "./20261121-0800-messages.ts";
 import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
@@ -25,6 +26,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0710-command-queues": commandQueues,
   "20261121-0720-jobs": jobs,
   "20261121-0730-logins": logins,
+  "20261121-0740-lease-facts": leaseFacts,
   "20261121-0800-messages": messages,
   "20261121-0810-inbound": inbound,
   "20261121-0820-sends": sends,

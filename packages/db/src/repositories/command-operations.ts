@@ -39,14 +39,16 @@ export async function replayCommand(
   commandId: string,
   newCommandId: string,
   deadlineMs: number,
-): Promise<{ shardId: number; hasOwner: boolean; command: CommandRow } | undefined> {
+): Promise<
+  { shardId: number; hasOwner: boolean; isPaused: boolean; command: CommandRow } | undefined
+> {
   // Two operators at once: the second one sees the first one's replay.
   await sql`select pg_advisory_xact_lock(hashtext('replay'), hashtext(${commandId}))`.execute(
     executor,
   );
   const row = await firstRow(
     executor,
-    sql<CommandRow & { shardId: number; hasOwner: boolean }>`
+    sql<CommandRow & { shardId: number; hasOwner: boolean; isPaused: boolean }>`
       with m as (
         insert into commands (company_no, command_id, number_no, verb, args, queue, replay_of, deadline_at)
         select d.company_no, ${newCommandId}, d.number_no, d.verb, d.args, d.queue, d.command_id,
@@ -58,13 +60,14 @@ export async function replayCommand(
         returning *
       )
       select ${commandColumns}, c.shard_id,
-        coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner
+        coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner,
+        coalesce(l.paused, false) as is_paused
       from m join companies c on c.company_no = m.company_no
       left join shard_leases l on l.shard_id = c.shard_id`,
   );
   if (row === undefined) return undefined;
-  const { shardId, hasOwner, ...command } = row;
-  return { shardId, hasOwner, command };
+  const { shardId, hasOwner, isPaused, ...command } = row;
+  return { shardId, hasOwner, isPaused, command };
 }
 
 /** Commands past their deadline become dead, whosever they are. Returns how many. Role worker. */

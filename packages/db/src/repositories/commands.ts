@@ -54,15 +54,15 @@ export const commandColumns = sql.raw(
 
 /**
  * Writes a command. `hasOwner`: the number's shard has a live lease; without one the caller answers
- * NO_OWNER (and rolls back, if the command shall not wait). Poke `shardPoke(shardId)` after the commit.
+ * NO_OWNER (and rolls back, if the command shall not wait). `isPaused`: nobody owns it by an operator's wish. Poke `shardPoke(shardId)` after the commit.
  */
 export async function enqueueCommand(
   executor: Executor,
   input: CommandInput,
-): Promise<{ shardId: number; hasOwner: boolean }> {
+): Promise<{ shardId: number; hasOwner: boolean; isPaused: boolean }> {
   const row = await firstRow(
     executor,
-    sql<{ shardId: number; hasOwner: boolean }>`
+    sql<{ shardId: number; hasOwner: boolean; isPaused: boolean }>`
       with added as (
         insert into commands (company_no, command_id, number_no, verb, args, deadline_at, traceparent, queue)
         values (${input.companyNo}, ${input.commandId}, ${input.numberNo}, ${input.verb},
@@ -71,7 +71,8 @@ export async function enqueueCommand(
           ${input.traceparent ?? null}, ${input.queue ?? ""})
         returning company_no
       )
-      select c.shard_id, coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner
+      select c.shard_id, coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner,
+        coalesce(l.paused, false) as is_paused
       from added join companies c on c.company_no = added.company_no
       left join shard_leases l on l.shard_id = c.shard_id`,
   );

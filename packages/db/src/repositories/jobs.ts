@@ -61,6 +61,8 @@ const nothingToDo: Record<JobKind, ReturnType<typeof sql<string | null>>> = {
     when n.desired_state <> 'connected' then 'disconnected_by_wish'
     when not exists (select 1 from auth_creds k
       where k.company_no = n.company_no and k.number_no = n.number_no) then 'not_linked'
+    -- Locked, banned, replaced by another program: knocking again makes it worse.
+    when n.status = 'error' and n.reason <> 'client_outdated' then 'needs_a_person'
     when n.status = 'connected' and l.owner is not null and l.expires_at > clock_timestamp() then 'connected'
     end`,
   pair: sql<string | null>`case
@@ -72,7 +74,7 @@ const nothingToDo: Record<JobKind, ReturnType<typeof sql<string | null>>> = {
 
 /**
  * Writes a job with an item for every number there is something to do for: `reconnect`: linked, wished
- * connected and not connected now; `pair`: without credentials. Only of enabled companies and of provider
+ * connected, not connected now, and not in an error that a person has to see to; `pair`: without credentials. Only of enabled companies and of provider
  * linked, and not what an unfinished job of the same kind has before it. Without any the job is done at once.
  */
 export async function createJob(executor: Executor, input: JobInput): Promise<JobRow> {

@@ -50,3 +50,7 @@ export function takersAndMe(workerId: string, ttlMs: number) {
       from workers w where w.worker_id = ${workerId}
     )`;
 }
+
+/** Of `shard_leases l`: since when nobody has it; null while a lease is live. */
+export const ownerlessSince = sql<Date | null>`case
+  when l.owner is null or l.expires_at <= clock_timestamp() then coalesce(l.released_at, l.expires_at) end`;

@@ -16,7 +16,12 @@ export type ShardWish =
   | { kind: "split"; at: number }
   | { kind: "merge"; upper: number };
 
-export type OwnedShard = HeldShard & { weight: number; wish: ShardWish | null };
+export type OwnedShard = HeldShard & {
+  weight: number;
+  /** Pinned to the worker's host: not to be given away for balance, since nobody else may take it. */
+  isBound: boolean;
+  wish: ShardWish | null;
+};
 
 /** The worker's sessions, for operators: owned, connected, being opened, waiting for their turn. */
 export type WorkerReport = {
@@ -40,6 +45,7 @@ type RenewedRow = {
   shardId: number | null;
   epoch: number;
   weight: number;
+  isBound: boolean;
   isToRelease: boolean;
   splitAt: number | null;
   upper: number | null;
@@ -84,7 +90,7 @@ export async function renewLeases(
         returning l.shard_id, l.epoch, l.weight, l.paused, l.pinned_to, l.split_at, l.merge_next
       )
       select beat.host is not null as is_registered, coalesce(beat.drain_asked, false) as is_drain_asked,
-        r.shard_id, r.epoch, r.weight,
+        r.shard_id, r.epoch, r.weight, coalesce(r.pinned_to = beat.host, false) as is_bound,
         coalesce(r.paused or (r.pinned_to <> beat.host and exists (
           select 1 from workers w where w.host = r.pinned_to and ${isTaking(ttlMs)})), false) as is_to_release,
         case when r.split_at is not null then (select r.split_at from shards s
@@ -100,8 +106,8 @@ export async function renewLeases(
     isRegistered: first?.isRegistered ?? false,
     isDrainAsked: first?.isDrainAsked ?? false,
     shards: found.flatMap((row) => {
-      const { shardId, epoch, weight } = row;
-      return shardId === null ? [] : [{ shardId, epoch, weight, wish: wishOf(row) }];
+      const { shardId, epoch, weight, isBound } = row;
+      return shardId === null ? [] : [{ shardId, epoch, weight, isBound, wish: wishOf(row) }];
     }),
   };
 }

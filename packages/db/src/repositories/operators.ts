@@ -116,6 +116,18 @@ export async function listShardMoves(
 export type MetricsRow = {
   totalCompanies: number;
   totalNumbers: number;
+  /** Numbers by the status that a caller sees, as `deriveStatus` of the gateway derives it. */
+  connecting: number;
+  disconnected: number;
+  error: number;
+  blocked: number;
+  /** Linked numbers that shall be connected, of enabled companies, with or without an owner. */
+  wantedSessions: number;
+  /** Numbers of shards without a live lease. */
+  ownerlessNumbers: number;
+  /** Shards without a live lease, paused ones among them. */
+  ownerlessShards: number;
+  pausedShards: number;
   /** Connected, with a live owner. */
   connectedSessions: number;
   /** Codes that can be typed at this moment. */
@@ -133,20 +145,47 @@ export async function readMetrics(executor: Executor): Promise<MetricsRow> {
   const row = await firstRow(
     executor,
     sql<MetricsRow>`
-      select (select count(*) from companies) as total_companies,
-        (select count(*) from numbers) as total_numbers,
-        (select count(*) from numbers n join companies c on c.company_no = n.company_no
-          join shard_leases l on l.shard_id = c.shard_id
-          where n.status = 'connected' and l.owner is not null and l.expires_at > clock_timestamp())
-          as connected_sessions,
+      with leases as (
+        select shard_id, paused, coalesce(owner is not null and expires_at > clock_timestamp(), false) as is_live
+        from shard_leases
+      ), facts as (
+        select n.status, n.provider = 'linked' as is_of_link, coalesce(l.is_live, false) as is_live,
+          exists (select 1 from auth_creds k
+            where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked,
+          coalesce(r.blocked_until > clock_timestamp(), false) as is_block_ahead,
+          c.whatsapp_enabled and n.desired_state = 'connected' as is_wanted
+        from numbers n join companies c on c.company_no = n.company_no
+        left join leases l on l.shard_id = c.shard_id
+        left join whatsapp_rate_limits r on r.company_no = n.company_no
+      ), seen as (
+        select f.*, case
+          when status = 'connected' and is_live then 'connected'
+          when is_block_ahead and is_of_link and not is_linked then 'blocked'
+          when not is_live then 'disconnected'
+          when status = 'blocked' and not is_block_ahead then 'disconnected'
+          else status end as shown
+        from facts f
+      )
+      select (select count(*) from companies) as total_companies, of_numbers.*, of_shards.*,
         (select count(*) from pairing_attempts where method = 'code' and ended_at is null
           and secret is not null and expires_at > clock_timestamp()) as pending_pairing_codes,
         (select count(*) from whatsapp_rate_limits where blocked_until > clock_timestamp()) as blocked_companies,
         (select avg(last_reconnect_ms) from whatsapp_session_health
           where last_reconnect_at > clock_timestamp() - interval '1 day')::float8 as average_reconnect_ms,
         links.qr as qr_links, links.code as code_links
-      from (select count(*) filter (where method = 'qr') as qr, count(*) filter (where method = 'code') as code
-        from pairing_attempts where outcome = 'succeeded') links`,
+      from (select count(*) as total_numbers,
+          count(*) filter (where shown = 'connected') as connected_sessions,
+          count(*) filter (where shown = 'connecting') as connecting,
+          count(*) filter (where shown = 'disconnected') as disconnected,
+          count(*) filter (where shown = 'error') as error,
+          count(*) filter (where shown = 'blocked') as blocked,
+          count(*) filter (where is_of_link and is_linked and is_wanted) as wanted_sessions,
+          count(*) filter (where not is_live) as ownerless_numbers
+        from seen) of_numbers,
+        (select count(*) filter (where not is_live) as ownerless_shards,
+          count(*) filter (where paused) as paused_shards from leases) of_shards,
+        (select count(*) filter (where method = 'qr') as qr, count(*) filter (where method = 'code') as code
+          from pairing_attempts where outcome = 'succeeded') links`,
   );
   if (row === undefined) throw new Error("the figures could not be read");
   return row;

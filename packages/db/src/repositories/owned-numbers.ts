@@ -53,17 +53,16 @@ const from = sql.raw(`from shard_leases l
   join numbers n on n.company_no = c.company_no`);
 
 /**
- * Raises the fences of a shard to the epoch of its lease; after it returns, no write of an older epoch can
- * happen. First all that are free, in one statement; then, one by one, those that a writer holds at this
- * moment, so that one stuck writer (Postgres ends it after 5 s idle) delays its own number only. Not in a
- * transaction. Returns how many were raised.
+ * Raises the fences of a shard's numbers to the epoch of its lease, in one statement, but for those that a
+ * writer holds at this moment: one stuck writer (Postgres ends it after 5 s idle) delays its own number only,
+ * which `adoptNumbers` finds later. No write of an older epoch can happen to what was raised. Returns how many.
  */
-export async function raiseFences(
+export async function raiseFreeFences(
   executor: Executor,
   shardId: number,
   epoch: number,
 ): Promise<number> {
-  const free = await changed(
+  return changed(
     executor,
     sql`with free as materialized (
         select f.company_no, f.number_no from number_fence f
@@ -74,6 +73,18 @@ export async function raiseFences(
       update number_fence f set epoch = ${epoch} from free
       where f.company_no = free.company_no and f.number_no = free.number_no`,
   );
+}
+
+/**
+ * Like `raiseFreeFences`, and then waits for those that a writer holds, one by one. Not in a transaction.
+ * Returns how many were raised.
+ */
+export async function raiseFences(
+  executor: Executor,
+  shardId: number,
+  epoch: number,
+): Promise<number> {
+  const free = await raiseFreeFences(executor, shardId, epoch);
   const held = await rows(
     executor,
     sql<{ companyNo: number; numberNo: number }>`
@@ -94,29 +105,34 @@ export async function raiseFences(
 
 /**
  * Raises the fences of numbers that came since (a new number starts with epoch 0) and returns those
- * numbers. One statement; numbers a writer holds are left for the next call.
+ * numbers. Numbers a writer holds are left for the next call. What they are is read by a statement of its own,
+ * which sees everything that was written before their fences were raised.
  */
 export async function adoptNumbers(executor: Executor, workerId: string): Promise<OwnedNumber[]> {
-  return rows(
+  const raised = await rows(
     executor,
-    sql<OwnedNumber>`
+    sql<{ numberNo: number }>`
       with fresh as materialized (
         select f.company_no, f.number_no, l.epoch from number_fence f
         join companies c on c.company_no = f.company_no
         join shard_leases l on l.shard_id = c.shard_id
         where l.owner = ${workerId} and f.epoch < l.epoch
         order by f.company_no, f.number_no for update of f skip locked
-      ), raised as (
-        update number_fence f set epoch = fresh.epoch from fresh
-        where f.company_no = fresh.company_no and f.number_no = fresh.number_no
-        returning f.number_no
       )
-      select ${columns} ${from} join raised on raised.number_no = n.number_no
+      update number_fence f set epoch = fresh.epoch from fresh
+      where f.company_no = fresh.company_no and f.number_no = fresh.number_no
+      returning f.number_no`,
+  );
+  if (raised.length === 0) return [];
+  return rows(
+    executor,
+    sql<OwnedNumber>`select ${columns} ${from}
+      where l.owner = ${workerId} and n.number_no = any (${raised.map(({ numberNo }) => numberNo)}::int[])
       order by n.number_no`,
   );
 }
 
-/** All numbers of a shard that the worker owns, whoever was connected last first. */
+/** All numbers of a shard that the worker owns and whose fences are raised, whoever was connected last first. */
 export async function listOwnedNumbers(
   executor: Executor,
   workerId: string,
@@ -125,6 +141,8 @@ export async function listOwnedNumbers(
   return rows(
     executor,
     sql<OwnedNumber>`select ${columns} ${from}
+      join number_fence f
+        on f.company_no = n.company_no and f.number_no = n.number_no and f.epoch = l.epoch
       where l.owner = ${workerId} and l.shard_id = ${shardId}
       order by n.last_connected_at desc nulls last, n.number_no`,
   );

@@ -7,7 +7,10 @@ import { deriveStatus, healthScore } from "./status.ts";
 import type { DerivedStatus } from "./status.ts";
 
 /** What is true of all numbers of a company at a moment: they share a shard and a limit. */
-export type CompanyFacts = Pick<StatusRow, "hasOwner" | "blockedUntil" | "dbNow">;
+export type CompanyFacts = Pick<
+  StatusRow,
+  "hasOwner" | "ownerlessSince" | "blockedUntil" | "dbNow"
+>;
 
 export function companyAnswer(row: CompanyRow): Company {
   return {
@@ -127,6 +130,7 @@ export function statusOf(number: NumberRow, facts: CompanyFacts): DerivedStatus 
     until: number.until,
     isLinked: number.isLinked,
     hasOwner: facts.hasOwner,
+    ownerlessSince: facts.ownerlessSince,
     blockedUntil: facts.blockedUntil,
     now: facts.dbNow,
   });

@@ -26,11 +26,15 @@ export function workerAnswer(row: WorkerRow): Worker {
     seenAt: row.seenAt.toISOString(),
     shards: row.shards,
     weight: row.weight,
-    numbers: row.numbers,
-    connected: row.connected,
-    opening: row.opening,
-    waiting: row.waiting,
+    ...figuresOf(row),
   };
+}
+
+/** A worker that is gone serves nothing, whatever it said last. */
+function figuresOf(row: WorkerRow): Pick<Worker, "numbers" | "connected" | "opening" | "waiting"> {
+  const { isLive, numbers, connected, opening, waiting } = row;
+  if (!isLive) return { numbers: 0, connected: 0, opening: 0, waiting: 0 };
+  return { numbers, connected, opening, waiting };
 }
 
 /** What belongs to a shard beside its row. */
@@ -98,7 +102,20 @@ export function metricsAnswer(row: MetricsRow, workers: readonly WorkerRow[], no
     qrToPairingRatio: ratio,
     asOf: now.toISOString(),
     numbers: row.totalNumbers,
-    opening: openingOf(workers.filter(({ isLive }) => isLive)),
+    numbersByStatus: {
+      connected: row.connectedSessions,
+      connecting: row.connecting,
+      disconnected: row.disconnected,
+      error: row.error,
+      blocked: row.blocked,
+    },
+    ownerlessNumbers: row.ownerlessNumbers,
+    ownerlessShards: row.ownerlessShards,
+    pausedShards: row.pausedShards,
+    opening: openingOf(
+      workers.filter(({ isLive }) => isLive),
+      row.wantedSessions,
+    ),
   };
 }
 
@@ -112,16 +129,19 @@ export function ratioOf(byQr: number, byCode: number): string {
 
 type Progress = Pick<WorkerRow, "connected" | "opening" | "waiting">;
 
-/** How far the workers are with opening; nothing to open is 100 percent. */
-export function openingOf(workers: readonly Progress[]): Metrics["opening"] {
+/**
+ * How far the workers are with opening: percent of what is wanted, whether or not a worker has it. Nothing to
+ * open is 100 percent.
+ */
+export function openingOf(workers: readonly Progress[], wanted: number): Metrics["opening"] {
   const sum = (pick: (row: Progress) => number): number =>
     workers.reduce((total, row) => total + pick(row), 0);
   const connected = sum((row) => row.connected);
   const opening = sum((row) => row.opening);
   const waiting = sum((row) => row.waiting);
-  const total = connected + opening + waiting;
+  const total = Math.max(wanted, connected + opening + waiting);
   const percent = total === 0 ? 100 : Math.floor((100 * connected) / total);
-  return { connected, opening, waiting, percent };
+  return { connected, opening, waiting, wanted, percent };
 }
 
 export function sessionAnswer(row: SessionRow): Session {

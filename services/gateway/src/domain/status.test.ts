@@ -16,6 +16,7 @@ function facts(change: Partial<StatusFacts>): StatusFacts {
     until: null,
     isLinked: false,
     hasOwner: true,
+    ownerlessSince: null,
     blockedUntil: null,
     now,
     ...change,
@@ -88,6 +89,16 @@ test("no live lease: disconnected/no_owner, whatever is stored", () => {
     assert.equal(seen.status, "disconnected");
     assert.equal(seen.reason, "no_owner");
   }
+});
+
+test("no_owner is since the later of the two: the owner was lost, or the number was stored so", () => {
+  const lost = new Date("2026-03-01T11:59:00.000Z");
+  const longAgo = new Date("2026-01-01T00:00:00.000Z");
+  const sinceOf = (change: Partial<StatusFacts>): Date =>
+    deriveStatus(facts({ ...connected, hasOwner: false, ...change })).since;
+  assert.deepEqual(sinceOf({ ownerlessSince: lost }), lost);
+  assert.deepEqual(sinceOf({ ownerlessSince: longAgo }), earlier);
+  assert.deepEqual(sinceOf({ ownerlessSince: null }), earlier);
 });
 
 test("otherwise what is stored, with its end", () => {

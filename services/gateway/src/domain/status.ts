@@ -12,6 +12,8 @@ export type StatusFacts = {
   readonly isLinked: boolean;
   /** The shard of the number has a live lease. */
   readonly hasOwner: boolean;
+  /** When it lost its owner; null: it has one, or never had. */
+  readonly ownerlessSince: Date | null;
   /** End of the company's cooldown for pairing codes. */
   readonly blockedUntil: Date | null;
   readonly now: Date;
@@ -31,7 +33,7 @@ export type DerivedStatus = {
  *
  * 1. connected: stored so, by an owner whose lease is live (what a dead owner left behind proves nothing);
  * 2. blocked: the company's cooldown lies ahead and this linked number has no credentials;
- * 3. disconnected/no_owner: the shard has no live lease;
+ * 3. disconnected/no_owner: the shard has no live lease, since it lost it or since the number was stored so;
  * 4. what is stored; a stored block whose end has passed is over, although its owner has not said so yet.
  */
 export function deriveStatus(facts: StatusFacts): DerivedStatus {
@@ -41,11 +43,15 @@ export function deriveStatus(facts: StatusFacts): DerivedStatus {
   if (isBlockAhead && facts.provider === "linked" && !facts.isLinked) {
     return derived("rate_limited", facts.since, blockedUntil);
   }
-  if (!facts.hasOwner) return derived("no_owner", facts.since, null);
+  if (!facts.hasOwner) return derived("no_owner", later(facts.since, facts.ownerlessSince), null);
   if (facts.status === "blocked" && !isBlockAhead) {
     return derived("not_linked", facts.until ?? facts.since, null);
   }
   return stored(facts);
+}
+
+function later(a: Date, b: Date | null): Date {
+  return b !== null && b > a ? b : a;
 }
 
 function stored({ status, reason, since, until }: StatusFacts): DerivedStatus {

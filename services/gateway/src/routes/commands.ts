@@ -19,6 +19,7 @@ import { Type } from "typebox";
 import type { App } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { numberIdFrom } from "../domain/ids.ts";
+import { noOwner } from "../problem.ts";
 import { operatorWork } from "../work.ts";
 import { LimitField, Next, envelope, limitOf, listOf } from "./operator-schemas.ts";
 import { Nothing, problems, ref } from "./schemas.ts";
@@ -83,7 +84,7 @@ export function registerCommands(app: App, deps: Deps): void {
         const { deadlineMs } = COMMANDS[dead.verb];
         const replayed = await replayCommand(tx, commandId, newId, deadlineMs);
         if (!replayed) throw notDead(dead);
-        if (!replayed.hasOwner) throw new ManylineError("NO_OWNER");
+        if (!replayed.hasOwner) throw noOwner(replayed.isPaused);
         note("command.replayed", commandId, { verb: dead.verb, as: newId });
         const [answer] = await answersOf(tx, [replayed.command]);
         return { shardId: replayed.shardId, command: answer };

@@ -18,7 +18,6 @@ import type { App } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { numberIdFrom } from "../domain/ids.ts";
 import { jobAnswer } from "../domain/jobs.ts";
-import { invalidRequest } from "../problem.ts";
 import { actorOf, operatorWork } from "../work.ts";
 import { LimitField, Next, envelope, limitOf, listOf } from "./operator-schemas.ts";
 import { Nothing, problems, ref } from "./schemas.ts";
@@ -197,15 +196,14 @@ async function refuseSecond(tx: Executor, kind: JobRow["kind"]): Promise<void> {
   throw new ManylineError("JOB_RUNNING", { jobId, detail: `Job ${jobId} (${kind}) is running.` });
 }
 
-/** Throws INVALID_REQUEST that names every company there is not. */
+/** Throws COMPANY_NOT_FOUND that names every company there is not. */
 async function nosOf(executor: Executor, companyIds: readonly string[]): Promise<number[]> {
   const found = await companyNosOf(executor, companyIds);
-  const unknown = companyIds.flatMap((companyId, index) =>
-    found.has(companyId)
-      ? []
-      : [{ field: `companies.${index}`, message: `there is no company ${companyId}` }],
-  );
-  if (unknown.length > 0) throw invalidRequest(...unknown);
+  const unknown = companyIds.filter((companyId) => !found.has(companyId));
+  if (unknown.length > 0) {
+    const detail = `There is no company ${unknown.join(", ")}.`;
+    throw new ManylineError("COMPANY_NOT_FOUND", { detail, companies: unknown });
+  }
   return [...found.values()];
 }
 

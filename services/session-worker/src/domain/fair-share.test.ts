@@ -60,6 +60,12 @@ it("gives nothing away when nobody would take it, or while a rollout replaces wo
   assert.deepEqual(shardsToShed(shares({ isMixed: true, newestAgeMs: 600_000 }), heavy), [2]);
 });
 
+it("what is pinned here weighs and stays", () => {
+  const bound = { shardId: 9, weight: 10, isBound: true };
+  assert.deepEqual(shardsToShed(shares({}), [bound, ...mine(20, 20)]), [1]);
+  assert.deepEqual(shardsToShed(shares({}), [bound, { ...bound, shardId: 8, weight: 40 }]), []);
+});
+
 it("a hot shard ends alone: its owner gives everything else away", () => {
   let left = mine(90, 1, 1, 1, 1);
   for (let tick = 0; tick < 10; tick += 1) {

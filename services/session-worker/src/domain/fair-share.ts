@@ -12,7 +12,12 @@ const SHED_PART = 0.1;
 /** As long as a rollout may take: workers of an older generation are about to leave anyway. */
 const ROLLOUT_MS = 600_000;
 
-export type WeighedShard = { shardId: number; weight: number };
+export type WeighedShard = {
+  shardId: number;
+  weight: number;
+  /** Pinned here: it weighs and stays. */
+  isBound?: boolean;
+};
 
 /** The weight that is this worker's part of all, by capacity; it does not count itself while it drains. */
 export function fairWeight(shares: Shares): number {
@@ -41,7 +46,8 @@ export function shardsToShed(shares: Shares, mine: readonly WeighedShard[]): num
   const most = Math.max(1, Math.floor(mine.length * SHED_PART));
   let weight = mine.reduce((sum, shard) => sum + shard.weight, 0);
   const shed: number[] = [];
-  for (const shard of mine.toSorted((a, b) => a.weight - b.weight || a.shardId - b.shardId)) {
+  const free = mine.filter(({ isBound }) => isBound !== true);
+  for (const shard of free.toSorted((a, b) => a.weight - b.weight || a.shardId - b.shardId)) {
     if (shed.length >= most || weight - shard.weight < target) break;
     weight -= shard.weight;
     shed.push(shard.shardId);

@@ -162,6 +162,9 @@ export class NumberActor {
       case "mark_read":
       case "show_typing":
         return this.#refuse(command, "NOT_CONNECTED");
+      default:
+        // A newer gateway may know more than this worker does.
+        return this.#refuse(command, "INTERNAL");
     }
   }
 

@@ -12,7 +12,7 @@ import {
   markBlockEnded,
   markShardOpen,
   ownedNumberNos,
-  raiseFences,
+  raiseFreeFences,
   touchSeen,
   type OwnedNumber,
   type WorkerReport,
@@ -38,6 +38,8 @@ export class Fleet {
   readonly #actors = new Map<number, NumberActor>();
   readonly #queue = new SerialQueue();
   readonly #shards: () => ReadonlyMap<number, number>;
+  /** Shards whose numbers are being taken over. */
+  readonly #serving = new Map<number, Promise<void>>();
   /** Shards on their way out: nothing of them is begun any more. */
   readonly #leaving = new Set<number>();
   #timers: NodeJS.Timeout[] = [];
@@ -93,21 +95,27 @@ export class Fleet {
   /** Raises the fences of the shard's numbers before anything of them is read, then takes them over. */
   claimed(shardId: number, epoch: number): void {
     this.#leaving.delete(shardId);
-    void this.#queue
-      .add(async () => {
-        await raiseFences(this.#context.db, shardId, epoch);
-        const actors = await this.#adoptShard(shardId);
-        this.#context.reports.shardClaimed(shardId, epoch, actors.length);
-        void this.#tellOpen(shardId, epoch, actors);
-      })
-      .catch((error: unknown) => {
-        // A later sweep finds what is not served.
-        this.#context.logger.error(
-          { event: "shard.claim_failed", shard: shardId, err: error },
-          "claim failed",
-        );
-      });
-    this.poll();
+    // Beside each other: several shards may come at once, and their numbers are without a connection meanwhile.
+    const serving = this.#serve(shardId, epoch).catch((error: unknown) => {
+      // A later sweep finds what is not served.
+      this.#context.logger.error(
+        { event: "shard.claim_failed", shard: shardId, err: error },
+        "claim failed",
+      );
+    });
+    this.#serving.set(shardId, serving);
+    void serving.then(() => {
+      if (this.#serving.get(shardId) === serving) this.#serving.delete(shardId);
+      this.poll();
+      return undefined;
+    });
+  }
+
+  async #serve(shardId: number, epoch: number): Promise<void> {
+    await raiseFreeFences(this.#context.db, shardId, epoch);
+    const actors = await this.#adoptShard(shardId);
+    this.#context.reports.shardClaimed(shardId, epoch, actors.length);
+    void this.#tellOpen(shardId, epoch, actors);
   }
 
   lost(shardId: number): void {
@@ -123,6 +131,7 @@ export class Fleet {
    */
   async close(shardId: number, fromCompanyNo = 0): Promise<number> {
     this.#leaving.add(shardId);
+    await this.#serving.get(shardId);
     const actors = await this.#queue.add(() =>
       [...this.#actors.values()].filter(
         ({ number }) => number.shardId === shardId && number.companyNo >= fromCompanyNo,
@@ -274,7 +283,7 @@ export class Fleet {
     for (const shardId of new Set(unserved.map((one) => one.shardId))) {
       const epoch = this.#shards().get(shardId);
       if (epoch === undefined || this.#leaving.has(shardId)) continue;
-      await raiseFences(db, shardId, epoch);
+      await raiseFreeFences(db, shardId, epoch);
       await this.#adoptShard(shardId);
     }
   }

@@ -81,7 +81,8 @@ export class LeaseKeeper {
   #cancels: (() => void)[] = [];
   #subscription: BusSubscription | undefined;
   #lastRenewal = Number.NEGATIVE_INFINITY;
-  #weights = new Map<number, number>();
+  /** As of the last renewal. */
+  #owned = new Map<number, OwnedShard>();
 
   constructor(parts: LeaseParts) {
     this.#parts = parts;
@@ -158,7 +159,7 @@ export class LeaseKeeper {
   forget(shardIds: number[]): void {
     for (const shardId of shardIds) {
       this.#held.delete(shardId);
-      this.#weights.delete(shardId);
+      this.#owned.delete(shardId);
     }
   }
 
@@ -215,7 +216,7 @@ export class LeaseKeeper {
       return;
     }
     await this.#returnStrays(kept);
-    this.#weights = new Map(renewal.shards.map(({ shardId, weight }) => [shardId, weight]));
+    this.#owned = kept;
     this.#checkDeadline();
     this.#passOn(renewal.isDrainAsked, renewal.shards);
   }
@@ -238,7 +239,7 @@ export class LeaseKeeper {
     const former = this.#workerId;
     const lost = [...this.#held.keys()];
     this.#held.clear();
-    this.#weights.clear();
+    this.#owned.clear();
     for (const shardId of lost) events.onLost(shardId);
     this.#workerId = newWorkerId();
     this.#isRegistered = false;
@@ -292,7 +293,9 @@ export class LeaseKeeper {
     }
     const mine = [...this.#held.keys()].map((shardId) => ({
       shardId,
-      weight: this.#weights.get(shardId) ?? 1,
+      weight: this.#owned.get(shardId)?.weight ?? 1,
+      // Of what was claimed since the last renewal nothing is known yet: it stays.
+      isBound: this.#owned.get(shardId)?.isBound ?? true,
     }));
     const surplus = shardsToShed(shares, mine);
     if (surplus.length > 0) events.onSurplus(surplus);
@@ -310,7 +313,7 @@ export class LeaseKeeper {
     if (isTooLong && this.#hasRenewed && !this.#isSilent) {
       this.#isSilent = true;
       this.#held.clear();
-      this.#weights.clear();
+      this.#owned.clear();
       this.#parts.events.onSilence();
     }
   }
