@@ -71,7 +71,7 @@ export async function guardedGet(url: string, options: GuardedOptions): Promise<
 }
 
 function parse(text: string, base?: URL): URL {
-  const url = URL.parse(text, base);
+  const url = URL.parse(text, base?.href);
   const isUsable =
     url !== null &&
     (url.protocol === "http:" || url.protocol === "https:") &&
