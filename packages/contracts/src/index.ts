@@ -24,4 +24,5 @@ export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
 export * from "./rest/jobs.ts";
+export * from "./rest/sends.ts";
 export * from "./rest/messages.ts";
