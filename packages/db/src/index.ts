@@ -92,6 +92,7 @@ export {
 } from "./repositories/journal.ts";
 export * from "./repositories/inbound.ts";
 export * from "./repositories/message-reads.ts";
+export * from "./repositories/message-requests.ts";
 export * from "./repositories/media.ts";
 export * from "./repositories/sends.ts";
 export {

@@ -2,14 +2,17 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Message, messageReceived, newLinkedMessageId, newMediaId } from "@manyline/contracts";
 import {
+  addressOf,
   claimSends,
   enqueueMessage,
   FencedError,
   fencedTransaction,
+  findRequest,
   getChat,
   getContact,
   getMedia,
   getMessage,
+  inboundKeys,
   insertMedia,
   listChats,
   listContacts,
@@ -144,11 +147,16 @@ describe("messages", () => {
     assert.deepEqual(await history(line, { contactId: "con_x" }), []);
 
     const { companyNo, numberNo } = line.source.fence;
-    const chats = await asCompany(line, (tx) => listChats(tx, { companyNo, numberNo, limit: 9 }));
-    assert.equal(chats.length, 2);
-    const next = { companyNo, numberNo, before: chats[0]?.id, limit: 9 };
-    const [last] = await asCompany(line, (tx) => listChats(tx, next));
-    assert.equal(last?.id, chats[1]?.id);
+    const page = (limit: number, before?: string) =>
+      asCompany(line, (tx) => listChats(tx, { companyNo, numberNo, limit, before }));
+    const { chats, next } = await page(9);
+    assert.deepEqual([chats.length, next], [2, null]);
+    assert.ok((chats[0]?.lastMessageAt ?? "") >= (chats[1]?.lastMessageAt ?? ""));
+    const one = await page(1);
+    assert.equal(one.chats[0]?.id, chats[0]?.id);
+    const last = await page(1, one.next ?? "");
+    assert.deepEqual([last.chats[0]?.id, last.chats.length, last.next], [chats[1]?.id, 1, null]);
+    assert.deepEqual(await page(9, "nonsense"), { chats: [], next: null });
     const merged = await asCompany(line, (tx) => getChat(tx, companyNo, lost.id));
     assert.deepEqual([merged?.id, merged?.seq], [chat.id, 2]);
   });
@@ -175,9 +183,24 @@ test("people page by page, by any name they are known by; a merged one goes on",
     page.map(({ id }) => id),
     [first?.id],
   );
-  for (const alias of [anna.phone, anna.lid]) {
-    const [found] = await asCompany(line, (tx) => listContacts(tx, { companyNo, alias, limit: 9 }));
-    assert.equal(found?.id, first?.id);
+  const find = (search: string) =>
+    asCompany(line, (tx) => listContacts(tx, { companyNo, search, limit: 9 }));
+  for (const search of [
+    anna.phone,
+    anna.lid,
+    `+${anna.phone.slice(0, 4)} ${anna.phone.slice(4)}`,
+  ]) {
+    const found = await find(search);
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [first?.id],
+      search,
+    );
+  }
+  const [named] = await find((bob.name ?? "").toUpperCase());
+  assert.equal(named?.id, third?.id);
+  for (const search of ["%", "_", "\\", "12", "nobody"]) {
+    assert.deepEqual(await find(search), [], search);
   }
   const merged = await asCompany(line, (tx) => getContact(tx, companyNo, second?.id ?? ""));
   assert.equal(merged?.id, first?.id);
@@ -252,4 +275,36 @@ describe("files", () => {
     const read = await readMediaSource(world.worker, world.test.keyring, fence, uploaded);
     assert.equal(read?.source, null);
   });
+});
+
+test("who a request means: a chat, a person, messages of others; each company and number its own", async () => {
+  const [line, other] = [await openLine(world), await openLine(world)];
+  const anna = stranger();
+  const { events } = await line.commit(
+    textFrom(anna),
+    textFrom(anna, { event: "echoed", from: null }),
+  );
+  const told = dataOf(events, messageReceived);
+  const { companyNo } = line.source.fence;
+  const direct = { phone: anna.phone, lid: anna.lid, groupId: null };
+  const contactId = told.from.contactId ?? "";
+  for (const to of [{ chatId: told.chat.id }, { contactId }]) {
+    const found = (who: Line) => asCompany(who, (tx) => addressOf(tx, who.source.fence, to));
+    assert.deepEqual(await found(line), direct);
+    assert.equal(await found(other), undefined);
+  }
+  const echoed = await history(line);
+  const ids = echoed.map(({ messageId }) => messageId);
+  const keys = (who: Line) => asCompany(who, (tx) => inboundKeys(tx, who.source.fence, ids));
+  assert.deepEqual(await keys(line), [
+    {
+      messageId: told.messageId,
+      chatId: told.chat.id,
+      providerMessageId: told.providerMessageId,
+      phone: anna.phone,
+      lid: anna.lid,
+    },
+  ]);
+  assert.deepEqual(await keys(other), []);
+  assert.equal(await asCompany(line, (tx) => findRequest(tx, companyNo, "k")), undefined);
 });

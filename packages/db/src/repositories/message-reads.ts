@@ -198,24 +198,40 @@ export async function getChat(
   return row && chatOf(row);
 }
 
-/** Chats of a number, the youngest first; `before`: the last id of the page before. */
+/** A page of chats, and where the next one begins; null: this was the last. */
+export type ChatPage = { chats: ChatSummary[]; next: string | null };
+
+const CURSOR = /^([0-9]{1,17})\.(cht_[0-9a-f]{32})$/;
+
+/**
+ * Chats of a number, the one that was last written in first. `before`: `next` of the page before. A chat that
+ * somebody writes in meanwhile moves to the front and may be on no later page.
+ */
 export async function listChats(
   executor: Executor,
   query: { companyNo: number; numberNo: number; before?: string | undefined; limit: number },
-): Promise<ChatSummary[]> {
-  const { companyNo, numberNo, before = null, limit } = query;
+): Promise<ChatPage> {
+  const { companyNo, numberNo, before = "", limit } = query;
+  const [, at = null, chatId = null] = CURSOR.exec(before) ?? [];
+  if (before !== "" && chatId === null) return { chats: [], next: null };
   const found = await rows(
     executor,
-    sql<ChatRow>`select ${chatColumns} from chats c
+    sql<ChatRow & { place: string }>`select ${chatColumns}, c.place from (
+        select *, floor(extract(epoch from coalesce(last_message_at, created_at)) * 1000000)::bigint::text as place
+        from chats) c
       join numbers n on n.company_no = c.company_no and n.number_no = c.number_no
       left join contacts w on w.company_no = c.company_no and w.contact_no = c.contact_no
       left join contacts t on t.company_no = c.company_no and t.contact_no = coalesce(w.merged_into, w.contact_no)
       where c.company_no = ${companyNo} and c.number_no = ${numberNo} and c.merged_into is null
-        and (${before}::text is null or c.chat_no < (select b.chat_no from chats b
-          where b.company_no = ${companyNo} and b.chat_id = ${before}))
-      order by c.chat_no desc limit ${limit}`,
+        and (${at}::bigint is null or (c.place::bigint, c.chat_id) < (${at}::bigint, ${chatId}))
+      order by c.place::bigint desc, c.chat_id desc limit ${limit + 1}`,
   );
-  return found.map(chatOf);
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    chats: page.map(({ place: _ofCursor, ...row }) => chatOf(row)),
+    next: last && found.length > limit ? `${last.place}.${last.id}` : null,
+  };
 }
 
 function chatOf(row: ChatRow): ChatSummary {
@@ -249,33 +265,41 @@ export async function getContact(
 }
 
 /**
- * People of a company, the youngest first; `before`: the last id of the page before. `alias`: only who is known
- * by this phone (digits), LID, user id or username.
+ * People of a company, the youngest first; `before`: the last id of the page before. `search`: a part of the
+ * name or user name, or at least three digits of a phone or LID.
  */
 export async function listContacts(
   executor: Executor,
   query: {
     companyNo: number;
     before?: string | undefined;
-    alias?: string | undefined;
+    search?: string | undefined;
     limit: number;
   },
 ): Promise<Contact[]> {
-  const { companyNo, before = null, alias, limit } = query;
-  const known =
-    alias === undefined
-      ? sql``
-      : sql`and c.contact_no in (select a.contact_no from contact_aliases a where a.company_no = ${companyNo}
-          and a.kind in ('phone', 'lid', 'user_id', 'username') and a.value = ${alias})`;
+  const { companyNo, before = null, search, limit } = query;
   const found = await rows(
     executor,
     sql<ContactRow>`select ${contactColumns} from contacts c
-      where c.company_no = ${companyNo} and c.merged_into is null ${known}
+      where c.company_no = ${companyNo} and c.merged_into is null ${search === undefined ? sql`` : matching(search)}
         and (${before}::text is null or c.contact_no < (select b.contact_no from contacts b
           where b.company_no = ${companyNo} and b.contact_id = ${before}))
       order by c.contact_no desc limit ${limit}`,
   );
   return found.map(contactOf);
+}
+
+/** Of contacts `c`. */
+function matching(search: string): RawBuilder<unknown> {
+  const part = `%${search.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+  const isNumber = /^[\d\s()+./-]+$/.test(search);
+  const digits = isNumber ? search.replaceAll(/\D/g, "") : "";
+  const known =
+    digits.length < 3
+      ? sql``
+      : sql`or exists (select from contact_aliases a where a.company_no = c.company_no
+          and a.contact_no = c.contact_no and a.kind in ('phone', 'lid') and a.value like ${`%${digits}%`})`;
+  return sql`and (c.name ilike ${part} or c.username ilike ${part} ${known})`;
 }
 
 function contactOf(row: ContactRow): Contact {
