@@ -161,6 +161,7 @@ export class NumberActor {
       case "check_phones":
       case "mark_read":
       case "show_typing":
+      case "fetch_media":
         return this.#refuse(command, "NOT_CONNECTED");
     }
   }
