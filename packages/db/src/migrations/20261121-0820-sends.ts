@@ -11,6 +11,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 /*
+ * Of a partitioned table a plan takes longer to make than to run, hence force_generic_plan.
+ *
  * open_send prepares one message of a request: the key of the request, the room in the queue, the chat, and
  * the message's place in it. Whoever asks for a key that another request is just using waits for its end.
  * A change of a message (p_is_told false) is told when it was sent; until then it has the seq of what it follows.
@@ -22,7 +24,7 @@ create function open_send(
   p_phone text, p_lid text, p_contact text, p_chat text, p_group text,
   p_new_contact text, p_new_chat text, p_is_bulk boolean, p_context text, p_is_told boolean
 ) returns json
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_known idempotency;
   v_open int;
@@ -196,7 +198,7 @@ create function note_statuses(
   p_company int, p_number int, p_epoch bigint,
   p_ids text[], p_provider_ids text[], p_states text[], p_ats timestamptz[], p_errors jsonb[]
 ) returns json
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_places int[];
   v_ids text[];
