@@ -137,8 +137,9 @@ describe("messages", () => {
     const chat = await say({ phone: anna.phone, lid: anna.lid }, "4");
     const first = await history(line, { chatId: chat.id, limit: 2 });
     assert.deepEqual(texts(first), ["4", "3"]);
-    const before1 = first.at(-1)?.messageId;
-    assert.deepEqual(texts(await history(line, { chatId: chat.id, before: before1 })), ["1"]);
+    const last1 = first.at(-1)?.messageId;
+    const older = { chatId: chat.id, before: last1 };
+    assert.deepEqual(texts(await history(line, older)), ["1"]);
     assert.deepEqual(texts(await history(line, { chatId: lost.id })), ["4", "3", "1"]);
     const contactId = chat.contactId ?? "";
     assert.deepEqual(texts(await history(line, { contactId })), ["4", "3", "1"]);
@@ -147,8 +148,8 @@ describe("messages", () => {
     assert.deepEqual(await history(line, { contactId: "con_x" }), []);
 
     const { companyNo, numberNo } = line.source.fence;
-    const page = (limit: number, before?: string) =>
-      asCompany(line, (tx) => listChats(tx, { companyNo, numberNo, limit, before }));
+    const page = (limit: number, last?: string) =>
+      asCompany(line, (tx) => listChats(tx, { companyNo, numberNo, limit, before: last }));
     const { chats, next } = await page(9);
     assert.deepEqual([chats.length, next], [2, null]);
     assert.ok((chats[0]?.lastMessageAt ?? "") >= (chats[1]?.lastMessageAt ?? ""));
@@ -263,8 +264,15 @@ describe("files", () => {
     const uploaded = newMediaId();
     const state = await asCompany(line, async (tx) => {
       await insertMedia(tx, {
-        ...{ companyNo, numberNo, mediaId: uploaded, kind: "document", mimeType: "text/plain" },
-        ...{ bytes: 3, sha256: "x", fileName: "a.txt", location: "c/d" },
+        companyNo,
+        numberNo,
+        mediaId: uploaded,
+        kind: "document",
+        mimeType: "text/plain",
+        bytes: 3,
+        sha256: "x",
+        fileName: "a.txt",
+        location: "c/d",
       });
       return [
         (await getMedia(tx, companyNo, inbound))?.state,

@@ -175,7 +175,8 @@ begin
   if not hold_fence(p_company, p_number, p_epoch) then
     return null;
   end if;
-  update messages set state = 'queued', send_after = p_after, claimed_epoch = null, claimed_at = null
+  update messages set state = 'queued', send_after = p_after, claimed_epoch = null, claimed_at = null,
+      attempts = greatest(attempts - 1, 0)
     where company_no = p_company and number_no = p_number and message_id = any (p_ids) and state = 'sending'
       and claimed_epoch = p_epoch;
   get diagnostics v_count = row_count;

@@ -73,8 +73,8 @@ export async function claimSends(
 }
 
 /**
- * Claimed messages go back into the queue, to be claimed again from `after` on (now, if left out). Returns how
- * many.
+ * Claimed messages go back into the queue, to be claimed again from `after` on (now, if left out): nothing has
+ * left, so the claim does not count as an attempt. Returns how many.
  * @throws FencedError when the fence is not of this epoch
  */
 export async function releaseSends(
