@@ -10,13 +10,14 @@ import { FencedError } from "../errors.ts";
 import { type Database, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
-import { batchOf, storable } from "./inbound-batch.ts";
+import { batchOf, storable, storableDeep } from "./inbound-batch.ts";
 import {
   changeEvent,
   createdEvent,
   mergedEvent,
   messageData,
   messageEvent,
+  shortEmoji,
   type Place,
 } from "./inbound-events.ts";
 import { chatOf, type ChatRow, ownPerson, personOf, type PersonRow } from "./message-rows.ts";
@@ -148,8 +149,8 @@ function contentOf({ item, data }: FreshMessage): string | null {
     media: data.media ?? undefined,
     context: data.context ?? undefined,
   };
-  const text = JSON.stringify(content);
-  return text === "{}" ? null : storable(text);
+  const text = JSON.stringify(storableDeep(content));
+  return text === "{}" ? null : text;
 }
 
 /** New messages, the events of everything, and the journal: one statement. */
@@ -210,8 +211,8 @@ async function applyChanges(
   const known = all.filter(({ targetId }) => targetId !== null);
   if (known.length === 0) return;
   const textOf = ({ item }: FreshChange): string | null => {
-    const text = item.kind === "edit" ? item.text : item.kind === "reaction" ? item.emoji : null;
-    return text === null ? null : storable(text);
+    if (item.kind === "reaction") return item.emoji && shortEmoji(item.emoji);
+    return item.kind === "edit" && item.text !== null ? storable(item.text) : null;
   };
   await sql`select apply_changes(${fence.companyNo}, ${known.map(({ targetId }) => targetId)}::text[],
     ${known.map(({ item }) => item.kind)}::text[], ${known.map(textOf)}::text[],
