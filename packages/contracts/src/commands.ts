@@ -46,6 +46,11 @@ export const COMMANDS = {
     }),
     deadlineMs: 10_000,
   },
+  /**
+   * Fetch a file of an inbound message from WhatsApp into the media store. Result: `{}`; its row says `stored`.
+   * Fails with MEDIA_NOT_FOUND (and its row says `gone`) or NOT_CONNECTED.
+   */
+  fetch_media: { args: Type.Object({ mediaId: Type.String() }), deadlineMs: 25_000 },
   /** Log out at WhatsApp and erase the credentials; a live attempt is cancelled. Result: `{ wasLinked, told }`; told: WhatsApp has confirmed. */
   unlink: { args: Type.Object({}), deadlineMs: 25_000 },
 } as const;

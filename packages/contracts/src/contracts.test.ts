@@ -5,7 +5,18 @@ import { ERRORS, ERROR_CODES, ManylineError } from "./errors.ts";
 import { EVENTS, eventDefinition, streamSubjects } from "./events/catalogue.ts";
 import { dataSchemaId, makeEvent, parseEvent } from "./events/envelope.ts";
 import { companyRemoved } from "./events/company.ts";
-import { newAttemptId, newNumberId, parseCompanyId, parseNumberId, type CompanyId } from "./ids.ts";
+import {
+  messageIdFrom,
+  newAttemptId,
+  newLinkedMessageId,
+  newMessageId,
+  newNumberId,
+  parseCompanyId,
+  parseMessageId,
+  parseNumberId,
+  type CompanyId,
+} from "./ids.ts";
+import { MESSAGE_STATES, STATE_RANK } from "./message.ts";
 import { companyPermissions } from "./permissions.ts";
 import { SESSION_REASONS, SESSION_STATUSES } from "./session.ts";
 
@@ -79,6 +90,25 @@ describe("events", () => {
         );
       }
     }
+  });
+});
+
+describe("messages", () => {
+  it("ids name their time, so that what is older is smaller", () => {
+    const before = messageIdFrom(new Date());
+    const made = Array.from({ length: 1_000 }, () => newMessageId());
+    assert.deepEqual(made.toSorted(), made);
+    assert.ok(made.every((one) => parseMessageId(one) === one && one >= before));
+    assert.ok(messageIdFrom(new Date(Date.now() + 1_000)) > (made.at(-1) ?? ""));
+    assert.equal(parseMessageId(newNumberId()), undefined);
+    assert.match(newLinkedMessageId(), /^3EB0[0-9A-F]{18}$/);
+  });
+  it("whatever is sent ends in an event, and states have a rank", () => {
+    for (const state of Object.keys(STATE_RANK)) {
+      assert.ok((MESSAGE_STATES as readonly string[]).includes(state));
+      assert.ok(state === "sending" || eventDefinition(`message.${state}`), state);
+    }
+    assert.ok(STATE_RANK.sent < STATE_RANK.delivered && STATE_RANK.delivered < STATE_RANK.read);
   });
 });
 

@@ -67,73 +67,102 @@ export const EVENT_TEXT_LENGTH = 32_768;
 const text = (description: string) => nullable(Type.String({ description }));
 
 /** A person as WhatsApp names them. LID, phone and business-scoped id are different things; each may be unknown. */
-export const PersonField = Type.Object({
-  contactId: nullable(ContactIdField),
-  phone: nullable(PhoneField),
-  lid: text("digits of the @lid address; never a phone number"),
-  userId: text("business-scoped id"),
-  username: text("as last heard"),
-  name: text("what the person calls themselves"),
-});
+export const PersonField = Type.Object(
+  {
+    contactId: nullable(ContactIdField),
+    phone: nullable(PhoneField),
+    lid: text("digits of the @lid address; never a phone number"),
+    userId: text("business-scoped id"),
+    username: text("as last heard"),
+    name: text("what the person calls themselves"),
+  },
+  { title: "person" },
+);
 
-export const ChatField = Type.Object({
-  id: ChatIdField,
-  type: oneOf(CHAT_TYPES),
-  contactId: nullable(ContactIdField),
-  phone: nullable(PhoneField),
-  name: text("of the person or the group"),
-});
+export const ChatField = Type.Object(
+  {
+    id: ChatIdField,
+    type: oneOf(CHAT_TYPES),
+    contactId: nullable(ContactIdField),
+    phone: nullable(PhoneField),
+    name: text("of the person or the group"),
+  },
+  { title: "chat" },
+);
 
 /** The bytes are fetched with `GET …/media/:id`, which may have to get them from WhatsApp first. */
-export const MediaField = Type.Object({
-  id: MediaIdField,
-  mimeType: Type.String(),
-  bytes: nullable(Type.Integer({ minimum: 0 })),
-  sha256: text("of the file, base64"),
-  fileName: text("as its sender named it"),
-  seconds: Type.Optional(Type.Number({ minimum: 0 })),
-  width: Type.Optional(Type.Integer({ minimum: 0 })),
-  height: Type.Optional(Type.Integer({ minimum: 0 })),
-  isAnimated: Type.Optional(Type.Boolean()),
-});
+export const MediaField = Type.Object(
+  {
+    id: MediaIdField,
+    mimeType: Type.String(),
+    bytes: nullable(Type.Integer({ minimum: 0 })),
+    sha256: text("of the file, base64"),
+    fileName: text("as its sender named it"),
+    seconds: Type.Optional(Type.Number({ minimum: 0 })),
+    width: Type.Optional(Type.Integer({ minimum: 0 })),
+    height: Type.Optional(Type.Integer({ minimum: 0 })),
+    isAnimated: Type.Optional(Type.Boolean()),
+  },
+  { title: "media" },
+);
 
 /** What a message answers. `messageId`: ours, when we know that message. */
-export const ContextField = Type.Object({
-  providerMessageId: Type.String(),
-  messageId: nullable(MessageIdField),
-});
+export const ContextField = Type.Object(
+  {
+    providerMessageId: Type.String(),
+    messageId: nullable(MessageIdField),
+  },
+  { title: "context" },
+);
 
-export const LocationField = Type.Object({
-  latitude: Type.Number({ minimum: -90, maximum: 90 }),
-  longitude: Type.Number({ minimum: -180, maximum: 180 }),
-  name: Type.Optional(Type.String()),
-  address: Type.Optional(Type.String()),
-  isLive: Type.Optional(Type.Boolean()),
-});
+export const LocationField = Type.Object(
+  {
+    latitude: Type.Number({ minimum: -90, maximum: 90 }),
+    longitude: Type.Number({ minimum: -180, maximum: 180 }),
+    name: Type.Optional(Type.String()),
+    address: Type.Optional(Type.String()),
+    isLive: Type.Optional(Type.Boolean()),
+  },
+  { title: "location" },
+);
 
-export const ContactCardField = Type.Object({
-  name: Type.String(),
-  phones: Type.Array(Type.String()),
-  vcard: Type.Optional(Type.String()),
-});
+export const ContactCardField = Type.Object(
+  {
+    name: Type.String(),
+    phones: Type.Array(Type.String()),
+    vcard: Type.Optional(Type.String()),
+  },
+  { title: "contact card" },
+);
 
-export const PollField = Type.Object({
-  name: Type.String(),
-  options: Type.Array(Type.String()),
-  selectable: Type.Integer({ minimum: 0, description: "options one may choose; 0: any number" }),
-});
+export const PollField = Type.Object(
+  {
+    name: Type.String(),
+    options: Type.Array(Type.String()),
+    selectable: Type.Integer({ minimum: 0, description: "options one may choose; 0: any number" }),
+  },
+  { title: "poll" },
+);
 
-export const PollVoteField = Type.Object({
-  providerMessageId: Type.String({ description: "of the poll" }),
-  options: nullable(
-    Type.Array(Type.String(), { description: "all that are chosen now; null: could not be read" }),
-  ),
-});
+export const PollVoteField = Type.Object(
+  {
+    providerMessageId: Type.String({ description: "of the poll" }),
+    options: nullable(
+      Type.Array(Type.String(), {
+        description: "all that are chosen now; null: could not be read",
+      }),
+    ),
+  },
+  { title: "poll vote" },
+);
 
-export const SelectionField = Type.Object({
-  id: Type.String({ description: "of the button or row" }),
-  title: Type.String(),
-});
+export const SelectionField = Type.Object(
+  {
+    id: Type.String({ description: "of the button or row" }),
+    title: Type.String(),
+  },
+  { title: "selection" },
+);
 
 /** What only some kinds of messages have. */
 export const contentFields = {
@@ -172,7 +201,10 @@ export type Person = Static<typeof PersonField>;
 export type Chat = Static<typeof ChatField>;
 export type Media = Static<typeof MediaField>;
 
-export const ErrorField = Type.Object({ code: Type.String(), title: Type.String() });
+export const ErrorField = Type.Object(
+  { code: Type.String(), title: Type.String() },
+  { title: "error" },
+);
 export type MessageError = Static<typeof ErrorField>;
 
 /**

@@ -5,9 +5,20 @@ import type { CompanyId, NumberId } from "./ids.ts";
 export const EVENTS_STREAM = "EVENTS";
 export const EVENTS_MAX_AGE_MS = 48 * 3_600_000;
 
-/** Core NATS: the shard has work (a command, a new number, a changed desired state). No payload. */
+/**
+ * Core NATS: the shard has work (a command, a new number, a changed desired state). No payload; or `sendPayload`
+ * when the work is nothing but messages of one number that wait to be sent.
+ */
 export function shardPoke(shardId: number): string {
   return `ctl.shard.${shardId}`;
+}
+export function sendPayload(numberNo: number): string {
+  return `send ${numberNo}`;
+}
+/** The number whose messages wait; undefined: it is about something else. */
+export function parseSendPayload(payload: string): number | undefined {
+  const [, numberNo] = /^send ([1-9][0-9]{0,9})$/.exec(payload) ?? [];
+  return numberNo === undefined ? undefined : Number(numberNo);
 }
 /** Core NATS, for a worker: any shard. */
 export const ANY_SHARD_POKE = "ctl.shard.*";

@@ -91,13 +91,22 @@ export {
   openJournal,
 } from "./repositories/journal.ts";
 export * from "./repositories/inbound.ts";
+export * from "./repositories/message-reads.ts";
+export * from "./repositories/message-requests.ts";
+export * from "./repositories/media.ts";
 export * from "./repositories/sends.ts";
-export * from "./repositories/send-queue.ts";
+export {
+  claimSends,
+  type ReadyNumber,
+  releaseSends,
+  type Send,
+} from "./repositories/send-queue.ts";
 export {
   noteStatuses,
   overdueSends,
   type OverdueSend,
   type Status,
 } from "./repositories/statuses.ts";
+export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";
 export { EventRelay, type EventRelayOptions, type Publisher } from "./relay/event-relay.ts";

@@ -128,7 +128,7 @@ describe("the catalogue", () => {
     );
     assert.deepEqual(
       rows.map(({ attname }) => attname),
-      ["last_connected_at", "phone_e164", "reason", "since", "status", "until"],
+      ["last_connected_at", "phone_e164", "reason", "restriction", "since", "status", "until"],
     );
   });
 

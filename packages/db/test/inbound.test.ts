@@ -96,6 +96,53 @@ describe("a message from a stranger", () => {
     assert.equal((await stored(line)).length, 2);
   });
 
+  test("ids, names, times and sizes that cannot be keep nobody's message from being stored", async () => {
+    const line = await openLine(world);
+    const anna = stranger({ name: "n".repeat(300_000) });
+    const long = "X".repeat(10_000);
+    const at = new Date(Number.NaN);
+    const chat = { type: "direct", person: anna } as const;
+    const media = { mimeType: "m", bytes: 1.5, sha256: null, fileName: "\0", source: Buffer.of(1) };
+    const { events, repeated } = await line.commit(
+      textFrom(anna, { providerMessageId: long, at, context: { providerMessageId: long } }),
+      textFrom(anna, { at: new Date(8e15), type: "image", media }),
+      textFrom(
+        { lid: long, phone: long, username: long },
+        { content: { poll: { name: "a\0\uD800", options: [], selectable: 0 } } },
+      ),
+      {
+        kind: "reaction",
+        target: long,
+        providerMessageId: `2${long}`,
+        chat,
+        from: anna,
+        at,
+        emoji: long.repeat(50),
+      },
+      {
+        kind: "edit",
+        target: long,
+        providerMessageId: `3${long}`,
+        chat,
+        from: anna,
+        at,
+        text: "e\0".repeat(200_000),
+      },
+    );
+    assert.equal(repeated, 0);
+    assert.deepEqual(
+      types(events).filter((type) => type.startsWith("message.")),
+      [
+        "message.received",
+        "message.received",
+        "message.received",
+        "message.reaction",
+        "message.edited",
+      ],
+    );
+    assert.equal((await stored(line)).length, 3);
+  });
+
   test("texts that Postgres or the schema would refuse are told all the same", async () => {
     const line = await openLine(world);
     const anna = stranger({ name: "A\0nna \uD800" });

@@ -7,6 +7,8 @@ export { describeError, maskDigits, redactText, redactValue } from "./redact.ts"
 export { METRICS_CONTENT_TYPE, metricsText, stopTelemetry } from "./telemetry-state.ts";
 export * from "./time-scale.ts";
 export * from "./trace.ts";
+export * from "./net/address-guard.ts";
+export * from "./net/guarded-get.ts";
 export * from "./bus/errors.ts";
 export { createBus } from "./bus/nats-bus.ts";
 export type { BusOptions } from "./bus/bus.ts";

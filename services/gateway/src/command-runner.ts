@@ -56,16 +56,18 @@ export class CommandRunner {
 
   /**
    * Stores a command in the caller's transaction. Throws NO_OWNER, which takes the transaction back,
-   * when no live lease is there to carry it out.
+   * when no live lease is there to carry it out. `queue`: commands of a named queue are carried out one by
+   * one, beside those of the number itself.
    */
   async enqueue<Verb extends CommandVerb>(
     tx: Tx,
     number: { companyNo: number; numberNo: number },
     verb: Verb,
     args: CommandArgs<Verb>,
-    deadlineMs: number = COMMANDS[verb].deadlineMs,
+    options: { readonly deadlineMs?: number; readonly queue?: string } = {},
   ): Promise<QueuedCommand> {
     const { companyNo, numberNo } = number;
+    const { deadlineMs = COMMANDS[verb].deadlineMs, queue } = options;
     const commandId = newCommandId();
     const { shardId, hasOwner, isPaused } = await enqueueCommand(tx, {
       commandId,
@@ -75,6 +77,7 @@ export class CommandRunner {
       args,
       deadlineMs,
       traceparent: currentTraceparent(),
+      queue,
     });
     if (!hasOwner) throw noOwner(isPaused);
     return { commandId, companyNo, verb, shardId, deadlineMs };

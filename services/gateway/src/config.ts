@@ -1,4 +1,5 @@
-import { LOG_LEVELS, describeConfig, readConfig } from "@manyline/runtime";
+import { openMediaStore } from "@manyline/media";
+import { LOG_LEVELS, addressGuard, describeConfig, readConfig } from "@manyline/runtime";
 import type { ConfigReader, Env, EnvRow, LogLevel } from "@manyline/runtime";
 import { parseKeks } from "@manyline/db";
 
@@ -24,10 +25,18 @@ export type Config = {
     readonly failedLoginsPerMinute: number;
     readonly streamsPerToken: number;
   };
+  readonly media: {
+    /** A folder, or an `s3://` address with its secret. */
+    readonly store: string;
+    /** Addresses and ranges that URLs of files may lead to although they are not public. */
+    readonly openAddresses: readonly string[];
+  };
   readonly timeScale: number;
   readonly logLevel: LogLevel;
 };
 
+/** From the working directory, which is the service's own folder. */
+const DEFAULT_STORE = "../../.data/media";
 const POSTGRES = ["postgres:", "postgresql:"] as const;
 
 function build(r: ConfigReader): Config {
@@ -51,7 +60,25 @@ function build(r: ConfigReader): Config {
   r.check(isKeyList(keks), "MANYLINE_KEK must be id:base64[,id2:base64], 32 bytes each, no zeros", [
     "MANYLINE_KEK",
   ]);
+  const store =
+    r.secret("MEDIA_STORE", {
+      optional: true,
+      meaning:
+        "where files are kept, the same for gateway and workers: a folder (`../../.data/media` if not set) or `s3://key:secret@host/bucket`",
+    }) ?? DEFAULT_STORE;
+  r.check(isStore(store), "MEDIA_STORE must be a folder or s3://key:secret@host/bucket", [
+    "MEDIA_STORE",
+  ]);
+  const openAddresses = r.list("MEDIA_OPEN_ADDRESSES", {
+    default: [],
+    meaning:
+      "addresses or CIDR ranges that are not public and that files may be fetched from all the same; for development",
+  });
+  r.check(isAddressList(openAddresses), "MEDIA_OPEN_ADDRESSES must be addresses or CIDR ranges", [
+    "MEDIA_OPEN_ADDRESSES",
+  ]);
   return {
+    media: { store, openAddresses },
     http: {
       port: r.port("PORT", { default: 3000, meaning: "the TCP port; 0 takes a free one" }),
       host: r.string("HOST", { default: "127.0.0.1", meaning: "the address to listen on" }),
@@ -135,6 +162,24 @@ export function envToConfig(env: Env): Config {
 /** For the README's table. */
 export function configTable(): EnvRow[] {
   return describeConfig(build);
+}
+
+function isStore(setting: string): boolean {
+  try {
+    openMediaStore(setting);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isAddressList(list: readonly string[]): boolean {
+  try {
+    addressGuard(list);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isKeyList(text: string): boolean {

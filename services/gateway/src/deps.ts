@@ -1,7 +1,9 @@
 import { EventRelay, createKeyring, openDatabase, parseKeks } from "@manyline/db";
 import type { Database, Keyring } from "@manyline/db";
 import { EVENTS_STREAM } from "@manyline/contracts";
-import { createBus, createClock } from "@manyline/runtime";
+import { openMediaStore } from "@manyline/media";
+import type { MediaStore } from "@manyline/media";
+import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { Redis } from "ioredis";
 import { CommandRunner } from "./command-runner.ts";
@@ -11,6 +13,7 @@ import { LocalCounter, RequestLimiter, SharedCounter } from "./limits.ts";
 import { connectRedis } from "./redis.ts";
 import { createReports } from "./reports.ts";
 import type { Reports } from "./reports.ts";
+import { MediaIntake } from "./sends/media-intake.ts";
 import { StreamHub } from "./streams/stream-hub.ts";
 
 /** Everything a route may use. */
@@ -32,6 +35,9 @@ export type Deps = {
   readonly jobs: JobRunner;
   readonly streams: StreamHub;
   readonly reports: Reports;
+  /** Where the bytes of files are. */
+  readonly media: MediaStore;
+  readonly intake: MediaIntake;
 };
 
 /** Opens everything lazily: nothing here waits for, or fails without, a server. */
@@ -52,9 +58,12 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
       poolSize,
     });
   const appDb = overrides.appDb ?? open("app", 20);
+  const media = overrides.media ?? openMediaStore(config.media.store);
   const relayDb = overrides.relayDb ?? open("relay", 2);
   const platformDb = overrides.platformDb ?? open("platform", 10);
   return {
+    media,
+    intake: overrides.intake ?? new MediaIntake(media, addressGuard(config.media.openAddresses)),
     config,
     logger,
     clock,

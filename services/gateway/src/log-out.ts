@@ -47,7 +47,13 @@ async function enqueueAll(
     return await withCompany(appDb, companyNo, async (tx) => {
       const queued: Waiting[] = [];
       for (const number of numbers) {
-        const command = await commands.enqueue(tx, number, "unlink", {}, DEADLINE_MS);
+        const command = await commands.enqueue(
+          tx,
+          number,
+          "unlink",
+          {},
+          { deadlineMs: DEADLINE_MS },
+        );
         queued.push({ numberNo: number.numberNo, command });
       }
       return queued;

@@ -30,6 +30,7 @@ export async function openApiDocument(): Promise<string> {
       failedLoginsPerMinute: 1,
       streamsPerToken: 1,
     },
+    media: { store: "nowhere", openAddresses: [] },
     timeScale: 1,
     logLevel: "silent",
   };

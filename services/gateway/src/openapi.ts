@@ -1,18 +1,28 @@
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import {
+  ChatList,
+  CheckAnswer,
   Command,
   Company,
+  Contact,
+  ContactList,
   Job,
   JobItem,
+  Message,
+  MessageList,
   Metrics,
   NumberAnswer,
   PairingCodeAnswer,
   Problem,
+  SendAnswer,
+  SendMessage,
   Session,
   Shard,
   ShardMove,
+  SignalAnswer,
   StatusAnswer,
+  UploadAnswer,
   Worker,
 } from "@manyline/contracts";
 import type { App } from "./app.ts";
@@ -36,6 +46,16 @@ const COMPONENTS = [
   Job,
   JobItem,
   Command,
+  SendMessage,
+  Message,
+  SendAnswer,
+  SignalAnswer,
+  MessageList,
+  ChatList,
+  Contact,
+  ContactList,
+  CheckAnswer,
+  UploadAnswer,
 ];
 
 /** Shared answers become components; they must be known before the routes that name them. */
@@ -57,6 +77,11 @@ export async function registerOpenApi(app: App, serverUrl: string): Promise<void
         {
           name: "sessions",
           description: "Linking and connection of a number: ?number=, else the primary one",
+        },
+        {
+          name: "messages",
+          description:
+            "Sending and reading messages, people, files: ?number=, else the primary one",
         },
         { name: "operations", description: "The operator's view: workers, shards, jobs, figures" },
       ],

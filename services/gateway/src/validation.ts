@@ -1,3 +1,4 @@
+import type { ManylineError } from "@manyline/contracts";
 import type { FastifySchemaCompiler } from "fastify";
 import { Compile } from "typebox/compile";
 import type { TSchema } from "typebox";
@@ -9,15 +10,24 @@ import type { FieldError } from "./problem.ts";
  * removed: an unknown field is an error, so that a typing mistake is seen.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const check = Compile(schema);
+  const check = checkWith(Compile(schema), httpPart ?? "request");
   return (value: unknown) => {
-    if (check.Check(value)) return { value };
-    const errors = check
-      .Errors(value)
-      .flatMap((error) => fieldErrors(error, httpPart ?? "request"));
-    return { error: invalidRequest(...withoutRepeats(errors)) };
+    const error = check(value);
+    return error ? { error } : { value };
   };
 };
+
+/** What is wrong with a value, as one INVALID_REQUEST; undefined when nothing is. */
+export function checkWith(
+  check: Pick<ReturnType<typeof Compile>, "Check" | "Errors">,
+  part: string,
+): (value: unknown) => ManylineError | undefined {
+  return (value) => {
+    if (check.Check(value)) return undefined;
+    const errors = check.Errors(value).flatMap((error) => fieldErrors(error, part));
+    return invalidRequest(...withoutRepeats(errors));
+  };
+}
 
 type SchemaError = ReturnType<ReturnType<typeof Compile>["Errors"]>[number];
 

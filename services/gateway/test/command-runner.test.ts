@@ -24,8 +24,8 @@ test("past the deadline: COMMAND_TIMEOUT, and what was not begun is dead", async
   const { commands, appDb, platformDb } = world.deps;
   const number = { companyNo, numberNo };
   const queued = await withCompany(appDb, companyNo, async (tx) => [
-    await commands.enqueue(tx, number, "pair_qr", {}, 600),
-    await commands.enqueue(tx, number, "reconnect", {}, 600),
+    await commands.enqueue(tx, number, "pair_qr", {}, { deadlineMs: 600 }),
+    await commands.enqueue(tx, number, "reconnect", {}, { deadlineMs: 600 }),
   ]);
   for (const command of queued) {
     await assert.rejects(commands.result(command), { code: "COMMAND_TIMEOUT" });

@@ -36,7 +36,13 @@ async function letDie(numberId: string, count: number): Promise<void> {
   const { companyNo } = await owner.number(numberNo);
   await withCompany(world.deps.appDb, companyNo, async (tx) => {
     for (let i = 0; i < count; i += 1) {
-      await world.deps.commands.enqueue(tx, { companyNo, numberNo }, "reconnect", {}, 300);
+      await world.deps.commands.enqueue(
+        tx,
+        { companyNo, numberNo },
+        "reconnect",
+        {},
+        { deadlineMs: 300 },
+      );
     }
   });
   const { platformDb } = world.deps;

@@ -15,13 +15,16 @@ import {
   adoptNumbers,
   appendEvents,
   claimCommands,
+  claimSends,
   claimShards,
+  commitInbound,
   expireCommands,
   fencedTransaction,
   finishCommand,
   getOwnedNumber,
   insertAttempt,
   mergeShards,
+  noteStatuses,
   openDatabase,
   registerWorker,
   releaseShards,
@@ -38,9 +41,13 @@ import type {
   CommandRow,
   Database,
   Fence,
+  InboundItem,
+  InboundSource,
   OwnedNumber,
   OwnedShard,
+  Send,
   ShardWish,
+  Status,
   StoredEvent,
   Tx,
   WorkerReport,
@@ -200,6 +207,44 @@ export class Owner implements AsyncDisposable {
         lastConnectedAt: new Date(),
       }),
     );
+  }
+
+  /** Commits what came in, and publishes it as the relay would. */
+  async receive(numberNo: number, ...items: InboundItem[]): Promise<StoredEvent[]> {
+    const source = await this.#source(numberNo);
+    const { keyring } = this.#world.database;
+    const { events } = await commitInbound(this.#db, keyring, source, items);
+    return this.#publish(events);
+  }
+
+  /** What waits to be sent, each claimed as by an owner that is connected. */
+  async claim(numberNo: number, room = 10): Promise<Send[]> {
+    const { fence } = await this.#source(numberNo);
+    return claimSends(this.#db, [{ fence, room }], room);
+  }
+
+  /** Notes what became of sent messages, and publishes it. */
+  async note(numberNo: number, ...statuses: Status[]): Promise<StoredEvent[]> {
+    return this.#publish(await noteStatuses(this.#db, await this.#source(numberNo), statuses));
+  }
+
+  async #source(numberNo: number): Promise<InboundSource> {
+    const { companyNo, companyId, numberId, epoch, provider, phone } = await this.number(numberNo);
+    return {
+      fence: { companyNo, numberNo, epoch },
+      companyId: companyId as CompanyId,
+      numberId: numberId as NumberId,
+      provider,
+      phone,
+      service: "session-worker",
+    };
+  }
+
+  #publish(events: StoredEvent[]): StoredEvent[] {
+    for (const { natsSubject, envelope } of events) {
+      this.#world.deps.bus.poke(natsSubject, JSON.stringify(envelope));
+    }
+    return events;
   }
 
   async startAttempt(

@@ -1,5 +1,8 @@
 /** A real gateway over real servers, for the integration tests. */
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createSilentLogger, runService } from "@manyline/runtime";
 import type { ServiceHandle } from "@manyline/runtime";
 import { TEST_KEKS, openTestDatabase } from "@manyline/db/testing";
@@ -34,8 +37,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   ]);
   const kek = TEST_KEKS[0];
   if (!kek) throw new Error("no test key");
+  const media = await mkdtemp(join(tmpdir(), "manyline-gateway-"));
   const config = envToConfig({
     PORT: "0",
+    MEDIA_STORE: media,
+    MEDIA_OPEN_ADDRESSES: "127.0.0.1",
     DATABASE_APP_URL: database.urls.app,
     DATABASE_PLATFORM_URL: database.urls.platform,
     DATABASE_RELAY_URL: database.urls.relay,
@@ -70,6 +76,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       await gateway.stop();
       await Promise.all([nats[Symbol.asyncDispose](), redis[Symbol.asyncDispose]()]);
       await database.stop();
+      await rm(media, { recursive: true, force: true });
     },
   };
 }

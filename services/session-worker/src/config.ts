@@ -1,4 +1,5 @@
 /** The environment of the session-worker, all of it checked at once. */
+import { PACE } from "./domain/pace.ts";
 import { LOG_LEVELS, readConfig, type ConfigReader, type Env } from "@manyline/runtime";
 
 export type Config = ReturnType<typeof buildConfig>;
@@ -59,6 +60,23 @@ export function buildConfig(r: ConfigReader) {
       default: 30_000,
       min: 1_000,
       meaning: "without a sign of life for so long an opening connection is given up",
+    }),
+    sendsPerSecond: r.number("SENDS_PER_SECOND", {
+      default: PACE.perSecond,
+      min: 0.01,
+      max: 1_000,
+      meaning: "messages that one number sends a second, in the long run",
+    }),
+    sendBurst: r.integer("SEND_BURST", {
+      default: PACE.burst,
+      min: 1,
+      max: 1_000,
+      meaning: "messages that one number sends at once after a rest",
+    }),
+    firstContacts: r.integer("FIRST_CONTACTS_PER_DAY", {
+      default: PACE.firstContactsPerDay,
+      min: 0,
+      meaning: "people who never wrote, that one number writes to for the first time in 24 hours",
     }),
     openLimit: r.integer("OPEN_LIMIT", {
       default: 25,

@@ -8,6 +8,12 @@ export type Reports = {
   event(type: string, number: OwnedNumber): void;
   /** Events of messages that came, of one commit. */
   inbound(number: OwnedNumber, types: readonly string[]): void;
+  /** An event of a message that is sent. */
+  message(type: string): void;
+  /** One try to send, and what came of it. */
+  sendTried(outcome: string): void;
+  /** WhatsApp did not take a message. */
+  refused(number: OwnedNumber, code: string): void;
   closed(number: OwnedNumber, end: ConnectionEnd, reaction: Reaction): void;
   failed(what: string, number: OwnedNumber, error: unknown): void;
   shardClaimed(shardId: number, epoch: number, numbers: number): void;
@@ -23,6 +29,12 @@ export function createReports(logger: Logger): Reports {
   });
   const failures = metrics.counter("manyline_worker_failures", {
     description: "tasks of a number that failed",
+  });
+  const sends = metrics.counter("manyline_worker_sends", {
+    description: "tries to send a message, by outcome",
+  });
+  const refusals = metrics.counter("manyline_worker_refusals", {
+    description: "messages that WhatsApp did not take, by its code",
   });
   const shards = metrics.counter("manyline_worker_shard_moves", {
     description: "shards claimed and lost",
@@ -40,6 +52,12 @@ export function createReports(logger: Logger): Reports {
     inbound: (number, types) => {
       for (const type of types) events.add(1, { type });
       logger.debug({ event: "inbound.committed", ...of(number), count: types.length }, "inbound");
+    },
+    message: (type) => events.add(1, { type }),
+    sendTried: (outcome) => sends.add(1, { outcome }),
+    refused: (number, code) => {
+      refusals.add(1, { code });
+      logger.info({ event: "message.refused", ...of(number), code }, "message refused");
     },
     closed: (number, end, reaction) => {
       closings.add(1, { code: String(end.code ?? "none"), reaction });

@@ -16,6 +16,7 @@ import {
 } from "@manyline/runtime";
 import { Redis } from "ioredis";
 import type { Config } from "./config.ts";
+import { PACE } from "./domain/pace.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import type { WorkerContext } from "./numbers/context.ts";
 import { FleetGate } from "./numbers/fleet-gate.ts";
@@ -24,6 +25,7 @@ import { createSeedCopies } from "./numbers/seed-copies.ts";
 import { createStatusCommits } from "./numbers/status-commits.ts";
 import { reportOpening } from "./ownership/opening-progress.ts";
 import { createOwnership, type Ownership } from "./ownership/ownership.ts";
+import { FileGoneError } from "./providers/linked/file-store.ts";
 import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
@@ -90,6 +92,7 @@ export async function startWorker(
   scope.defer("caches", () => caches.close());
   const provider = createLinkedProvider(
     createAuthStore(db, keyring),
+    { open: () => Promise.reject(new FileGoneError("no media store")) },
     {
       url: config.waUrl,
       version: versionOf(config.waVersion),
@@ -128,6 +131,12 @@ export async function startWorker(
       copies: createSeedCopies(redis, logger),
       statusCommits: createStatusCommits(db, relay),
       ...figures(clock),
+      pace: {
+        ...PACE,
+        perSecond: config.sendsPerSecond,
+        burst: config.sendBurst,
+        firstContactsPerDay: config.firstContacts,
+      },
       backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
       phonePepper: keyring.pepper,
     }),

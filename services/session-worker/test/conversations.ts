@@ -1,5 +1,6 @@
 /** What tests about messages share: linked numbers, people who write to them, and what was told of it. */
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Envelope } from "@manyline/contracts";
 import { listEvents, openDatabase, withCompany, type NumberRow } from "@manyline/db";
 import type { PhoneMessages } from "@manyline/simulators";
@@ -50,19 +51,32 @@ export async function toldOfMessages(room: Room, one: Linked): Promise<Told[]> {
 }
 
 /** Waits until so many events of messages are there, and returns them. */
-export async function untilTold(
-  room: Room,
-  one: Linked,
-  count: number,
-  deadlineMs = 10_000,
-): Promise<Told[]> {
+export async function untilTold(room: Room, one: Linked, count: number): Promise<Told[]> {
   return until(
     async () => {
       const told = await toldOfMessages(room, one);
       return told.length >= count ? told : undefined;
     },
-    { label: `${count} events of messages`, deadlineMs },
+    { label: `${count} events of messages` },
   );
+}
+
+/** Waits until so many events of messages are there, or none has come for so long. */
+export async function untilNoMore(
+  room: Room,
+  one: Linked,
+  count: number,
+  silenceMs: number,
+): Promise<Told[]> {
+  let told = await toldOfMessages(room, one);
+  for (let silentSince = performance.now(); told.length < count;) {
+    await delay(200);
+    const now = await toldOfMessages(room, one);
+    if (now.length > told.length) silentSince = performance.now();
+    told = now;
+    if (performance.now() - silentSince > silenceMs) break;
+  }
+  return told;
 }
 
 /** The newest event, once WhatsApp's id of the message is in it. */

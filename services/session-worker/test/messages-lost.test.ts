@@ -11,8 +11,7 @@ import {
   contact,
   linked,
   openEntries,
-  toldOfMessages,
-  untilTold,
+  untilNoMore,
   type Linked,
 } from "./conversations.ts";
 import { killWorker, openRoom, stopWorker, type Room } from "./room.ts";
@@ -56,16 +55,13 @@ function write(numbers: readonly Linked[], pauseMs: number): Writers {
   return { sent, stop };
 }
 
-/** Waits for all of it to be told, then judges. */
-async function judge(sent: Writers["sent"], deadlineMs: number): Promise<void> {
+/** Waits for all of it to be told, then judges: as long as any comes, a slow machine is not the point. */
+async function judge(sent: Writers["sent"], silenceMs: number): Promise<void> {
   for (const [one, chats] of sent) {
     const expected = [...chats.values()].flat().length;
-    await untilTold(room, one, expected, deadlineMs);
-    const told = await toldOfMessages(room, one);
-    assert.deepEqual(
-      told.filter(({ type }) => type === "message.waiting"),
-      [],
-    );
+    const told = await untilNoMore(room, one, expected, silenceMs);
+    const waiting = told.filter(({ type }) => type === "message.waiting");
+    assert.deepEqual(waiting, []);
     assertAllOnce(told, chats);
   }
 }
@@ -88,7 +84,7 @@ describe("nothing is lost", () => {
     await room.startWorker();
     await connected(numbers);
     await writers.stop();
-    await judge(writers.sent, 20_000);
+    await judge(writers.sent, 15_000);
     assert.equal(room.simulator.server.stats.clientRetries, 0);
   });
 
@@ -102,7 +98,7 @@ describe("nothing is lost", () => {
     await connected(numbers);
     await delay(500);
     const count = await writers.stop();
-    await judge(writers.sent, 20_000);
+    await judge(writers.sent, 15_000);
     assert.equal(room.simulator.server.stats.clientRetries, 0);
     t.diagnostic(`${count} messages`);
   });
@@ -110,20 +106,25 @@ describe("nothing is lost", () => {
   it("while workers are killed and stopped at random, and numbers move", async (t: TestContext) => {
     const company = await room.company();
     const numbers = await Promise.all([linked(room, company), linked(room), linked(room)]);
-    let workers = [room.worker, await room.spawn()];
-    const writers = write(numbers, 150);
+    const workers = [room.worker, await room.spawn()];
+    const writers = write(numbers, 250);
+    const { stats } = room.simulator.server;
     for (let round = 0; round < ROUNDS; round += 1) {
       await delay(500 + 1_500 * Math.random());
-      const victim = workers[round % 2];
+      // The oldest is the one that owns something, or soon will.
+      const victim = workers.shift();
       assert.ok(victim);
-      const successor = await room.spawn();
+      workers.push(await room.spawn());
+      const logins = stats.logins;
       await (round % 4 === 3 ? stopWorker(victim) : killWorker(victim));
-      workers = [...workers.filter((one) => one !== victim), successor];
-      await connected(numbers);
+      await until(() => stats.logins >= logins + numbers.length, {
+        label: "another owner",
+        deadlineMs: 30_000,
+      });
     }
     await delay(500);
     const count = await writers.stop();
-    await judge(writers.sent, 40_000);
+    await judge(writers.sent, 30_000);
     t.diagnostic(
       `${count} messages, ${ROUNDS} workers ended, ${room.simulator.server.stats.clientRetries} retries`,
     );

@@ -28,6 +28,11 @@ ${table(
 
 type Field = {
   type?: unknown;
+  /** A shape that several fields have. */
+  title?: string;
+  properties?: Record<string, Field>;
+  required?: string[];
+  items?: Field;
   enum?: unknown[];
   const?: unknown;
   anyOf?: Field[];
@@ -37,24 +42,42 @@ type Field = {
 function fieldType(field: Field): string {
   if (field.anyOf) return field.anyOf.map(fieldType).join(" or ");
   if (field.const !== undefined) return `\`${JSON.stringify(field.const)}\``;
-  if (field.enum && field.enum.length > 12) return "text";
+  if (field.enum && field.enum.length > 16) return "text";
   if (field.enum) return field.enum.map((one) => `\`${String(one)}\``).join(", ");
+  if (field.title) return `[${field.title}](#${field.title.replaceAll(" ", "-")})`;
+  if (field.items) return `list of ${fieldType(field.items)}`;
   return typeof field.type === "string" ? field.type : "any";
+}
+
+function fieldsTable({ properties = {}, required }: Field): string {
+  const rows = Object.entries(properties).map(([name, field]) => [
+    `\`${name}\`${required?.includes(name) ? "" : " (optional)"}`,
+    fieldType(field),
+    field.description ?? field.anyOf?.[0]?.description ?? "",
+  ]);
+  return table(["field", "type", ""], rows);
+}
+
+/** Shapes that events refer to, in the order in which they are met. */
+function sharedShapes(): Field[] {
+  const met = new Map<string, Field>();
+  const look = (field: Field): void => {
+    if (field.title && !met.has(field.title)) met.set(field.title, field);
+    for (const inner of Object.values(field.properties ?? {})) look(inner);
+    for (const inner of field.anyOf ?? []) look(inner);
+    if (field.items) look(field.items);
+  };
+  for (const { data } of EVENTS) look(data);
+  return [...met.values()];
 }
 
 export function eventsDocument(): string {
   const sections = EVENTS.map((definition) => {
-    const { properties, required } = definition.data as unknown as {
-      properties: Record<string, Field>;
-      required?: string[];
-    };
-    const rows = Object.entries(properties).map(([name, field]) => [
-      `\`${name}\`${required?.includes(name) ? "" : " (optional)"}`,
-      fieldType(field),
-      field.description ?? "",
-    ]);
-    return `## ${definition.type} (v${definition.version})\n\n${definition.description}\n\n${table(["field", "type", ""], rows)}\n`;
+    return `## ${definition.type} (v${definition.version})\n\n${definition.description}\n\n${fieldsTable(definition.data)}\n`;
   });
+  const shapes = sharedShapes().map(
+    (shape) => `### ${shape.title ?? ""}\n\n${fieldsTable(shape)}\n`,
+  );
   return `# Events
 
 Facts, as CloudEvents 1.0 JSON, on subject \`<family>.<event>.<companyId>.<numberId>\` (\`_\` where there is no
@@ -65,7 +88,13 @@ Codes and QR texts are in no event; a subscriber with the permission takes them 
 The machine-readable form is [asyncapi.yaml](../asyncapi.yaml). This page is made from
 \`packages/contracts/src/events\`.
 
-${sections.join("\n")}`;
+Message events carry a \`seq\` in the envelope, which grows by one with each event of a chat: delivery may be out of
+order, \`seq\` tells the order.
+
+${sections.join("\n")}
+## Shapes
+
+${shapes.join("\n")}`;
 }
 
 /** The table of reasons in docs/state-machines.md. */

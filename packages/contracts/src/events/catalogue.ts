@@ -3,6 +3,7 @@ import * as company from "./company.ts";
 import * as contact from "./contact.ts";
 import type { EventDefinition } from "./define.ts";
 import * as message from "./message.ts";
+import * as number from "./number.ts";
 import * as pairing from "./pairing.ts";
 import * as session from "./session.ts";
 
@@ -12,6 +13,7 @@ export const EVENTS: readonly EventDefinition[] = [
   ...Object.values(company),
   ...Object.values(message),
   ...Object.values(contact),
+  ...Object.values(number),
 ];
 
 const byType = new Map(EVENTS.map((definition) => [definition.type, definition]));

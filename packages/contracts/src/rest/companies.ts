@@ -11,6 +11,7 @@ import {
   oneOf,
 } from "../events/fields.ts";
 import { COMPANY_ID_PATTERN } from "../ids.ts";
+import { QUEUE_LENGTH } from "../message.ts";
 import { DESIRED_STATES } from "../session.ts";
 
 export const LANGUAGES = ["en", "ru", "es", "pt"] as const;
@@ -23,6 +24,13 @@ const LINE = "^[^\\p{Cc}\\p{Cs}]*$";
 export const WhatsappConfig = Type.Object(
   {
     maxNumbersPerCompany: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+    maxQueuedMessages: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100_000,
+        description: `messages that may wait to be sent, ${QUEUE_LENGTH} unless said`,
+      }),
+    ),
     groupMessages: Type.Optional(
       Type.Boolean({ description: "tell what is written in groups; without it groups are silent" }),
     ),

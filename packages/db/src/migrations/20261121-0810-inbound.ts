@@ -6,6 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await run(db, people);
   await run(db, chats);
   await run(db, inbound);
+  await run(db, storing);
   await run(db, changes);
   await run(db, security);
 }
@@ -261,7 +262,7 @@ create function open_inbound(
   p_kinds text[], p_chats int[], p_senders int[], p_keys text[], p_targets text[], p_hashes bytea[],
   p_ats timestamptz[]
 ) returns json
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_floor text;
   v_person record;
@@ -370,6 +371,40 @@ begin
 end $$;
 `;
 
+/* Messages, events and the journal of a batch: a function for its plan alone, which takes longer to make than to run. */
+const storing = `
+create function store_inbound(
+  p_company int, p_number int,
+  p_ids text[], p_chats bigint[], p_contacts bigint[], p_directions text[], p_states text[], p_seqs bigint[],
+  p_provider_ids text[], p_types text[], p_texts text[], p_contents text[], p_ats timestamptz[],
+  p_event_ids text[], p_event_types text[], p_subjects text[], p_envelopes text[],
+  p_hashes bytea[]
+) returns table (event_no bigint, event_id text, created_at timestamptz)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  if cardinality(p_ids) > 0 then
+    insert into messages (company_no, number_no, message_id, chat_no, contact_no, direction, state, seq,
+        provider_message_id, type, text, content, at)
+      select p_company, p_number, m.id, m.chat, m.contact, m.direction, m.state, m.seq, m.provider_id, m.type,
+        m.text, m.content::json, m.at
+      from unnest(p_ids, p_chats, p_contacts, p_directions, p_states, p_seqs, p_provider_ids, p_types, p_texts,
+        p_contents, p_ats) as m (id, chat, contact, direction, state, seq, provider_id, type, text, content, at);
+  end if;
+  if cardinality(p_hashes) > 0 then
+    update inbound_journal set done_at = clock_timestamp(), value = null
+      where company_no = p_company and number_no = p_number and hash = any (p_hashes) and done_at is null;
+  end if;
+  return query
+    insert into whatsapp_events as e (company_no, number_no, event_id, type, subject, envelope)
+      select p_company, p_number, n.id, n.type, n.subject, n.envelope::json
+      from unnest(p_event_ids, p_event_types, p_subjects, p_envelopes) with ordinality
+        as n (id, type, subject, envelope, place)
+      order by n.place
+      returning e.event_no, e.event_id, e.created_at;
+end $$;
+`;
+
 /* One by one, in their order: several may change the same message. */
 const changes = `
 create function apply_changes(
@@ -406,6 +441,10 @@ const security = [
   onlyFor(`resolve_chats(int, int, bigint[], ${TEXTS(3)})`, "app", "worker"),
   onlyFor(
     `open_inbound(int, int, bigint, ${TEXTS(6)}, int[], ${TEXTS(3)}, text[], int[], int[], ${TEXTS(2)}, bytea[], timestamptz[])`,
+    "worker",
+  ),
+  onlyFor(
+    `store_inbound(int, int, text[], bigint[], bigint[], text[], text[], bigint[], ${TEXTS(4)}, timestamptz[], ${TEXTS(4)}, bytea[])`,
     "worker",
   ),
   onlyFor(`apply_changes(int, ${TEXTS(4)}, timestamptz[])`, "worker"),

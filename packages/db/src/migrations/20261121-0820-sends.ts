@@ -11,17 +11,20 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 /*
+ * Of a partitioned table a plan takes longer to make than to run, hence force_generic_plan.
+ *
  * open_send prepares one message of a request: the key of the request, the room in the queue, the chat, and
  * the message's place in it. Whoever asks for a key that another request is just using waits for its end.
+ * A change of a message (p_is_told false) is told when it was sent; until then it has the seq of what it follows.
  * The number's row is held, so that a number that is being removed gets no message any more.
  */
 const opening = `
 create function open_send(
   p_company int, p_number int, p_message text, p_key text, p_hash bytea, p_most int,
   p_phone text, p_lid text, p_contact text, p_chat text, p_group text,
-  p_new_contact text, p_new_chat text, p_is_bulk boolean, p_context text
+  p_new_contact text, p_new_chat text, p_is_bulk boolean, p_context text, p_is_told boolean
 ) returns json
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_known idempotency;
   v_open int;
@@ -74,7 +77,8 @@ begin
       p_company, p_number, array[v_contact], array[p_group], array[null::text], array[p_new_chat]))[1];
   end if;
 
-  update chats set seq = seq + 1, last_message_at = clock_timestamp()
+  update chats set seq = seq + p_is_told::int,
+      last_message_at = case when p_is_told then clock_timestamp() else last_message_at end
     where company_no = p_company and chat_no = v_chat returning seq into v_seq;
   select json_build_object('messageId', m.message_id, 'providerMessageId', m.provider_message_id,
       'isOwn', m.direction <> 'in', 'type', m.type, 'text', m.text, 'phone', a.phone, 'lid', a.lid)
@@ -171,7 +175,8 @@ begin
   if not hold_fence(p_company, p_number, p_epoch) then
     return null;
   end if;
-  update messages set state = 'queued', send_after = p_after, claimed_epoch = null, claimed_at = null
+  update messages set state = 'queued', send_after = p_after, claimed_epoch = null, claimed_at = null,
+      attempts = greatest(attempts - 1, 0)
     where company_no = p_company and number_no = p_number and message_id = any (p_ids) and state = 'sending'
       and claimed_epoch = p_epoch;
   get diagnostics v_count = row_count;
@@ -194,7 +199,7 @@ create function note_statuses(
   p_company int, p_number int, p_epoch bigint,
   p_ids text[], p_provider_ids text[], p_states text[], p_ats timestamptz[], p_errors jsonb[]
 ) returns json
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_places int[];
   v_ids text[];
@@ -269,7 +274,7 @@ begin
       cross join lateral (
         select o.message_id from messages o
         where o.company_no = p_company and o.number_no = p_number and o.chat_no = c.chat_no and o.is_open
-        order by o.seq limit 1
+        order by o.seq, o.created_at limit 1
       ) one
       where m.company_no = p_company and m.message_id = one.message_id and not m.is_next;
   end if;
@@ -280,7 +285,10 @@ end $$;
 const TEXTS = (count: number): string => Array.from({ length: count }, () => "text").join(", ");
 
 const security = [
-  onlyFor(`open_send(int, int, ${TEXTS(2)}, bytea, int, ${TEXTS(7)}, boolean, text)`, "app"),
+  onlyFor(
+    `open_send(int, int, ${TEXTS(2)}, bytea, int, ${TEXTS(7)}, boolean, text, boolean)`,
+    "app",
+  ),
   onlyFor("claim_sends(int[], int[], bigint[], int[], int)", "worker"),
   onlyFor("release_sends(int, int, bigint, text[], timestamptz)", "worker"),
   onlyFor("state_rank(text)", "worker"),

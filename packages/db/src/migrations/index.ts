@@ -14,6 +14,7 @@ import * as leaseFacts from "./20261121-0740-lease-facts.ts";
 import * as messages from "./20261121-0800-messages.ts";
 import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
+import * as pace from "./20261121-0830-pace.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -30,6 +31,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0800-messages": messages,
   "20261121-0810-inbound": inbound,
   "20261121-0820-sends": sends,
+  "20261121-0830-pace": pace,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

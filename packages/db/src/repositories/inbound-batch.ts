@@ -21,8 +21,32 @@ export function storable(text: string): string {
   return text.replaceAll("\0", "").toWellFormed();
 }
 
+/** Every text in a value, made storable. */
+export function storableDeep<T>(value: T): T {
+  return JSON.parse(
+    JSON.stringify(value, (_key, inner: unknown) =>
+      typeof inner === "string" ? storable(inner) : inner,
+    ),
+  ) as T;
+}
+
+/** What names something is short; a longer one would not fit into an index. */
+const NAME_LENGTH = 256;
+const nameable = (text: string): string => storable(text.slice(0, NAME_LENGTH));
+
 const orNull = (text: string | null | undefined): string | null =>
-  text === undefined || text === null || text === "" ? null : storable(text);
+  text === undefined || text === null || text === "" ? null : nameable(text);
+
+/** The item with ids that fit, and a time that exists: no stanza may keep the rest of its batch from being stored. */
+function tidy(item: ChatItem): ChatItem {
+  const now = Date.now();
+  const isTime = item.at.getTime() >= 0 && item.at.getTime() < now + 86_400_000;
+  const at = isTime ? item.at : new Date(now);
+  const providerMessageId = nameable(item.providerMessageId);
+  return item.kind === "message"
+    ? { ...item, at, providerMessageId }
+    : { ...item, at, providerMessageId, target: nameable(item.target) };
+}
 
 /** Puts equal things together and remembers their places, from 1. */
 class Places<T> {
@@ -57,14 +81,14 @@ function personOf(input: PersonInput): Person {
 }
 
 export function batchOf(all: readonly InboundItem[]): Batch {
-  const items = all.filter((item): item is ChatItem => "chat" in item);
+  const items = all.filter((item): item is ChatItem => "chat" in item).map(tidy);
   const people = new Places<Person>();
   const chats = new Places<{ person: number; group: string | null; name: string | null }>();
   const chatPlace = (chat: ChatInput): number =>
     chats.of(
       chat.type === "direct"
         ? { person: people.of(personOf(chat.person)), group: null, name: null }
-        : { person: 0, group: storable(chat.providerChatId), name: orNull(chat.name) },
+        : { person: 0, group: nameable(chat.providerChatId), name: orNull(chat.name) },
     );
   const chatPlaces = items.map(({ chat }) => chatPlace(chat));
   const senders = items.map(({ from }) => (from === null ? 0 : people.of(personOf(from))));
@@ -78,7 +102,7 @@ export function batchOf(all: readonly InboundItem[]): Batch {
     ${chats.all.map(({ person }) => person)}::int[], ${chats.all.map(({ group }) => group)}::text[],
     ${chats.all.map(({ name }) => name)}::text[], ${chats.all.map(() => newChatId())}::text[],
     ${items.map(kindOf)}::text[], ${chatPlaces}::int[], ${senders}::int[],
-    ${items.map(({ providerMessageId }) => storable(providerMessageId))}::text[],
+    ${items.map(({ providerMessageId }) => providerMessageId)}::text[],
     ${items.map(targetOf)}::text[], ${items.map(seenHash)}::bytea[],
     ${items.map(({ at }) => at.toISOString())}::timestamptz[])`;
   return { items, senders, chats: chatPlaces, call };
@@ -89,7 +113,7 @@ function kindOf(item: ChatItem): string {
 }
 
 function targetOf(item: ChatItem): string | null {
-  return item.kind === "message" ? orNull(item.context?.providerMessageId) : storable(item.target);
+  return item.kind === "message" ? orNull(item.context?.providerMessageId) : item.target;
 }
 
 /** Of what leaves no message of its own; its id alone, because its sender may be named in two ways. */

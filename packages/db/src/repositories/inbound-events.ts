@@ -16,7 +16,7 @@ import {
   type Person,
   type Chat,
 } from "@manyline/contracts";
-import { storable } from "./inbound-batch.ts";
+import { storable, storableDeep } from "./inbound-batch.ts";
 import { tell } from "./message-rows.ts";
 import type { ChangeItem, InboundSource, MessageItem } from "./inbound-items.ts";
 
@@ -72,7 +72,8 @@ export function messageData(
 function mediaOf({ media }: MessageItem): Media | null {
   if (!media) return null;
   const { source: _sealedElsewhere, ...told } = media;
-  return { id: newMediaId(), ...told };
+  const isSize = told.bytes !== null && Number.isSafeInteger(told.bytes) && told.bytes >= 0;
+  return { id: newMediaId(), ...told, bytes: isSize ? told.bytes : null };
 }
 
 export function messageEvent(
@@ -130,19 +131,13 @@ export function changeEvent(
       return tell(
         source,
         messageReaction,
-        { ...target, emoji: item.emoji && storable(item.emoji) },
+        { ...target, emoji: item.emoji && shortEmoji(item.emoji) },
         seq,
       );
   }
 }
 
-const cutText = (text: string): string => text.slice(0, EVENT_TEXT_LENGTH).toWellFormed();
+/** WhatsApp shows one emoji, which is a few characters; a longer text is nobody's reaction. */
+export const shortEmoji = (emoji: string): string => storable(emoji.slice(0, 64));
 
-/** Every text in a value, made storable. */
-function storableDeep<T>(value: T): T {
-  return JSON.parse(
-    JSON.stringify(value, (_key, inner: unknown) =>
-      typeof inner === "string" ? storable(inner) : inner,
-    ),
-  ) as T;
-}
+const cutText = (text: string): string => text.slice(0, EVENT_TEXT_LENGTH).toWellFormed();

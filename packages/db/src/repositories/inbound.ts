@@ -9,14 +9,15 @@ import type { Keyring } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
 import { type Database, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
-import { insertEvents, type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
-import { batchOf, storable } from "./inbound-batch.ts";
+import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
+import { batchOf, storable, storableDeep } from "./inbound-batch.ts";
 import {
   changeEvent,
   createdEvent,
   mergedEvent,
   messageData,
   messageEvent,
+  shortEmoji,
   type Place,
 } from "./inbound-events.ts";
 import { chatOf, type ChatRow, ownPerson, personOf, type PersonRow } from "./message-rows.ts";
@@ -148,8 +149,8 @@ function contentOf({ item, data }: FreshMessage): string | null {
     media: data.media ?? undefined,
     context: data.context ?? undefined,
   };
-  const text = JSON.stringify(content);
-  return text === "{}" ? null : storable(text);
+  const text = JSON.stringify(storableDeep(content));
+  return text === "{}" ? null : text;
 }
 
 /** New messages, the events of everything, and the journal: one statement. */
@@ -164,29 +165,26 @@ async function store(
   const messages = all.filter(({ isKnown }) => !isKnown);
   const events = told.map((event) => ({ companyNo, numberNo, event }));
   if (messages.length + events.length + hashes.length === 0) return [];
+  const envelopes = told.map(({ envelope }) => envelope);
   const written = await rows(
     tx,
-    sql<WrittenEvent>`with stored as (
-        insert into messages (company_no, number_no, message_id, chat_no, contact_no, direction, state, seq,
-          provider_message_id, type, text, content, at)
-        select ${companyNo}::int, ${numberNo}::int, m.* from unnest(
-          ${messages.map(({ data }) => data.messageId)}::text[],
-          ${messages.map(({ chatNo }) => chatNo)}::bigint[],
-          ${messages.map(({ contactNo }) => contactNo)}::bigint[],
-          ${messages.map(({ item }) => (item.from === null ? "echo" : "in"))}::text[],
-          ${messages.map(({ item }) => item.event)}::text[],
-          ${messages.map(({ seq }) => seq)}::bigint[],
-          ${messages.map(({ data }) => data.providerMessageId)}::text[],
-          ${messages.map(({ data }) => data.type)}::text[],
-          ${messages.map(({ data }) => data.text)}::text[],
-          ${messages.map(contentOf)}::json[],
-          ${messages.map(({ data }) => data.at)}::timestamptz[]) as m
-      ), done as (
-        update inbound_journal set done_at = clock_timestamp(), value = null
-        where company_no = ${companyNo} and number_no = ${numberNo} and hash = any (${hashes}::bytea[])
-          and done_at is null
-      ), log as (${insertEvents(events)})
-      select * from log`,
+    sql<WrittenEvent>`select * from store_inbound(${companyNo}, ${numberNo},
+      ${messages.map(({ data }) => data.messageId)}::text[],
+      ${messages.map(({ chatNo }) => chatNo)}::bigint[],
+      ${messages.map(({ contactNo }) => contactNo)}::bigint[],
+      ${messages.map(({ item }) => (item.from === null ? "echo" : "in"))}::text[],
+      ${messages.map(({ item }) => item.event)}::text[],
+      ${messages.map(({ seq }) => seq)}::bigint[],
+      ${messages.map(({ data }) => data.providerMessageId)}::text[],
+      ${messages.map(({ data }) => data.type)}::text[],
+      ${messages.map(({ data }) => data.text)}::text[],
+      ${messages.map(contentOf)}::text[],
+      ${messages.map(({ data }) => data.at)}::timestamptz[],
+      ${envelopes.map(({ id }) => id)}::text[],
+      ${envelopes.map(({ type }) => type)}::text[],
+      ${told.map(({ natsSubject }) => natsSubject)}::text[],
+      ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[],
+      ${hashes}::bytea[])`,
   );
   return storedEvents(events, written);
 }
@@ -213,8 +211,8 @@ async function applyChanges(
   const known = all.filter(({ targetId }) => targetId !== null);
   if (known.length === 0) return;
   const textOf = ({ item }: FreshChange): string | null => {
-    const text = item.kind === "edit" ? item.text : item.kind === "reaction" ? item.emoji : null;
-    return text === null ? null : storable(text);
+    if (item.kind === "reaction") return item.emoji && shortEmoji(item.emoji);
+    return item.kind === "edit" && item.text !== null ? storable(item.text) : null;
   };
   await sql`select apply_changes(${fence.companyNo}, ${known.map(({ targetId }) => targetId)}::text[],
     ${known.map(({ item }) => item.kind)}::text[], ${known.map(textOf)}::text[],

@@ -1,4 +1,10 @@
-import type { DesiredState, Provider, SessionReason, SessionStatus } from "@manyline/contracts";
+import type {
+  DesiredState,
+  Provider,
+  Restriction,
+  SessionReason,
+  SessionStatus,
+} from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows } from "../open.ts";
 
@@ -24,6 +30,10 @@ export type OwnedNumber = {
   hasLiveAttempt: boolean;
   /** Something was decrypted and is not told yet. */
   hasOpenJournal: boolean;
+  /** Messages are marked as being sent under this very epoch; who takes the number over knows nothing of them. */
+  hasLostSends: boolean;
+  /** What WhatsApp does not let it send; kept past its end until that is known. */
+  restriction: Restriction | null;
   lastConnectedAt: Date | null;
   companyPhone: string | null;
   companyEnabled: boolean;
@@ -43,6 +53,8 @@ const columns = sql.raw(
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
     "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
     "exists (select 1 from inbound_journal j where j.company_no = n.company_no and j.number_no = n.number_no and j.done_at is null) as has_open_journal",
+    "exists (select 1 from messages m where m.company_no = n.company_no and m.number_no = n.number_no and m.is_next and m.state = 'sending' and m.claimed_epoch = l.epoch) as has_lost_sends",
+    "n.restriction",
     "coalesce((c.whatsapp_config -> 'groupMessages')::boolean, false) as group_messages",
     "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
     "c.language, c.timezone, greatest(n.updated_at, c.updated_at) as updated_at",

@@ -35,6 +35,20 @@ export type Send = {
 /** `room`: so many messages of the number may be claimed now; its owner knows its pace and what is under way. */
 export type ReadyNumber = { fence: Fence; room: number };
 
+/** A `Send` of the row `m` of messages, with `sendTables` joined. */
+export const sendColumns = sql.raw(
+  [
+    "m.company_no, m.number_no, m.claimed_epoch as epoch, m.message_id, m.provider_message_id, m.attempts",
+    "r.chat_id, r.type as chat_type, p.phone, p.lid, r.provider_chat_id as group_id, r.last_inbound_at",
+    "m.type, m.text, m.content, m.lane, m.created_at, m.expires_at, m.traceparent",
+  ].join(", "),
+);
+export const sendTables = sql.raw(`
+  join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
+  join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+  left join contacts w on w.company_no = m.company_no and w.contact_no = r.contact_no
+  left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(w.merged_into, w.contact_no)`);
+
 /**
  * Claims waiting messages of numbers that can send now, by one call of one database function, under their
  * fences: of each chat only the oldest, replies before others before bulk, then by age. A claimed message
@@ -50,23 +64,17 @@ export async function claimSends(
   return rows(
     executor,
     sql<Send>`
-      select m.company_no, m.number_no, m.claimed_epoch as epoch, m.message_id, m.provider_message_id, m.attempts,
-        r.chat_id, r.type as chat_type, p.phone, p.lid, r.provider_chat_id as group_id, r.last_inbound_at,
-        m.type, m.text, m.content, m.lane, m.created_at, m.expires_at, m.traceparent
+      select ${sendColumns}
       from claim_sends(${ready.map(({ fence }) => fence.companyNo)}::int[],
         ${ready.map(({ fence }) => fence.numberNo)}::int[], ${ready.map(({ fence }) => fence.epoch)}::bigint[],
-        ${ready.map(({ room }) => room)}::int[], ${limit}) m
-      join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
-      join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
-      left join contacts w on w.company_no = m.company_no and w.contact_no = r.contact_no
-      left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(w.merged_into, w.contact_no)
+        ${ready.map(({ room }) => room)}::int[], ${limit}) m ${sendTables}
       order by m.lane, m.message_id`,
   );
 }
 
 /**
- * Claimed messages go back into the queue, to be claimed again from `after` on (now, if left out). Returns how
- * many.
+ * Claimed messages go back into the queue, to be claimed again from `after` on (now, if left out): nothing has
+ * left, so the claim does not count as an attempt. Returns how many.
  * @throws FencedError when the fence is not of this epoch
  */
 export async function releaseSends(

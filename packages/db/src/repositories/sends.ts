@@ -119,7 +119,8 @@ export async function enqueueMessage(tx: Tx, input: SendInput): Promise<Enqueued
     sql<{ opened: Opened }>`select open_send(${companyNo}, ${numberNo}, ${messageId},
       ${idempotency?.key ?? null}, ${idempotency?.hash ?? null}, ${input.queueLength ?? QUEUE_LENGTH},
       ${recipient("phone")}, ${recipient("lid")}, ${recipient("contactId")}, ${recipient("chatId")},
-      ${recipient("groupId")}, ${newContactId()}, ${newChatId()}, ${input.isBulk ?? false}, ${contextId}) as opened`,
+      ${recipient("groupId")}, ${newContactId()}, ${newChatId()}, ${input.isBulk ?? false}, ${contextId},
+      ${isMessage(input.type)}) as opened`,
   );
   const opened = row?.opened;
   switch (opened?.outcome) {

@@ -100,6 +100,8 @@ export type ChatsTable = {
   seq: Generated<number>;
   lastMessageAt: Date | null;
   lastInboundAt: Date | null;
+  /** When the number first wrote to somebody who had never written; of such chats there are only so many a day. */
+  firstSentAt: Date | null;
   mergedInto: number | null;
   createdAt: Generated<Date>;
 };

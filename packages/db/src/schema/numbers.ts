@@ -1,4 +1,4 @@
-import type { DesiredState, Provider, SessionStatus } from "@manyline/contracts";
+import type { DesiredState, Provider, Restriction, SessionStatus } from "@manyline/contracts";
 import type { Generated, GeneratedAlways } from "kysely";
 
 /**
@@ -6,7 +6,7 @@ import type { Generated, GeneratedAlways } from "kysely";
  * not with the status (`since` tells that).
  *
  * Writer, by column: gateway name, phone_e164, is_primary, desired_state; the owner, fenced: status,
- * reason, since, until, last_connected_at, and phone_e164 when a phone links.
+ * reason, since, until, last_connected_at, restriction, and phone_e164 when a phone links.
  * Retention: until the number or its company is deleted, with credentials, attempts and commands.
  */
 export type NumbersTable = {
@@ -23,6 +23,7 @@ export type NumbersTable = {
   since: Generated<Date>;
   until: Date | null;
   lastConnectedAt: Date | null;
+  restriction: Restriction | null;
   createdAt: Generated<Date>;
   updatedAt: Generated<Date>;
 };

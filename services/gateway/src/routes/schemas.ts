@@ -43,7 +43,17 @@ export type ComponentName =
   | "Session"
   | "Job"
   | "JobItem"
-  | "Command";
+  | "Command"
+  | "SendMessage"
+  | "SendAnswer"
+  | "SignalAnswer"
+  | "Message"
+  | "MessageList"
+  | "ChatList"
+  | "Contact"
+  | "ContactList"
+  | "CheckAnswer"
+  | "UploadAnswer";
 
 const problem = {
   description: "What went wrong, with a stable code; see docs/errors.md.",

@@ -2,6 +2,7 @@
 import type { Database, EventRelay, Keyring } from "@manyline/db";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { BackoffFigures } from "../domain/backoff.ts";
+import type { PaceFigures } from "../domain/pace.ts";
 import type { PairingFigures } from "../domain/pairing-machine.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Reports } from "../reports.ts";
@@ -29,6 +30,7 @@ export type WorkerContext = {
   readonly statusCommits: StatusCommits;
   readonly pairing: PairingFigures & { unwatchedMs: number };
   readonly limits: LimitFigures;
+  readonly pace: PaceFigures;
   readonly backoff: BackoffFigures;
   /** Key of the per-phone limit: a phone is stored there only as a keyed hash. */
   readonly phonePepper: Buffer;
@@ -38,6 +40,8 @@ export type WorkerContext = {
   onFenced(numberNo: number): void;
   /** Looks at once whether the leases are still ours. */
   askLease(): void;
+  /** The number may have something to send, and can. */
+  askSends(numberNo: number): void;
   /** The company may not ask for codes until then: all its unlinked numbers say so. */
   onBlocked(companyNo: number, until: Date): void;
 };

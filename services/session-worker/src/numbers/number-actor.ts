@@ -7,9 +7,6 @@ import {
   pairingFailed,
   pairingRateLimited,
   parsePhone,
-  sessionBlocked,
-  sessionDisconnected,
-  SESSION_REASONS,
   type ErrorCode,
   type ErrorFacts,
   type Phone,
@@ -27,12 +24,15 @@ import {
 import { withSpan } from "@manyline/runtime";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
-import { InboundPump } from "./inbound-pump.ts";
+import { tellBlocked, tellUnblocked, type CooldownFacts } from "./cooldown.ts";
+import { runErrand, type ErrandVerb } from "./errands.ts";
 import { NumberJournal } from "./journal.ts";
 import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
 import { PairingRunner } from "./pairing-runner.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import type { Outbox } from "./outbox.ts";
 import { SessionKeeper } from "./session-keeper.ts";
+import { createTraffic, type NumberTraffic } from "./traffic.ts";
 
 const RELEASE_MS = 2_000;
 
@@ -43,7 +43,7 @@ export class NumberActor {
   readonly #abort = new AbortController();
   readonly #journal: NumberJournal;
   readonly #keeper: SessionKeeper;
-  readonly #inbound: InboundPump;
+  readonly #traffic: NumberTraffic;
   #runner: PairingRunner | undefined;
 
   constructor(context: WorkerContext, number: OwnedNumber) {
@@ -51,15 +51,9 @@ export class NumberActor {
     this.#number = number;
     this.#journal = new NumberJournal(context, number, this.#abort.signal);
     const { signal } = this.#abort;
-    this.#inbound = new InboundPump(context, () => this.#number, this.#journal, signal);
-    this.#keeper = new SessionKeeper(
-      context,
-      number,
-      this.#journal,
-      this.#queue,
-      signal,
-      (entries) => this.#inbound.take(entries),
-    );
+    this.#traffic = createTraffic(context, () => this.#number, this.#journal, signal);
+    const { handlers } = this.#traffic;
+    this.#keeper = new SessionKeeper(context, number, this.#journal, this.#queue, signal, handlers);
   }
 
   get number(): OwnedNumber {
@@ -70,6 +64,9 @@ export class NumberActor {
   }
   get isOpen(): boolean {
     return this.#keeper.isOpen;
+  }
+  get outbox(): Outbox {
+    return this.#traffic.outbox;
   }
   /** It has credentials and a person wants it connected. */
   get shouldBeOpen(): boolean {
@@ -82,7 +79,7 @@ export class NumberActor {
 
   /** What a former owner left half done is ended; a linked number that should be connected is opened. */
   start(): void {
-    this.#inbound.start();
+    this.#traffic.inbound.start();
     this.#run("start", async () => {
       if (this.#number.hasLiveAttempt) await this.#endOrphans();
       await this.#settle();
@@ -161,6 +158,8 @@ export class NumberActor {
       case "check_phones":
       case "mark_read":
       case "show_typing":
+        return this.#runErrand(command.verb, command);
+      case "fetch_media":
         return this.#refuse(command, "NOT_CONNECTED");
       default:
         // A newer gateway may know more than this worker does.
@@ -168,19 +167,34 @@ export class NumberActor {
     }
   }
 
+  /** WhatsApp may take its time: the number's queue does not wait for it. */
+  async #runErrand(verb: ErrandVerb, command: CommandRow): Promise<void> {
+    const { connection } = this.#keeper;
+    if (!connection) return this.#refuse(command, "NOT_CONNECTED");
+    void runErrand(connection, verb, command)
+      .then(
+        (result) => this.#done(command, result),
+        () => this.#refuse(command, "WHATSAPP_REFUSED"),
+      )
+      .catch((error: unknown) => {
+        if (!this.#abort.signal.aborted) this.#context.reports.failed(verb, this.#number, error);
+      });
+    return undefined;
+  }
+
+  /** These waited too long to be sent. */
+  expire(messages: readonly { messageId: string; expiresAt: Date }[]): void {
+    const state = "expired" as const;
+    const statuses = messages.map(({ messageId, expiresAt: at }) => ({ messageId, state, at }));
+    this.#traffic.statuses.add(statuses).catch((error: unknown) => {
+      if (!this.#abort.signal.aborted) this.#context.reports.failed("expire", this.#number, error);
+    });
+  }
+
   /** The company's cooldown began: a number without credentials says so. */
   blocked(until: Date): void {
     if (this.#keeper.isLinked) return;
-    this.#run("blocked", () =>
-      this.#journal.commit(async (entry) => {
-        const since = this.#context.clock.now().toISOString();
-        entry.emit(sessionBlocked, {
-          ...this.#sessionFacts("rate_limited"),
-          since,
-          until: until.toISOString(),
-        });
-      }),
-    );
+    this.#run("blocked", () => tellBlocked(this.#journal, this.#cooldownFacts(), until));
     this.#context.copies.blocked(this.#number.companyId, until);
   }
 
@@ -188,22 +202,12 @@ export class NumberActor {
   async unblocked(): Promise<void> {
     await this.#queue.add(async () => {
       if (this.#keeper.isLinked || this.#runner || this.#abort.signal.aborted) return;
-      await this.#journal.commit(async (entry) => {
-        const since = this.#context.clock.now().toISOString();
-        entry.emit(sessionDisconnected, { ...this.#sessionFacts("not_linked"), since });
-      });
+      await tellUnblocked(this.#journal, this.#cooldownFacts());
     });
   }
 
-  #sessionFacts(reason: "rate_limited" | "not_linked") {
-    return {
-      status: SESSION_REASONS[reason].status,
-      reason,
-      previousStatus: reason === "not_linked" ? ("blocked" as const) : this.#journal.status,
-      provider: this.#number.provider,
-      phone: this.#journal.phone,
-      nextAction: SESSION_REASONS[reason].nextAction,
-    };
+  #cooldownFacts(): CooldownFacts {
+    return { provider: this.#number.provider, at: this.#context.clock.now() };
   }
 
   /**
@@ -211,6 +215,7 @@ export class NumberActor {
    * `RELEASE_MS`: what cannot end by then is ended by the next owner.
    */
   async release(): Promise<void> {
+    await this.#traffic.outbox.drain();
     if (this.#runner) {
       const ended = this.#queue
         .add(async () => {

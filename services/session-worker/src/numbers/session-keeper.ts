@@ -8,7 +8,7 @@ import { eraseAuth, type OwnedNumber } from "@manyline/db";
 import { outsideTrace } from "@manyline/runtime";
 import { backoffMs } from "../domain/backoff.ts";
 import { closingRule } from "../domain/closing-reasons.ts";
-import type { ConnectionEnd, LoginConnection, Received } from "../providers/provider.ts";
+import type { ConnectionEnd, LoginConnection, LoginHandlers } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 import type { SerialQueue } from "./serial-queue.ts";
@@ -18,6 +18,15 @@ const HEALTHY_MS = 60_000;
 
 /** Why a linked number has no connection, and until when, if that is known. */
 export type Resting = { reason: SessionReason; until: Date | null };
+
+/** What happens over the connection, and when it is there. */
+export type Traffic = Pick<
+  LoginHandlers,
+  "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
+> & {
+  onUp(connection: LoginConnection): void;
+  onDown(): void;
+};
 
 export class SessionKeeper {
   readonly #context: WorkerContext;
@@ -36,7 +45,7 @@ export class SessionKeeper {
   #downSince: number | undefined;
   #isLinked: boolean;
   #resting: Resting | undefined;
-  readonly #onReceived: (entries: readonly Received[]) => void;
+  readonly #traffic: Traffic;
   readonly #firstOutcome = Promise.withResolvers<void>();
 
   constructor(
@@ -45,14 +54,14 @@ export class SessionKeeper {
     journal: NumberJournal,
     queue: SerialQueue,
     signal: AbortSignal,
-    onReceived: (entries: readonly Received[]) => void,
+    traffic: Traffic,
   ) {
     this.#context = context;
     this.#number = number;
     this.#journal = journal;
     this.#queue = queue;
     this.#signal = signal;
-    this.#onReceived = onReceived;
+    this.#traffic = traffic;
     this.#isLinked = number.isLinked;
   }
 
@@ -62,6 +71,10 @@ export class SessionKeeper {
   }
   get isOpen(): boolean {
     return this.#openedAt !== undefined;
+  }
+  /** While it is open. */
+  get connection(): LoginConnection | undefined {
+    return this.isOpen ? this.#connection : undefined;
   }
   /** Resolves when the first opening has led to anything, or there will be none. */
   get firstOutcome(): Promise<void> {
@@ -110,9 +123,11 @@ export class SessionKeeper {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     this.#leavePlace();
+    // Nothing is sent over a connection that is being closed.
+    if (this.isOpen) this.#traffic.onDown();
+    this.#openedAt = undefined;
     this.#connection?.close();
     this.#connection = undefined;
-    this.#openedAt = undefined;
   }
 
   /**
@@ -193,7 +208,11 @@ export class SessionKeeper {
         onOpen: () => this.#post(generation, () => this.#opened()),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
-        onReceived: this.#onReceived,
+        onReceived: this.#traffic.onReceived,
+        onReceipts: this.#traffic.onReceipts,
+        onTimelock: this.#traffic.onTimelock,
+        onPerson: this.#traffic.onPerson,
+        findSent: this.#traffic.findSent,
         onFenced: () => this.#context.onFenced(this.#number.numberNo),
         isQuiet: () => this.#context.isQuiet(),
       },
@@ -241,6 +260,7 @@ export class SessionKeeper {
       ...(downMs === undefined ? {} : { reconnectMs: Math.round(downMs) }),
     });
     this.#context.copies.session(this.#number, "connected", this.#journal.phone);
+    if (this.connection) this.#traffic.onUp(this.connection);
   }
 
   async #closed(end: ConnectionEnd): Promise<void> {

@@ -1,5 +1,5 @@
 /** Every number this worker owns, one actor each: made when a shard is claimed, ended when it is let go. */
-import { ANY_SHARD_POKE } from "@manyline/contracts";
+import { ANY_SHARD_POKE, parseSendPayload } from "@manyline/contracts";
 import {
   adoptNumbers,
   changedNumbers,
@@ -11,6 +11,7 @@ import {
   listOwnedNumbers,
   markBlockEnded,
   markShardOpen,
+  overdueSends,
   ownedNumberNos,
   raiseFreeFences,
   touchSeen,
@@ -21,6 +22,7 @@ import type { BusSubscription } from "@manyline/runtime";
 import type { WorkerContext } from "../numbers/context.ts";
 import { NumberActor } from "../numbers/number-actor.ts";
 import { SerialQueue } from "../numbers/serial-queue.ts";
+import { SendDispatcher } from "./send-dispatcher.ts";
 
 const POLL_MS = 2_000;
 /** What was removed, and what should be served and is not, is looked for at every fifth poll. */
@@ -32,6 +34,8 @@ const COMMANDS_AT_ONCE = 500;
 const COMMANDS_PER_NUMBER = 16;
 /** Clocks of two connections may differ by a transaction's length. */
 const CHANGE_OVERLAP_MS = 5_000;
+/** Messages that expire at one poll. */
+const EXPIRE_AT_ONCE = 500;
 
 export class Fleet {
   readonly #context: WorkerContext;
@@ -47,12 +51,14 @@ export class Fleet {
   #changedSince = new Date();
   #polls = 0;
   readonly #telling = new Set<number>();
+  readonly #sends: SendDispatcher;
   #isPolling = false;
   #pollAgain = false;
 
   constructor(context: WorkerContext, shards: () => ReadonlyMap<number, number>) {
     this.#context = context;
     this.#shards = shards;
+    this.#sends = new SendDispatcher(context, (numberNo) => this.#actors.get(numberNo));
   }
 
   get size(): number {
@@ -83,8 +89,11 @@ export class Fleet {
   }
 
   start(): void {
-    this.#subscription = this.#context.bus.subscribe(ANY_SHARD_POKE, ({ subject }) => {
-      if (this.#shards().has(Number(subject.split(".")[2]))) this.poll();
+    this.#subscription = this.#context.bus.subscribe(ANY_SHARD_POKE, ({ subject, data }) => {
+      if (!this.#shards().has(Number(subject.split(".")[2]))) return;
+      const numberNo = parseSendPayload(Buffer.from(data).toString());
+      if (numberNo === undefined) this.poll();
+      else this.askSends(numberNo);
     });
     this.#timers = [
       setInterval(() => this.poll(), POLL_MS),
@@ -163,6 +172,11 @@ export class Fleet {
     for (const actor of this.#actors.values()) actor.heard();
   }
 
+  /** The number may have something to send. */
+  askSends(numberNo: number): void {
+    this.#sends.ask(numberNo);
+  }
+
   drop(numberNo: number): void {
     this.#actors.get(numberNo)?.drop();
     this.#actors.delete(numberNo);
@@ -202,6 +216,7 @@ export class Fleet {
   /** Takes no more work and lets go of what is left. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#sends.stop();
     await this.#subscription?.close();
     await this.#queue.idle();
     await Promise.all([...this.#actors.values()].map((actor) => actor.release()));
@@ -261,6 +276,8 @@ export class Fleet {
     const startedAt = this.#context.clock.now();
     for (const number of await adoptNumbers(db, workerId)) this.#adopt(number);
     await this.#runCommands();
+    for (const [numberNo, { isOpen }] of this.#actors) if (isOpen) this.#sends.ask(numberNo);
+    await this.#expireSends();
     const since = new Date(this.#changedSince.getTime() - CHANGE_OVERLAP_MS);
     for (const number of await changedNumbers(db, workerId, since)) {
       const actor = this.#actors.get(number.numberNo);
@@ -319,6 +336,15 @@ export class Fleet {
         else await giveUpCommand(db, command, "the number is gone").catch(ignoreFenced);
       }
       if (commands.length < COMMANDS_AT_ONCE) return;
+    }
+  }
+
+  /** Whether a number is connected does not matter: what waited too long is not sent any more. */
+  async #expireSends(): Promise<void> {
+    const owner = { workerId: this.#context.workerId(), shardIds: [...this.#shards().keys()] };
+    const overdue = await overdueSends(this.#context.db, owner, EXPIRE_AT_ONCE);
+    for (const [numberNo, messages] of Map.groupBy(overdue, (one) => one.numberNo)) {
+      this.#actors.get(numberNo)?.expire(messages);
     }
   }
 

@@ -13,7 +13,7 @@ export type Ownership = { leases: LeaseKeeper; fleet: Fleet; handOver: HandOver 
 /** What a number's owner asks of its worker's leases. */
 export type OwnershipPorts = Pick<
   WorkerContext,
-  "workerId" | "isQuiet" | "onFenced" | "askLease" | "onBlocked"
+  "workerId" | "isQuiet" | "onFenced" | "askLease" | "askSends" | "onBlocked"
 >;
 
 export function createOwnership(parts: {
@@ -37,6 +37,7 @@ export function createOwnership(parts: {
       leases.ask();
     },
     askLease: () => leases.ask(),
+    askSends: (numberNo) => fleet.askSends(numberNo),
     onBlocked: (companyNo, until) => fleet.blocked(companyNo, until),
   };
   const context = parts.context(ports);

@@ -2,8 +2,8 @@
  * The port between a number and the engine that connects it. Nothing named jid, creds or stanza crosses
  * it; an engine's errors are translated into close codes and error codes of ours.
  */
-import type { ErrorCode, Phone } from "@manyline/contracts";
-import type { Fence, InboundItem, OpenEntry } from "@manyline/db";
+import type { ChatAddress, ErrorCode, MessageErrorCode, Phone } from "@manyline/contracts";
+import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
 
 /** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
 export type ConnectionEnd = {
@@ -58,9 +58,44 @@ export type Told = {
   isForEngine: boolean;
 };
 
+/** What became of one try to send a message. */
+export type SendOutcome =
+  /** WhatsApp has it. */
+  | { kind: "taken"; at: Date }
+  /** WhatsApp does not take it; `code` as in domain/refusals.ts. */
+  | { kind: "refused"; code: string }
+  /** It can never be sent; nothing has left. */
+  | { kind: "impossible"; error: MessageErrorCode }
+  /**
+   * Nobody knows: there was no answer, or (`isOver`) the connection ended. Without `mayHaveLeft` surely nothing
+   * has left.
+   */
+  | { kind: "lost"; mayHaveLeft: boolean; isOver: boolean };
+
+/** What WhatsApp says became of a message that was sent. */
+export type Receipt = { providerMessageId: string; state: "delivered" | "read"; at: Date };
+
+/** WhatsApp lets the account write only to people it has a chat with. `until` null: not known. */
+export type Timelock = { until: Date | null };
+
+export type PhoneCheck = { phone: string; isOnWhatsapp: boolean; lid: string | null };
+
+/** A message of somebody in a chat, and who wrote it. */
+export type ReadMessage = { providerMessageId: string; phone: string | null; lid: string | null };
+
+export type TypingState = "typing" | "recording" | "paused";
+
 export type LoginHandlers = {
   /** These are stored, and WhatsApp may be told that they came. */
   onReceived(entries: readonly Received[]): void;
+  /** Resolves when they are stored: only then WhatsApp forgets them. Rejects when the number is let go. */
+  onReceipts(receipts: readonly Receipt[]): Promise<void>;
+  /** WhatsApp has told of itself that the account is restricted, or (undefined) is not any more. */
+  onTimelock(timelock: Timelock | undefined): void;
+  /** A phone and a LID are the same person. */
+  onPerson(person: { phone: string; lid: string }): void;
+  /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
+  findSent(providerMessageId: string): Promise<Send | undefined>;
   onOpen(): void;
   onClosed: (end: ConnectionEnd) => void;
   /** A write was refused: somebody else owns the number. The connection is closed. */
@@ -72,6 +107,14 @@ export type LoginHandlers = {
 /** A connection with stored credentials. */
 export type LoginConnection = {
   close(): void;
+  /** Tries once, with the id that was chosen. Never rejects; once the connection is over everything is `lost`. */
+  send(send: Send): Promise<SendOutcome>;
+  /** Whether the account is restricted now. Rejects without an answer. */
+  askTimelock(): Promise<Timelock | undefined>;
+  /** In the order asked. Rejects without an answer. */
+  checkPhones(phones: readonly string[]): Promise<PhoneCheck[]>;
+  markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
+  showTyping(chat: ChatAddress, state: TypingState): Promise<void>;
   /** Quiet is over: what was held back goes on. */
   heard(): void;
   /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */

@@ -2,6 +2,7 @@
 import type { Provider } from "../provider.ts";
 import { openLink } from "./link.ts";
 import type { AuthStore } from "./auth-store.ts";
+import type { FileStore } from "./file-store.ts";
 import { tell } from "./inbound/tell.ts";
 import { openLogin } from "./login.ts";
 import type { SharedCaches } from "./shared-caches.ts";
@@ -9,12 +10,13 @@ import type { SocketFigures } from "./socket.ts";
 
 export function createLinkedProvider(
   store: AuthStore,
+  files: FileStore,
   figures: SocketFigures,
   caches: SharedCaches,
 ): Provider {
   return {
     link: (number, handlers) => openLink(number.numberId, figures, caches, handlers),
-    login: (number, handlers) => openLogin(number, store, figures, caches, handlers),
+    login: (number, handlers) => openLogin(number, store, files, figures, caches, handlers),
     tell,
   };
 }

@@ -1,12 +1,18 @@
 /** A connection with stored credentials, and the fenced key store below it. */
 import { FencedError } from "@manyline/db";
 import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
+import type { FileStore } from "./file-store.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
 import type { SharedCaches } from "./shared-caches.ts";
 import { lineUpMessages } from "./message-line.ts";
 import { installQuietGate } from "./quiet-gate.ts";
+import { knownAddress, lookUp } from "./outbound/address.ts";
+import { markRead, showTyping } from "./outbound/gestures.ts";
+import { lineUpReceipts } from "./outbound/receipts.ts";
+import { Sender } from "./outbound/sender.ts";
+import { askTimelock, watchTimelock } from "./outbound/timelock.ts";
 import { createSignalRepository, type DecryptJournal } from "./signal-repository.ts";
 import {
   openSocket,
@@ -24,6 +30,7 @@ const LOADED_MS = 5_000;
 export async function openLogin(
   number: NumberRef,
   store: AuthStore,
+  files: FileStore,
   figures: SocketFigures,
   caches: SharedCaches,
   handlers: LoginHandlers,
@@ -34,6 +41,7 @@ export async function openLogin(
   if (!isPaired(creds)) return undefined;
 
   let managed: ManagedSocket | undefined;
+  let sender: Sender | undefined;
   const fail = (error: unknown): void => {
     managed?.fail(error instanceof Error ? error : new Error("the store failed"));
   };
@@ -59,6 +67,7 @@ export async function openLogin(
     },
     onEnd: (end) => {
       keyStore.end();
+      sender?.end();
       handlers.onClosed(end);
     },
   };
@@ -68,13 +77,25 @@ export async function openLogin(
     figures,
     caches,
     socketHandlers,
-    { makeSignalRepository: createSignalRepository(stanzas, journal) },
+    {
+      makeSignalRepository: createSignalRepository(stanzas, journal),
+      getMessage: async ({ id }) => {
+        const send = id ? await handlers.findSent(id) : undefined;
+        return send && sender?.repeat(send);
+      },
+    },
   );
   const { sock, gate: writes, close: closeSocket } = managed;
+  const identity = () => ({ id: creds.me?.id, lid: creds.me?.lid });
+  sender = new Sender(sock, {
+    onPerson: (person) => handlers.onPerson(person),
+    fail,
+    openFile: (send) => files.open(number, send),
+  });
   const gate = installQuietGate(sock, handlers.isQuiet);
   sock.ev.on("creds.update", saver(keyStore.saveCreds));
   const line = lineUpMessages(sock, handlers.isQuiet, (node) => {
-    const bare = stanzas.note(node, { id: creds.me?.id, lid: creds.me?.lid });
+    const bare = stanzas.note(node, identity());
     if (!bare) return;
     // The library acknowledges it without asking us; nothing leaves before it is stored that it came.
     writes.hold();
@@ -84,8 +105,13 @@ export async function openLogin(
       () => undefined,
     );
   });
+  const receipts = lineUpReceipts(sock, identity, handlers.isQuiet, (found) =>
+    handlers.onReceipts(found),
+  );
+  watchTimelock(sock, (timelock) => handlers.onTimelock(timelock));
   const close = (): void => {
     keyStore.end();
+    sender?.end();
     closeSocket();
   };
 
@@ -93,8 +119,19 @@ export async function openLogin(
     close,
     heard: () => {
       line.heard();
+      receipts.heard();
       gate.heard();
     },
+    send: (send) => sender.send(send),
+    askTimelock: () => askTimelock(sock),
+    checkPhones: async (phones) =>
+      (await lookUp(sock, phones)).map(({ phone, isOnWhatsapp, lid }) => ({
+        phone,
+        isOnWhatsapp,
+        lid,
+      })),
+    markRead: (chat, messages) => markRead(sock, knownAddress(chat), messages),
+    showTyping: (chat, state) => showTyping(sock, knownAddress(chat), state),
     logout: async () => {
       // The library's own logout closes without waiting; here WhatsApp gets the time to take note.
       const request = sock.query(

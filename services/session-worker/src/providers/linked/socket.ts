@@ -3,6 +3,8 @@
  * Everything is done from outside the library: raw listeners in front of its own, its options, its event
  * emitter.
  */
+import https from "node:https";
+import net from "node:net";
 import {
   DEFAULT_CONNECTION_CONFIG,
   isJidNewsletter,
@@ -56,13 +58,14 @@ export function openSocket(
   figures: SocketFigures,
   caches: SharedCaches,
   handlers: SocketHandlers,
-  more: Partial<Pick<SocketConfig, "makeSignalRepository">> = {},
+  more: Partial<Pick<SocketConfig, "makeSignalRepository" | "getMessage">> = {},
 ): ManagedSocket {
   const sock = makeWASocket({
     auth,
     logger: SILENT,
     version: figures.version ?? DEFAULT_CONNECTION_CONFIG.version,
     ...(figures.url === undefined ? {} : { waWebSocketUrl: figures.url }),
+    ...(figures.url?.startsWith("ws:") === true ? { fetchAgent: PLAIN_AGENT } : {}),
     browser: [figures.deviceName, "Chrome", "14.4.1"],
     // The library's own QR clock must not close a socket whose code or passkey is still pending.
     qrTimeout: 15 * 60_000,
@@ -169,6 +172,14 @@ function keepPresenceQuiet(sock: WASocket): () => void {
     sock.ev.emit = emit;
   };
 }
+
+/** The library always uploads by https; a simulator without a certificate is spoken to in the clear. */
+class PlainAgent extends https.Agent {
+  override createConnection(options: net.NetConnectOpts): net.Socket {
+    return net.connect(options);
+  }
+}
+const PLAIN_AGENT = new PlainAgent();
 
 /** Even at level silent pino builds the arguments, on hot paths; this does nothing. */
 export const SILENT: SocketConfig["logger"] = {

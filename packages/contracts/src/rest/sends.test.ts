@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Compile } from "typebox/compile";
 import { newMediaId, newMessageId } from "../ids.ts";
-import { SEND_KIND_NAMES, SEND_KINDS, SendMessage } from "./messages.ts";
+import { SEND_KIND_NAMES, SEND_KINDS, SendMessage } from "./sends.ts";
 
 const check = Compile(SendMessage);
 const to = "+7 900 765-43-21";
@@ -22,6 +22,8 @@ const good: Record<string, object> = {
   reaction: { messageId, emoji: "👍" },
   edit: { messageId, text: "Is Thursday free?" },
   delete: { messageId },
+  read: { messageIds: [messageId] },
+  typing: { to, state: "typing" },
 };
 
 describe("what can be sent", () => {
@@ -33,13 +35,14 @@ describe("what can be sent", () => {
       assert.equal(check.Check({ type: "other", ...body }), false, type);
     }
     assert.equal(check.Check({ type: "reaction", messageId, emoji: null }), true);
-    assert.equal(Object.keys(SEND_KINDS).length, 13);
+    assert.equal(Object.keys(SEND_KINDS).length, 15);
   });
   it("refuses what is empty, too long, too far away, or no text", () => {
     for (const body of [
       { type: "text", to, text: "" },
       { type: "text", to, text: "x".repeat(65_537) },
       { type: "text", to, text: "a\0b" },
+      { type: "text", to, text: "a\u001b[2J" },
       { type: "text", to, text: "half \uD800" },
       { type: "text", text: "to nobody" },
       { type: "text", to, text: "x", expiresInSeconds: 1 },
@@ -51,6 +54,8 @@ describe("what can be sent", () => {
       { type: "poll", to, poll: { name: "When?", options: ["one"] } },
       { type: "poll", to, poll: { name: "When?", options: ["one", "one"] } },
       { type: "delete", messageId: "3EB0" },
+      { type: "read", messageIds: [] },
+      { type: "typing", to, state: "sleeping" },
     ]) {
       assert.equal(check.Check(body), false, JSON.stringify(body).slice(0, 80));
     }

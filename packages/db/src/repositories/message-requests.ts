@@ -1,0 +1,75 @@
+/** What the gateway looks up before it asks an owner for something. Role app, in `withCompany`. */
+import type { ChatAddress } from "@manyline/contracts";
+import { sql } from "kysely";
+import { type Executor, firstRow, rows } from "../open.ts";
+import type { Recipient } from "./sends.ts";
+
+/** The request that used an `Idempotency-Key` before, for as long as it is remembered. */
+export async function findRequest(
+  executor: Executor,
+  companyNo: number,
+  key: string,
+): Promise<{ hash: Buffer; messageId: string } | undefined> {
+  return firstRow(
+    executor,
+    sql<{
+      hash: Buffer;
+      messageId: string;
+    }>`select request_hash as hash, message_id from idempotency
+      where company_no = ${companyNo} and key = ${key}`,
+  );
+}
+
+/** How WhatsApp names a recipient; undefined when there is no such contact, or chat of this number. */
+export async function addressOf(
+  executor: Executor,
+  { companyNo, numberNo }: { companyNo: number; numberNo: number },
+  to: Recipient,
+): Promise<ChatAddress | undefined> {
+  const unknown = { phone: null, lid: null, groupId: null };
+  if ("phone" in to) return { ...unknown, phone: to.phone };
+  if ("lid" in to) return { ...unknown, lid: to.lid };
+  if ("groupId" in to) return { ...unknown, groupId: to.groupId };
+  const root =
+    "contactId" in to
+      ? sql`select coalesce(merged_into, contact_no) as contact_no, null as group_id from contacts
+          where company_no = ${companyNo} and contact_id = ${to.contactId}`
+      : sql`select coalesce(w.merged_into, w.contact_no) as contact_no, r.provider_chat_id as group_id
+          from chats c
+          join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+          left join contacts w on w.company_no = r.company_no and w.contact_no = r.contact_no
+          where c.company_no = ${companyNo} and c.number_no = ${numberNo} and c.chat_id = ${to.chatId}`;
+  return firstRow(
+    executor,
+    sql<ChatAddress>`select p.phone, p.lid, o.group_id from (${root}) o
+      left join contacts p on p.company_no = ${companyNo} and p.contact_no = o.contact_no`,
+  );
+}
+
+/** A message as receipts name it: by WhatsApp's id, and in a group by its writer. */
+export type MessageKey = {
+  messageId: string;
+  chatId: string;
+  providerMessageId: string;
+  phone: string | null;
+  lid: string | null;
+};
+
+/** Those of these messages that others wrote to the number, and the chats they are in. */
+export async function inboundKeys(
+  executor: Executor,
+  { companyNo, numberNo }: { companyNo: number; numberNo: number },
+  messageIds: readonly string[],
+): Promise<MessageKey[]> {
+  return rows(
+    executor,
+    sql<MessageKey>`select m.message_id, r.chat_id, m.provider_message_id, p.phone, p.lid from messages m
+      join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
+      join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+      left join contacts w on w.company_no = m.company_no and w.contact_no = m.contact_no
+      left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(w.merged_into, w.contact_no)
+      where m.company_no = ${companyNo} and m.message_id = any (${[...messageIds]}::text[])
+        and m.number_no = ${numberNo} and m.direction = 'in'
+      order by m.message_id`,
+  );
+}

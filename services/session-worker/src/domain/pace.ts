@@ -1,0 +1,60 @@
+/** How fast a number sends. A person writes now and then; whatever looks like a machine gets restricted. */
+
+export type PaceFigures = {
+  /** Messages a second, in the long run. */
+  perSecond: number;
+  /** Messages that may go at once after a rest. */
+  burst: number;
+  /** Messages of one number that are under way at the same time, each in another chat. */
+  underWay: number;
+  /** People who never wrote to the number and are written to for the first time, within 24 hours. */
+  firstContactsPerDay: number;
+};
+
+/** What a person at a phone could do; a number that is known for answering may do more. */
+export const PACE: PaceFigures = { perSecond: 2, burst: 10, underWay: 6, firstContactsPerDay: 200 };
+
+/** How often and how long one message is tried; each try carries the same id. */
+export const TRIES = {
+  /** Waits before a second, third … try over a connection that is open, ms. */
+  pausesMs: [1_000, 5_000, 15_000],
+  /** Tries of all owners together, after which nobody knows what became of it. */
+  most: 12,
+} as const;
+
+/** A bucket that fills with time; each message takes one out. Times are monotonic milliseconds. */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #tokens: number;
+  #at: number;
+
+  constructor({ perSecond, burst }: Pick<PaceFigures, "perSecond" | "burst">, now: number) {
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#at = now;
+  }
+
+  /** How many messages may go now. */
+  available(now: number): number {
+    this.#fill(now);
+    return Math.max(0, Math.floor(this.#tokens));
+  }
+
+  take(count: number, now: number): void {
+    this.#fill(now);
+    this.#tokens -= count;
+  }
+
+  /** How long until one more may go, ms; 0: now. */
+  nextInMs(now: number): number {
+    this.#fill(now);
+    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.#perMs);
+  }
+
+  #fill(now: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
+    this.#at = now;
+  }
+}

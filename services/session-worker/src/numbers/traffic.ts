@@ -1,0 +1,63 @@
+/** Everything that passes over a number's connection: what comes, what is sent, what becomes of it. */
+import { commitInbound, FencedError, findSent, type OwnedNumber } from "@manyline/db";
+import type { WorkerContext } from "./context.ts";
+import { InboundPump } from "./inbound-pump.ts";
+import type { NumberJournal } from "./journal.ts";
+import { Outbox } from "./outbox.ts";
+import type { Traffic } from "./session-keeper.ts";
+import { StatusPump } from "./status-pump.ts";
+
+/** Devices that could not read a message ask within this time; what is older does not come up again. */
+const REPEAT_MS = 86_400_000;
+
+export type NumberTraffic = {
+  inbound: InboundPump;
+  outbox: Outbox;
+  statuses: StatusPump;
+  /** For the one who opens connections. */
+  handlers: Traffic;
+};
+
+export function createTraffic(
+  context: WorkerContext,
+  number: () => OwnedNumber,
+  journal: NumberJournal,
+  signal: AbortSignal,
+): NumberTraffic {
+  const { db, keyring, relay, reports } = context;
+  const { numberNo } = number();
+  const inbound = new InboundPump(context, number, journal, signal);
+  const statuses = new StatusPump(context, number, journal, signal);
+  const outbox = new Outbox(context, number, journal, statuses, signal, () =>
+    context.askSends(numberNo),
+  );
+  /** What is only good to know: told if it works, now or never. */
+  const inPassing = (what: string, work: Promise<unknown>): void => {
+    work.catch((error: unknown) => {
+      if (!signal.aborted && !(error instanceof FencedError)) reports.failed(what, number(), error);
+    });
+  };
+  return {
+    inbound,
+    outbox,
+    statuses,
+    handlers: {
+      onReceived: (entries) => inbound.take(entries),
+      onReceipts: (receipts) => outbox.receive(receipts),
+      onTimelock: (timelock) => inPassing("restriction", outbox.restrictions.note(timelock)),
+      onPerson: (person) => {
+        const commit = async (): Promise<void> => {
+          const item = { kind: "person", person } as const;
+          const { events } = await journal.patiently(() =>
+            commitInbound(db, keyring, statuses.source(), [item]),
+          );
+          if (events.length > 0) relay.publish(events);
+        };
+        inPassing("person", commit());
+      },
+      findSent: (id) => journal.patiently(() => findSent(db, journal.fence, id, REPEAT_MS)),
+      onUp: (connection) => outbox.up(connection),
+      onDown: () => outbox.down(),
+    },
+  };
+}
