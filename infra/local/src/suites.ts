@@ -38,7 +38,8 @@ const LOCAL_ROOM = "infra/local";
 /** Budgets of the rooms' integration tests; a room without a line gets the default. */
 const BUDGETS: Record<string, number> = {
   [LOCAL_ROOM]: 120,
-  "services/session-worker": 420,
+  "packages/db": 150,
+  "services/session-worker": 480,
   "services/gateway": 150,
   bench: 240,
   "packages/simulators": 150,

@@ -159,37 +159,37 @@ it("a hot shard is split by its owner and merged again; numbers keep working, ep
   await link(late, phone);
   numbers.push(late);
   phones.push(phone);
-  const before = (await shards()).find(
+  const whole = (await shards()).find(
     ({ lo, hi }) => lo <= company.companyNo && company.companyNo < hi,
   );
-  assert.ok(before);
+  assert.ok(whole);
   await inTransaction(room.platform, (tx) =>
-    wishShard(tx, before.shardId, { splitAt: company.companyNo }),
+    wishShard(tx, whole.shardId, { splitAt: company.companyNo }),
   );
   const upper = await until(
     async () => (await shards()).find(({ lo }) => lo === company.companyNo),
     { label: "the upper half" },
   );
   assert.equal(
-    (await shards()).find(({ shardId }) => shardId === before.shardId)?.hi,
+    (await shards()).find(({ shardId }) => shardId === whole.shardId)?.hi,
     company.companyNo,
   );
   await allConnected();
   const split = (await shards()).find(({ shardId }) => shardId === upper.shardId);
-  assert.ok(split && split.epoch > before.epoch);
+  assert.ok(split && split.epoch > whole.epoch);
 
   const host = await hostOf(split);
   assert.ok(host);
   await inTransaction(room.platform, async (tx) => {
-    await wishShard(tx, before.shardId, { pinnedTo: host, mergeNext: true });
+    await wishShard(tx, whole.shardId, { pinnedTo: host, mergeNext: true });
     await wishShard(tx, upper.shardId, { pinnedTo: host });
   });
   await until(async () => (await shards()).every(({ shardId }) => shardId !== upper.shardId), {
     label: "merged",
   });
   await allConnected();
-  const merged = (await shards()).find(({ shardId }) => shardId === before.shardId);
-  assert.ok(merged && merged.epoch > split.epoch && merged.hi === before.hi);
+  const merged = (await shards()).find(({ shardId }) => shardId === whole.shardId);
+  assert.ok(merged && merged.epoch > split.epoch && merged.hi === whole.hi);
 });
 
 it("a worker that was frozen past its leases sends and writes nothing, and goes on under a new name", async () => {
