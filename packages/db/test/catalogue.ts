@@ -26,3 +26,17 @@ export async function can(
   );
   return rows[0]?.can ?? false;
 }
+
+/** The fence itself: a worker raises it, which is how it is taken from another; a trigger keeps it from falling. */
+export const THE_FENCE = "number_fence";
+
+/** Tables whose rows are a number's, partitions too, now and whatever is added. */
+export async function numberTables(world: World): Promise<string[]> {
+  const { rows } = await world.superuser.query<{ relname: string }>(
+    `select c.relname from pg_class c
+      where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+        and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'number_no')
+      order by 1`,
+  );
+  return rows.map(({ relname }) => relname);
+}

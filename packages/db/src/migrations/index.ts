@@ -10,6 +10,8 @@ import * as ownership from "./20261121-0700-ownership.ts";
 import * as commandQueues from "./20261121-0710-command-queues.ts";
 import * as jobs from "./20261121-0720-jobs.ts";
 import * as messages from "./20261121-0800-messages.ts";
+import * as messageRights from "./20261121-0801-message-rights.ts";
+import * as people from "./20261121-0805-people.ts";
 import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
@@ -25,6 +27,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0710-command-queues": commandQueues,
   "20261121-0720-jobs": jobs,
   "20261121-0800-messages": messages,
+  "20261121-0801-message-rights": messageRights,
+  "20261121-0805-people": people,
   "20261121-0810-inbound": inbound,
   "20261121-0820-sends": sends,
   "20261121-0830-pace": pace,

@@ -147,12 +147,12 @@ async function callWriteAuth(
       ${gone.map(({ kind }) => kind)}, ${gone.map(({ key }) => key)},
       ${packId === null ? null : PACKED_KIND}, ${packId}, ${packed.map(({ key }) => key)}, ${sealed.pack}`;
   const journal = write.journal ?? [];
-  const statement =
+  const call =
     sealer === undefined || journal.length === 0
-      ? sql<{ held: boolean }>`select write_auth(${keyArguments}) as held`
-      : sql<{ held: boolean }>`select write_auth_journal(${keyArguments},
-          ${journal.map(({ hash }) => hash)},
-          ${journal.map((entry) => sealEntry(sealer, fence.numberNo, entry))}) as held`;
+      ? sql`write_auth(${keyArguments})`
+      : sql`write_auth_journal(${keyArguments}, ${journal.map(({ hash }) => hash)},
+          ${journal.map((entry) => sealEntry(sealer, fence.numberNo, entry))})`;
+  const statement = sql<{ held: boolean }>`select ${call} as held`;
   for (let tries = 1; ; tries += 1) {
     try {
       const row = await firstRow(executor, statement);
