@@ -1,15 +1,29 @@
 /** Numbers that get messages, for tests. */
 import { createHash, randomBytes } from "node:crypto";
-import type { CompanyId, EventData, EventDefinition, NumberId } from "@manyline/contracts";
 import {
+  type CompanyId,
+  type EventData,
+  type EventDefinition,
+  newLinkedMessageId,
+  type NumberId,
+} from "@manyline/contracts";
+import {
+  claimSends,
   commitInbound,
+  enqueueMessage,
+  type Enqueued,
   type InboundItem,
   type InboundResult,
   type InboundSource,
   type JournalEntry,
   type MessageItem,
+  noteStatuses,
   type PersonInput,
+  type Send,
+  type SendInput,
+  type Status,
   type StoredEvent,
+  withCompany,
 } from "../src/index.ts";
 import { addNumber, ownedNumber, type World } from "./support.ts";
 
@@ -106,4 +120,52 @@ export function dataOf<Definition extends EventDefinition>(
   if (found.length !== 1)
     throw new Error(`${found.length} events ${type} in ${types(events).join()}`);
   return found[0]?.envelope.data as EventData<Definition>;
+}
+
+type StoredMessage = Record<string, string | number | null> & {
+  content: Record<string, never> | null;
+};
+
+/** Every message of the number as it lies in the table, the oldest first. */
+export async function storedMessages(world: World, { source }: Line): Promise<StoredMessage[]> {
+  const { rows } = await world.superuser.query<StoredMessage>(
+    "select * from messages where number_no = $1 order by message_id",
+    [source.fence.numberNo],
+  );
+  return rows;
+}
+
+export const AT = new Date("2026-11-21T10:20:00.000Z");
+export const sent = (messageId: string): Status => ({ messageId, state: "sent", at: AT });
+
+export const ids = (sends: readonly { messageId: string }[]): string[] =>
+  sends.map(({ messageId }) => messageId);
+
+/** Requests of the gateway and what the owner does with them. */
+export function sendingIn(world: () => World) {
+  return {
+    enqueue: ({ source }: Line, more: Partial<SendInput> = {}): Promise<Enqueued> => {
+      const { fence, companyId, numberId, provider, phone } = source;
+      return withCompany(world().app, fence.companyNo, (tx) =>
+        enqueueMessage(tx, {
+          companyNo: fence.companyNo,
+          numberNo: fence.numberNo,
+          companyId,
+          numberId,
+          provider,
+          phone,
+          service: "gateway",
+          to: { phone: "79007654321" },
+          type: "text",
+          text: "Your visit is tomorrow",
+          providerMessageId: newLinkedMessageId(),
+          ...more,
+        }),
+      );
+    },
+    claim: ({ source }: Line, room = 10, epoch = source.fence.epoch): Promise<Send[]> =>
+      claimSends(world().worker, [{ fence: { ...source.fence, epoch }, room }], 100),
+    note: ({ source }: Line, ...statuses: Status[]) =>
+      noteStatuses(world().worker, source, statuses),
+  };
 }

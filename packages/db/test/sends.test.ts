@@ -1,35 +1,25 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { ManylineError, messageQueued, messageReceived, newMessageId } from "@manyline/contracts";
+import { until } from "@manyline/testkit";
 import {
-  ManylineError,
-  messageDelivered,
-  messageFailed,
-  messageQueued,
-  messageReaction,
-  messageReceived,
-  messageSent,
-  newLinkedMessageId,
-} from "@manyline/contracts";
-import {
-  claimSends,
-  enqueueMessage,
   type Enqueued,
   FencedError,
-  noteStatuses,
   overdueSends,
   releaseSends,
   removeNumber,
-  type Send,
   type SendInput,
   type Status,
   withCompany,
 } from "../src/index.ts";
 import {
+  AT,
   dataOf,
   hashOf,
-  type Line,
+  ids,
   openLine,
-  providerId,
+  sendingIn,
+  sent,
   sisterLine,
   stranger,
   textFrom,
@@ -43,37 +33,7 @@ before(async () => {
 });
 after(() => world[Symbol.asyncDispose]());
 
-function enqueue({ source }: Line, more: Partial<SendInput> = {}): Promise<Enqueued> {
-  const { fence, companyId, numberId, provider, phone } = source;
-  return withCompany(world.app, fence.companyNo, (tx) =>
-    enqueueMessage(tx, {
-      companyNo: fence.companyNo,
-      numberNo: fence.numberNo,
-      companyId,
-      numberId,
-      provider,
-      phone,
-      service: "gateway",
-      to: { phone: "79007654321" },
-      type: "text",
-      text: "Your visit is tomorrow",
-      providerMessageId: newLinkedMessageId(),
-      ...more,
-    }),
-  );
-}
-
-const claim = (line: Line, room = 10, epoch = line.source.fence.epoch): Promise<Send[]> =>
-  claimSends(world.worker, [{ fence: { ...line.source.fence, epoch }, room }], 100);
-
-const ids = (sends: readonly { messageId: string }[]): string[] =>
-  sends.map(({ messageId }) => messageId);
-
-const note = (line: Line, ...statuses: Status[]) =>
-  noteStatuses(world.worker, line.source, statuses);
-
-const AT = new Date("2026-11-21T10:20:00.000Z");
-const sent = (messageId: string): Status => ({ messageId, state: "sent", at: AT });
+const { enqueue, claim, note } = sendingIn(() => world);
 
 const isCode = (code: string) => (error: unknown) =>
   error instanceof ManylineError && error.code === code;
@@ -297,6 +257,35 @@ describe("the queue", () => {
     );
   });
 
+  test("what is claimed is handed out, also when its chat is made while the claim is under way", async () => {
+    const line = await openLine(world);
+    const { companyNo, numberNo } = line.source.fence;
+    const messageId = newMessageId();
+    await world.superuser.query("begin");
+    await world.superuser.query("lock table number_fence in access exclusive mode");
+    const claiming = claim(line);
+    await until(
+      async () => {
+        const { rowCount } = await world.superuser.query(
+          "select from pg_locks where not granted and relation = 'number_fence'::regclass",
+        );
+        return rowCount === 1;
+      },
+      { deadlineMs: 10_000, label: "the claim waits" },
+    );
+    await world.superuser.query(
+      `with chat as (insert into chats (company_no, number_no, chat_id, type) values ($1, $2, $3, 'direct')
+          returning chat_no)
+        insert into messages (company_no, number_no, message_id, chat_no, direction, state, seq,
+          provider_message_id, type, at, is_open, is_next, lane, expires_at, attempts)
+        select $1, $2, $3, chat_no, 'out', 'queued', 1, 'x', 'text', now(), true, true, 1,
+          now() + interval '1 day', 0 from chat`,
+      [companyNo, numberNo, messageId],
+    );
+    await world.superuser.query("commit");
+    assert.deepEqual(ids(await claiming), [messageId]);
+  });
+
   test("what waited too long is found, expires, and lets the next one go; under way it does not", async () => {
     const line = await openLine(world);
     const { messageId } = await enqueue(line);
@@ -317,99 +306,5 @@ describe("the queue", () => {
     assert.deepEqual(types(await note(line, expired, expired)), ["message.expired"]);
     assert.deepEqual(ids(await claim(line)), [next.messageId]);
     assert.deepEqual(await note(line, { ...expired, messageId: next.messageId }), []);
-  });
-});
-
-describe("statuses", () => {
-  test("only forward, each told once with the next seq, by our id or by WhatsApp's", async () => {
-    const line = await openLine(world);
-    const { messageId } = await enqueue(line);
-    const [send] = await claim(line);
-    const providerMessageId = send?.providerMessageId ?? "";
-    const by = (state: Status["state"]): Status => ({ providerMessageId, state, at: AT });
-    const first = await note(line, sent(messageId), by("delivered"), by("sent"));
-    assert.deepEqual(types(first), ["message.sent", "message.delivered"]);
-    assert.deepEqual(
-      first.map(({ envelope }) => envelope.seq),
-      [2, 3],
-    );
-    assert.equal(dataOf(first, messageSent).providerMessageId, providerMessageId);
-    assert.deepEqual(await note(line, by("delivered"), by("failed"), sent(messageId)), []);
-    const last = await note(line, by("read"), by("read"), {
-      ...by("read"),
-      providerMessageId: "?",
-    });
-    assert.deepEqual(types(last), ["message.read"]);
-    assert.equal(last[0]?.envelope.seq, 4);
-    const { rows } = await world.superuser.query<{ state: string }>(
-      "select state from messages where message_id = $1",
-      [messageId],
-    );
-    assert.equal(rows[0]?.state, "read");
-  });
-
-  test("a failure names its reason; what failed may turn out to be delivered", async () => {
-    const line = await openLine(world);
-    const { messageId } = await enqueue(line);
-    await claim(line);
-    const error = { code: "contact_token_missing", title: "No." };
-    const failed = await note(line, { messageId, state: "failed", at: AT, error });
-    assert.deepEqual(dataOf(failed, messageFailed).error, error);
-    const late = await note(line, { messageId, state: "delivered", at: AT });
-    assert.equal(dataOf(late, messageDelivered).error, null);
-  });
-
-  test("of what others wrote there is no status; the echo of what we sent is not told", async () => {
-    const line = await openLine(world);
-    const anna = stranger();
-    const received = textFrom(anna);
-    await line.commit(received);
-    const by = { providerMessageId: received.providerMessageId, state: "read", at: AT } as const;
-    assert.deepEqual(await note(line, by), []);
-    const { messageId } = await enqueue(line, { to: { phone: anna.phone } });
-    const [send] = await claim(line);
-    const { providerMessageId = "" } = send ?? {};
-    const echo = textFrom(anna, { event: "echoed", from: null, providerMessageId });
-    assert.deepEqual(await line.commit(echo), { events: [], repeated: 1 });
-    assert.equal((await note(line, sent(messageId))).length, 1);
-  });
-
-  test("our reaction is applied and told when it was sent, its echo is not", async () => {
-    const line = await openLine(world);
-    const anna = stranger();
-    const message = textFrom(anna);
-    const { messageId } = dataOf((await line.commit(message)).events, messageReceived);
-    const providerMessageId = providerId();
-    const { events } = await enqueue(line, {
-      to: { phone: anna.phone },
-      type: "reaction",
-      text: null,
-      content: { emoji: "👍" },
-      contextId: messageId,
-      providerMessageId,
-    });
-    assert.deepEqual(events, []);
-    const [send] = await claim(line);
-    assert.deepEqual([send?.type, send?.content?.emoji], ["reaction", "👍"]);
-    const told = await note(line, sent(send?.messageId ?? ""));
-    assert.deepEqual(types(told), ["message.sent", "message.reaction"]);
-    const { seq } = told[1]?.envelope ?? {};
-    assert.equal(seq, 3, "after message.received and message.sent: no gap");
-    assert.equal(dataOf(told, messageReaction).messageId, messageId);
-    const { rows } = await world.superuser.query<{ reactions: object }>(
-      "select reactions from messages where message_id = $1",
-      [messageId],
-    );
-    assert.deepEqual(rows[0]?.reactions, { me: "👍" });
-    const echo = await line.commit({
-      kind: "reaction",
-      target: message.providerMessageId,
-      providerMessageId,
-      chat: message.chat,
-      from: null,
-      at: AT,
-      emoji: "👍",
-    });
-    assert.deepEqual(echo, { events: [], repeated: 1 });
   });
 });

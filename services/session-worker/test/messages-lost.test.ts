@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it, type TestContext } from "node:test";
+import { listShards, listWorkers } from "@manyline/db";
 import { until } from "@manyline/testkit";
 import {
   assertAllOnce,
@@ -21,7 +22,7 @@ const NAMES = ["Ann", "Bo", "Cleo"];
 
 let room: Room;
 before(async () => {
-  room = await openRoom({ ownPostgres: true });
+  room = await openRoom({ ownPostgres: true, env: { WORKER_HOST: "w0" } });
 });
 after(async () => {
   assert.deepEqual(room.simulator.server.unhandled, []);
@@ -31,7 +32,7 @@ after(async () => {
 type Writers = { sent: Map<Linked, Map<string, string[]>>; stop: () => Promise<number> };
 
 /** Several people write to each of the numbers, without a pause, until they are stopped. */
-function write(numbers: readonly Linked[], pauseMs: number): Writers {
+function write(t: TestContext, numbers: readonly Linked[], pauseMs: number): Writers {
   const sent = new Map(numbers.map((one) => [one, new Map<string, string[]>()]));
   const over = new AbortController();
   let count = 0;
@@ -52,6 +53,7 @@ function write(numbers: readonly Linked[], pauseMs: number): Writers {
     await Promise.all(all);
     return count;
   };
+  t.after(() => over.abort());
   return { sent, stop };
 }
 
@@ -75,11 +77,21 @@ const connected = (numbers: readonly Linked[]): Promise<true> =>
     { label: "all connected", deadlineMs: 40_000, intervalMs: 100 },
   );
 
+/** The host of the worker that owns the number; undefined: nobody does at the moment. */
+async function ownerOf(one: Linked | undefined): Promise<string | undefined> {
+  const [shards, workers] = await Promise.all([
+    listShards(room.platform),
+    listWorkers(room.platform),
+  ]);
+  const owner = shards.find(({ shardId }) => shardId === one?.number.shardId)?.owner;
+  return workers.find(({ workerId }) => workerId === owner)?.host ?? undefined;
+}
+
 describe("nothing is lost", () => {
-  it("while no worker runs: the backlog comes in order, and what is written meanwhile after it", async () => {
+  it("while no worker runs: the backlog comes in order, and what is written meanwhile after it", async (t: TestContext) => {
     const numbers = [await linked(room), await linked(room)];
     await stopWorker(room.worker);
-    const writers = write(numbers, 20);
+    const writers = write(t, numbers, 20);
     await delay(1_000);
     await room.startWorker();
     await connected(numbers);
@@ -90,7 +102,7 @@ describe("nothing is lost", () => {
 
   it("while Postgres is away for 10 s: nobody is asked for another copy", async (t: TestContext) => {
     const numbers = [await linked(room), await linked(room)];
-    const writers = write(numbers, 100);
+    const writers = write(t, numbers, 100);
     await delay(1_000);
     await room.postgres?.stop();
     await delay(10_000);
@@ -106,20 +118,23 @@ describe("nothing is lost", () => {
   it("while workers are killed and stopped at random, and numbers move", async (t: TestContext) => {
     const company = await room.company();
     const numbers = await Promise.all([linked(room, company), linked(room), linked(room)]);
-    const workers = [room.worker, await room.spawn()];
-    const writers = write(numbers, 250);
+    const workers = new Map([["w0", room.worker]]);
+    workers.set("w1", await room.spawn({ WORKER_HOST: "w1" }));
+    const writers = write(t, numbers, 250);
     const { stats } = room.simulator.server;
     for (let round = 0; round < ROUNDS; round += 1) {
       await delay(500 + 1_500 * Math.random());
-      // The oldest is the one that owns something, or soon will.
-      const victim = workers.shift();
-      assert.ok(victim);
-      workers.push(await room.spawn());
+      const host = await until(() => ownerOf(numbers[0]), { label: "an owner" });
+      const victim = workers.get(host);
+      assert.ok(victim, host);
+      workers.delete(host);
+      const successor = `w${round + 2}`;
+      workers.set(successor, await room.spawn({ WORKER_HOST: successor }));
       const logins = stats.logins;
       await (round % 4 === 3 ? stopWorker(victim) : killWorker(victim));
       await until(() => stats.logins >= logins + numbers.length, {
         label: "another owner",
-        deadlineMs: 30_000,
+        deadlineMs: 40_000,
       });
     }
     await delay(500);

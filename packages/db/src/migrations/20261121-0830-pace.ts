@@ -65,9 +65,22 @@ const recovery = `
 create function recover_sends(p_companies int[], p_numbers int[], p_epochs bigint[], p_known text[]) returns int
 language plpgsql as $$
 declare
-  v_numbers int[] := hold_fences(p_companies, p_numbers, p_epochs);
+  v_companies int[];
+  v_numbers int[];
+  v_epochs bigint[];
   v_count int;
 begin
+  -- Looks first: there is nearly always nothing, and then no fence is locked.
+  select array_agg(r.company_no), array_agg(r.number_no), array_agg(r.epoch)
+    into v_companies, v_numbers, v_epochs
+    from unnest(p_companies, p_numbers, p_epochs) as r (company_no, number_no, epoch)
+    where exists (select from messages m where m.company_no = r.company_no and m.number_no = r.number_no
+      and m.is_next and m.state = 'sending' and m.claimed_epoch = r.epoch
+      and not (m.message_id = any (p_known)));
+  if v_numbers is null then
+    return 0;
+  end if;
+  v_numbers := hold_fences(v_companies, v_numbers, v_epochs);
   with lost as materialized (
     select m.company_no, m.message_id
     from unnest(p_companies, p_numbers, p_epochs) as r (company_no, number_no, epoch)

@@ -12,6 +12,8 @@ import * as jobs from "./20261121-0720-jobs.ts";
 import * as logins from "./20261121-0730-logins.ts";
 import * as leaseFacts from "./20261121-0740-lease-facts.ts";
 import * as messages from "./20261121-0800-messages.ts";
+import * as messageRights from "./20261121-0801-message-rights.ts";
+import * as people from "./20261121-0805-people.ts";
 import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
@@ -29,6 +31,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0730-logins": logins,
   "20261121-0740-lease-facts": leaseFacts,
   "20261121-0800-messages": messages,
+  "20261121-0801-message-rights": messageRights,
+  "20261121-0805-people": people,
   "20261121-0810-inbound": inbound,
   "20261121-0820-sends": sends,
   "20261121-0830-pace": pace,

@@ -20,6 +20,7 @@ import type { LoginConnection, Receipt, SendOutcome } from "../providers/provide
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 import { Restrictions } from "./restrictions.ts";
+import { SerialQueue } from "./serial-queue.ts";
 import type { StatusPump } from "./status-pump.ts";
 
 /** When nobody can say until when: looked at again after this. */
@@ -35,8 +36,9 @@ type Flight = {
   readonly send: Send;
   /** Some of it may be with the recipient. */
   mayHaveLeft: boolean;
-  /** Tries of this owner. */
+  /** Tries of this owner, and when the last one began, by the monotonic clock. */
   tries: number;
+  triedAt: number;
   isBusy: boolean;
   /** It is known what became of it. */
   isSettled: boolean;
@@ -53,6 +55,7 @@ export class Outbox {
   readonly #restrictions: Restrictions;
   readonly #flights = new Map<string, Flight>();
   readonly #running = new Set<Promise<void>>();
+  readonly #contacts = new SerialQueue();
   #connection: LoginConnection | undefined;
   #isDraining = false;
   #cancelTimer: (() => void) | undefined;
@@ -112,9 +115,10 @@ export class Outbox {
     return [...this.#flights.keys()];
   }
 
-  /** A claim may have been made that nobody heard of. */
-  noteDoubt(): void {
-    this.#doubtUntil = this.#context.clock.monotonic() + DOUBT_MS;
+  /** A claim may have been made that nobody heard of, or (in `ms`) may still be made. */
+  noteDoubt(ms = DOUBT_MS): void {
+    const until = this.#context.clock.monotonic() + ms;
+    this.#doubtUntil = Math.max(until, this.#doubtUntil ?? until);
   }
   get isInDoubt(): boolean {
     return this.#doubtUntil !== undefined;
@@ -134,6 +138,7 @@ export class Outbox {
         send,
         mayHaveLeft: send.attempts > 1,
         tries: 0,
+        triedAt: 0,
         isBusy: false,
         isSettled: false,
       };
@@ -211,6 +216,7 @@ export class Outbox {
       if (heldUntil) return this.#putBack(flight, heldUntil);
       if (connection !== this.#connection) continue;
       flight.tries += 1;
+      flight.triedAt = this.#context.clock.monotonic();
       const outcome = await connection.send(flight.send);
       this.#context.reports.sendTried(outcome.kind);
       if (flight.isSettled) return undefined;
@@ -229,8 +235,11 @@ export class Outbox {
     const { db, clock, pace } = this.#context;
     const closedUntil = await this.#restrictions.newChatsUntil();
     const most = closedUntil ? 0 : pace.firstContactsPerDay;
-    const contact = await this.#journal.patiently(() =>
-      takeFirstContact(db, this.#journal.fence, send.messageId, most),
+    // One after another: two at once would both take the last one.
+    const contact = await this.#contacts.add(() =>
+      this.#journal.patiently(() =>
+        takeFirstContact(db, this.#journal.fence, send.messageId, most),
+      ),
     );
     if (!contact.isFirst || contact.isFree) return undefined;
     return closedUntil ?? contact.until ?? new Date(clock.now().getTime() + HOLD_MS);
@@ -266,7 +275,9 @@ export class Outbox {
       return true;
     }
     const until =
-      reaction === "restriction" ? await this.#restrictions.newChatsUntil(true) : undefined;
+      reaction === "restriction"
+        ? await this.#restrictions.newChatsUntil(flight.triedAt)
+        : undefined;
     if (until) await this.#putBack(flight, until);
     else await this.#fail(flight, error);
     return true;

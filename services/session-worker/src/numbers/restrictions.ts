@@ -69,15 +69,13 @@ export class Restrictions {
 
   /**
    * Until when people who never wrote cannot be written to; undefined: they can, or WhatsApp does not say. Asks
-   * when the last answer is old, or `isRefused`: a message has just been.
+   * when the last answer is older than `since` (monotonic; left out: a while ago).
    */
-  async newChatsUntil(isRefused = false): Promise<Date | undefined> {
+  async newChatsUntil(since?: number): Promise<Date | undefined> {
     const known = this.until("new_chats");
     if (known) return known;
-    const isFresh =
-      this.#askedAt !== undefined &&
-      this.#context.clock.monotonic() - this.#askedAt < (isRefused ? 1_000 : ASK_AGAIN_MS);
-    if (isFresh) return undefined;
+    const oldest = since ?? this.#context.clock.monotonic() - ASK_AGAIN_MS;
+    if (this.#askedAt !== undefined && this.#askedAt >= oldest) return undefined;
     this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
     return this.#asking;
   }

@@ -276,7 +276,7 @@ export class Fleet {
     const startedAt = this.#context.clock.now();
     for (const number of await adoptNumbers(db, workerId)) this.#adopt(number);
     await this.#runCommands();
-    for (const [numberNo, { isOpen }] of this.#actors) if (isOpen) this.#sends.ask(numberNo);
+    this.#askAllSends();
     await this.#expireSends();
     const since = new Date(this.#changedSince.getTime() - CHANGE_OVERLAP_MS);
     for (const number of await changedNumbers(db, workerId, since)) {
@@ -336,6 +336,16 @@ export class Fleet {
         else await giveUpCommand(db, command, "the number is gone").catch(ignoreFenced);
       }
       if (commands.length < COMMANDS_AT_ONCE) return;
+    }
+  }
+
+  /** Whatever is claimed and not known to be is found as well, every now and then. */
+  #askAllSends(): void {
+    const isSweep = this.#polls % SWEEP_EVERY === 0;
+    for (const [numberNo, { isOpen, outbox }] of this.#actors) {
+      if (!isOpen) continue;
+      if (isSweep) outbox.noteDoubt(0);
+      this.#sends.ask(numberNo);
     }
   }
 
