@@ -125,7 +125,7 @@ describe("npm start", () => {
     assert.match(shards.output(), /\b962302\b/);
     const usage = start("cli.ts", ["drain"]);
     assert.equal(await usage.ended, 1);
-    assert.match(usage.output(), /^Usage: npm run manyline -- drain <worker>$/m);
+    assert.match(usage.output(), /^Usage: npm run manyline -- drain <worker> \[--yes\]$/m);
 
     process.kill(findService("session-worker", pid), "SIGKILL");
     await until(() => run.output().includes("session-worker runs again"), { deadlineMs: 30_000 });
