@@ -25,7 +25,7 @@ import { withSpan } from "@manyline/runtime";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import { tellBlocked, tellUnblocked, type CooldownFacts } from "./cooldown.ts";
-import { runErrand, type ErrandVerb } from "./errands.ts";
+import { isErrand, runErrand } from "./errands.ts";
 import { NumberJournal } from "./journal.ts";
 import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
 import { PairingRunner } from "./pairing-runner.ts";
@@ -158,25 +158,29 @@ export class NumberActor {
       case "check_phones":
       case "mark_read":
       case "show_typing":
-        return this.#runErrand(command.verb, command);
       case "fetch_media":
-        return this.#refuse(command, "NOT_CONNECTED");
+        // WhatsApp may take its time: the number's queue does not wait for it.
+        void this.#runErrand(command);
+        return undefined;
     }
   }
 
-  /** WhatsApp may take its time: the number's queue does not wait for it. */
-  async #runErrand(verb: ErrandVerb, command: CommandRow): Promise<void> {
+  async #runErrand(command: CommandRow): Promise<void> {
+    if (!isErrand(command)) return;
     const { connection } = this.#keeper;
-    if (!connection) return this.#refuse(command, "NOT_CONNECTED");
-    void runErrand(connection, verb, command)
-      .then(
-        (result) => this.#done(command, result),
-        () => this.#refuse(command, "WHATSAPP_REFUSED"),
-      )
-      .catch((error: unknown) => {
-        if (!this.#abort.signal.aborted) this.#context.reports.failed(verb, this.#number, error);
-      });
-    return undefined;
+    const parts = {
+      context: this.#context,
+      number: this.#number,
+      journal: this.#journal,
+      connection,
+    };
+    try {
+      const outcome = await runErrand(parts, command);
+      await this.#journal.commit((entry) => entry.finish(command.commandId, outcome));
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      this.#context.reports.failed(command.verb, this.#number, error);
+    }
   }
 
   /** These waited too long to be sent. */

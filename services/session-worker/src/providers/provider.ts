@@ -2,6 +2,7 @@
  * The port between a number and the engine that connects it. Nothing named jid, creds or stanza crosses
  * it; an engine's errors are translated into close codes and error codes of ours.
  */
+import type { Readable } from "node:stream";
 import type { ChatAddress, ErrorCode, MessageErrorCode, Phone } from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
 
@@ -104,6 +105,15 @@ export type LoginHandlers = {
   isQuiet: () => boolean;
 };
 
+/** The file will not come back: to try again is of no use. */
+export class FileGoneError extends Error {}
+
+/** Where the files of messages that are sent come from. */
+export type FileSource = {
+  /** The file that the message carries. Rejects with FileGoneError when there is none any more. */
+  open(number: NumberRef, send: Send): Promise<Readable>;
+};
+
 /** A connection with stored credentials. */
 export type LoginConnection = {
   close(): void;
@@ -126,6 +136,11 @@ export type Provider = {
   link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
   /** Undefined: there are no stored credentials. */
   login(number: NumberRef, handlers: LoginHandlers): Promise<LoginConnection | undefined>;
+  /**
+   * A file of a message that came, by what `tell` noted of it, in the clear; not checked against its announced
+   * hash. Rejects with FileGoneError when nobody has it any more, else it may be tried again.
+   */
+  fetchFile(source: Buffer): Promise<AsyncIterable<Uint8Array>>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

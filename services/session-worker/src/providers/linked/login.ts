@@ -2,8 +2,7 @@
 import { parsePhone } from "@manyline/contracts";
 import { FencedError } from "@manyline/db";
 import { jidDecode } from "@whiskeysockets/baileys";
-import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
-import type { FileStore } from "./file-store.ts";
+import type { FileSource, LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
@@ -32,7 +31,7 @@ const LOADED_MS = 5_000;
 export async function openLogin(
   number: NumberRef,
   store: AuthStore,
-  files: FileStore,
+  files: FileSource,
   figures: SocketFigures,
   caches: SharedCaches,
   handlers: LoginHandlers,

@@ -2,6 +2,7 @@
  * Sends over one connection. The library steps ratchets and writes one stanza after another; what WhatsApp thinks
  * of a stanza it says later, in an acknowledgement that the library does not tell of.
  */
+import type { Readable } from "node:stream";
 import {
   generateWAMessage,
   isLidUser,
@@ -11,8 +12,7 @@ import {
 } from "@whiskeysockets/baileys";
 import type { Send } from "@manyline/db";
 import { SerialQueue } from "../../../numbers/serial-queue.ts";
-import type { SendOutcome } from "../../provider.ts";
-import { FileGoneError } from "../file-store.ts";
+import { FileGoneError, type SendOutcome } from "../../provider.ts";
 import { SILENT } from "../socket.ts";
 import { addressOf, knownAddress, type Address } from "./address.ts";
 import { contentsOf, UnwritableError, type Contents } from "./contents.ts";
@@ -29,8 +29,8 @@ export type SenderParts = {
   onPerson: (person: { phone: string; lid: string }) => void;
   /** Ends the connection. */
   fail: (error: Error) => void;
-  /** The bytes of the file that the message carries. */
-  openFile: (send: Send) => Promise<Buffer>;
+  /** The file that the message carries. */
+  openFile: (send: Send) => Promise<Readable>;
 };
 
 export class Sender {
