@@ -225,7 +225,46 @@ test("Last-Event-ID repeats what was missed, then tells the state again", async 
   await unknown.next("snapshot");
   await owner.emit(numberNo, companyPhoneMissing, { numberId });
   await unknown.next("company.phone_missing");
-  assert.equal(unknown.messages.length, 2, "an unknown id repeats nothing");
+  assert.deepEqual(
+    unknown.events(),
+    ["snapshot", "lost", "company.phone_missing"],
+    "an unknown id repeats nothing, and says so",
+  );
+});
+
+test("however much was missed, all of it is repeated, in order and once", async () => {
+  const { company, numberNo, numberId } = await scene();
+  const first = await owner.emit(numberNo, companyPhoneMissing, { numberId });
+  const ids = await owner.fenced(numberNo, async (tx, _fence, { companyNo }) => {
+    const companyId = parseCompanyId(company.id);
+    if (!companyId) throw new Error("no id");
+    const events = Array.from({ length: 1_500 }, () => ({
+      companyNo,
+      numberNo,
+      event: makeEvent(
+        sessionConnecting,
+        { companyId, numberId },
+        { ...connecting, since: now() },
+        { service: "test", at: new Date() },
+      ),
+    }));
+    return (await appendEvents(tx, events)).map(({ eventId }) => eventId);
+  });
+  await using reader = await listen(
+    company,
+    { token: company.token },
+    `?lastEventId=${first.eventId}`,
+  );
+  await until(() => reader.messages.length >= ids.length + 2, {
+    label: "repeated",
+    deadlineMs: 20_000,
+  });
+  const last = await owner.emit(numberNo, companyPhoneMissing, { numberId });
+  await reader.next("company.phone_missing");
+  assert.deepEqual(
+    reader.messages.flatMap(({ id }) => id ?? []),
+    [...ids, last.eventId],
+  );
 });
 
 test("an event that commits late, behind one that was sent already, is still sent", async () => {
