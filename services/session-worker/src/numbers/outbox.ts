@@ -199,7 +199,8 @@ export class Outbox {
         flight.isBusy = false;
         this.#running.delete(run);
         // The next connection came while the last one's end was dealt with.
-        if (this.#connection && this.#flights.has(flight.send.messageId)) this.#start(flight);
+        const isHere = !this.#signal.aborted && this.#flights.has(flight.send.messageId);
+        if (this.#connection && isHere) this.#start(flight);
       });
     this.#running.add(run);
   }
@@ -212,6 +213,8 @@ export class Outbox {
         return flight.mayHaveLeft ? this.#giveUp(flight) : this.#putBack(flight);
       }
       if (flight.send.attempts + flight.tries > TRIES.most) return this.#giveUp(flight);
+      // A worker that is quiet begins nothing.
+      await this.#journal.patiently(() => Promise.resolve());
       const heldUntil = await this.#obstacle(flight);
       if (heldUntil) return this.#putBack(flight, heldUntil);
       if (connection !== this.#connection) continue;

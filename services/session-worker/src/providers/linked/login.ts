@@ -82,9 +82,9 @@ export async function openLogin(
     socketHandlers,
     {
       makeSignalRepository: createSignalRepository(stanzas, journal),
-      getMessage: async ({ id }) => {
+      getMessage: async ({ id, remoteJid }) => {
         const send = id ? await handlers.findSent(id) : undefined;
-        return send && sender?.repeat(send);
+        return send && remoteJid ? sender?.repeat(send, remoteJid) : undefined;
       },
     },
   );

@@ -14,7 +14,7 @@ import type { Send } from "@manyline/db";
 import { SerialQueue } from "../../../numbers/serial-queue.ts";
 import { FileGoneError, type SendOutcome } from "../../provider.ts";
 import { SILENT } from "../socket.ts";
-import { addressOf, knownAddress, type Address } from "./address.ts";
+import { addressOf, isChatOf, knownAddress, type Address } from "./address.ts";
 import { contentsOf, UnwritableError, type Contents } from "./contents.ts";
 
 /** From the written stanza to WhatsApp's word. */
@@ -72,10 +72,10 @@ export class Sender {
     return promise;
   }
 
-  /** A device asks for a message once more: what it said. */
-  async repeat(send: Send): Promise<proto.IMessage | undefined> {
+  /** A device of this chat asks for a message once more: what it said. */
+  async repeat(send: Send, chat: string): Promise<proto.IMessage | undefined> {
     const address = knownAddress(send);
-    if (!address) return undefined;
+    if (!address || !(await isChatOf(this.#sock, chat, send))) return undefined;
     return this.#write(send, address, await this.#contents(send, address));
   }
 
