@@ -261,10 +261,22 @@ test("however much was missed, all of it is repeated, in order and once", async 
   });
   const last = await owner.emit(numberNo, companyPhoneMissing, { numberId });
   await reader.next("company.phone_missing");
+  const told = ({ messages }: SseReader): string[] => messages.flatMap(({ id }) => id ?? []);
+  assert.deepEqual(told(reader), [...ids, last.eventId]);
+
+  const since = first.createdAt.toISOString();
+  await using bySince = await listen(company, { token: company.token }, `?since=${since}`);
+  await until(() => told(bySince).length > ids.length, { label: "since", deadlineMs: 20_000 });
   assert.deepEqual(
-    reader.messages.flatMap(({ id }) => id ?? []),
+    told(bySince).filter((id) => id !== first.eventId),
     [...ids, last.eventId],
+    "times are of milliseconds",
   );
+  const path = `/api/whatsapp/sessions/${company.id}/events`;
+  for (const wrong of ["yesterday", "2026-99-99T00:00:00.000Z"]) {
+    const refused = await call(world, "GET", `${path}?since=${wrong}`, { token: company.token });
+    assert.equal(refused.status, 400, wrong);
+  }
 });
 
 test("an event that commits late, behind one that was sent already, is still sent", async () => {

@@ -37,6 +37,7 @@ const PAGE = { events: 100, bytes: 256 * 1_024 };
 
 /** What came of one look: whether to look again at once, and a reason when an event ends the stream. */
 type Looked = { readonly hasMore: boolean; readonly end?: StreamEnd | undefined };
+type Replay = { readonly from: FeedPosition; readonly isBegun: boolean };
 type Told = { readonly event: StoredEvent; readonly message: SseMessage | undefined };
 
 /**
@@ -52,8 +53,8 @@ export class EventStream {
   readonly #view: StreamView;
   /** Undefined until the first state was sent. */
   #seen: Seen | undefined;
-  /** What Last-Event-ID asks for and was not repeated yet. */
-  #replay: { afterNo: number; isBegun: boolean } | undefined;
+  /** What Last-Event-ID or `since` ask for and was not repeated yet. */
+  #replay: Replay | undefined;
   #thoroughAt = 0;
   /** Postgres' clock less ours. */
   #clockOffsetMs = 0;
@@ -112,7 +113,7 @@ export class EventStream {
   }
 
   async #sendState(): Promise<Looked> {
-    const { lastEventId } = this.#request;
+    const { lastEventId, since } = this.#request;
     const { companyNo } = this.#scope;
     const { start, afterNo, snapshot } = await this.#inCompany(async (tx) => {
       const begin = await feedStart(tx, companyNo, LATE_MS);
@@ -126,7 +127,10 @@ export class EventStream {
       };
     });
     this.#seen = new Seen(start);
-    if (afterNo !== undefined) this.#replay = { afterNo, isBegun: false };
+    if (afterNo !== undefined) this.#replay = { from: { afterNo }, isBegun: false };
+    else if (since && lastEventId === undefined) {
+      this.#replay = { from: { afterNo: 0, since }, isBegun: false };
+    }
     if (snapshot.number) this.#watched.set(snapshot.number.numberNo, snapshot.number);
     await this.#sse.send(snapshot.message);
     if (lastEventId !== undefined && afterNo === undefined) {
@@ -136,13 +140,10 @@ export class EventStream {
   }
 
   /** A page of what was missed, however much it is; after the last one the state again, if anything was. */
-  async #repeat(
-    seen: Seen,
-    { afterNo, isBegun }: { afterNo: number; isBegun: boolean },
-  ): Promise<Looked> {
-    const { told, hasMore } = await this.#read({ afterNo });
-    const last = told.at(-1)?.event.eventNo ?? afterNo;
-    this.#replay = hasMore ? { afterNo: last, isBegun: true } : undefined;
+  async #repeat(seen: Seen, { from, isBegun }: Replay): Promise<Looked> {
+    const { told, hasMore } = await this.#read(from);
+    const afterNo = told.at(-1)?.event.eventNo ?? from.afterNo;
+    this.#replay = hasMore ? { from: { ...from, afterNo }, isBegun: true } : undefined;
     const end = await this.#tell(seen, told);
     if (end || hasMore || (!isBegun && told.length === 0)) return { hasMore: true, end };
     const { message } = await this.#inCompany((tx) => this.#view.snapshot(tx));
