@@ -25,7 +25,7 @@ export function registerEvents(app: App, deps: Deps): void {
         description:
           "First `snapshot`, the status answer; then every event of the number and of the company, `id` being the event's id. Without ?number= a company's token sees all its numbers, a pairing page its one. " +
           "With scope `pair`, `pairing.qr_issued` and `pairing.code_issued` carry `qr` and `code` while they can be used. " +
-          "After Last-Event-ID (header or ?lastEventId=) all that was missed is repeated and followed by another `snapshot`; `lost` says that the log does not hold that event (any more: it goes back 8 days or longer). A commit may appear some seconds after a younger one: to miss nothing go on from 15 s before the `serverTime` of the last event, with ?since=, and drop by `id` what you have had. Without scope `read` no messages and people are told. `lag` says that events may be late, `ended` that the token or the number is gone. " +
+          "After Last-Event-ID (header or ?lastEventId=) all that was missed is repeated and followed by another `snapshot`; `lost` says that the log does not hold that event (any more: it goes back 8 days or longer). A commit may appear some seconds after a younger one: to miss nothing go on from 15 s before the `loggedAt` of the last event (of `snapshot` its `serverTime`), with ?since=, and drop by `id` what you have had. Without scope `read` no messages and people are told. `lag` says that events may be late, `ended` that the token or the number is gone. " +
           "An open stream keeps a pairing attempt alive.",
         params: CompanyParams,
         querystring: Type.Object(

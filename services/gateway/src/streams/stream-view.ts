@@ -44,7 +44,12 @@ export class StreamView {
     return {
       id: event.eventId,
       event: event.type,
-      data: { ...event.envelope, data, serverTime: this.#now().toISOString() },
+      data: {
+        ...event.envelope,
+        data,
+        loggedAt: event.createdAt.toISOString(),
+        serverTime: this.#now().toISOString(),
+      },
     };
   }
 
