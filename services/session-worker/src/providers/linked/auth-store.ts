@@ -13,6 +13,7 @@ import {
   type PreloadedAuth,
 } from "@manyline/db";
 import { Grouped } from "../../numbers/grouped.ts";
+import { createKeyCache, type KeyCache } from "./key-cache.ts";
 
 /** All reject with FencedError when the fence is not of its epoch. */
 export type AuthStore = {
@@ -21,6 +22,8 @@ export type AuthStore = {
   read(fence: Fence, kind: string, keys: readonly string[]): Promise<Map<string, Buffer>>;
   /** Credentials, keys and what was decrypted with them: all or nothing. */
   write(fence: Fence, write: AuthWrite): Promise<void>;
+  /** Of all its numbers. */
+  readonly cache: KeyCache;
   /** What was decrypted before under this hash. */
   find(fence: Fence, hash: Buffer): Promise<KnownEntry | undefined>;
 };
@@ -35,6 +38,7 @@ export function createAuthStore(db: Database, keyring: Keyring): AuthStore {
   /** Writes under way, by number: a closed connection may still have one when the next one begins. */
   const writing = new Map<number, Promise<unknown>>();
   return {
+    cache: createKeyCache(),
     load: async (fence) => {
       await writing.get(fence.numberNo);
       return loads.add(fence);
