@@ -91,6 +91,7 @@ export {
   openJournal,
 } from "./repositories/journal.ts";
 export * from "./repositories/inbound.ts";
+export * from "./repositories/polls.ts";
 export * from "./repositories/message-reads.ts";
 export * from "./repositories/message-requests.ts";
 export * from "./repositories/media.ts";

@@ -2,9 +2,11 @@
 import { createHash, hkdfSync } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { testDatabase, type TestDatabaseOptions } from "@manyline/testkit";
+import { sql } from "kysely";
 import { createKeyring, type Keyring } from "./crypto/keyring.ts";
 import { migrate } from "./migrate.ts";
 import { SCHEMA_VERSION } from "./migrations/index.ts";
+import { openDatabase, rows } from "./open.ts";
 import { DB_ROLES, type DbRole, loginOf } from "./roles.ts";
 
 /** The same for all test databases of a server, because logins belong to the server. */
@@ -60,6 +62,15 @@ export async function openTestDatabase(
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Runs one statement as the superuser: for what only the server knows, such as its statistics. */
+export async function asSuperuser<Row>(
+  { superuserUrl }: Pick<OpenTestDatabase, "superuserUrl">,
+  statement: string,
+): Promise<Row[]> {
+  await using db = openDatabase({ url: superuserUrl, applicationName: "test", poolSize: 1 });
+  return await rows(db, sql.raw<Row>(statement));
 }
 
 /** Changes whenever a migration file does, also one that is still being written. */

@@ -225,7 +225,58 @@ test("Last-Event-ID repeats what was missed, then tells the state again", async 
   await unknown.next("snapshot");
   await owner.emit(numberNo, companyPhoneMissing, { numberId });
   await unknown.next("company.phone_missing");
-  assert.equal(unknown.messages.length, 2, "an unknown id repeats nothing");
+  assert.deepEqual(
+    unknown.events(),
+    ["snapshot", "lost", "company.phone_missing"],
+    "an unknown id repeats nothing, and says so",
+  );
+});
+
+test("however much was missed, all of it is repeated, in order and once", async () => {
+  const { company, numberNo, numberId } = await scene();
+  const first = await owner.emit(numberNo, companyPhoneMissing, { numberId });
+  const ids = await owner.fenced(numberNo, async (tx, _fence, { companyNo }) => {
+    const companyId = parseCompanyId(company.id);
+    if (!companyId) throw new Error("no id");
+    const events = Array.from({ length: 1_500 }, () => ({
+      companyNo,
+      numberNo,
+      event: makeEvent(
+        sessionConnecting,
+        { companyId, numberId },
+        { ...connecting, since: now() },
+        { service: "test", at: new Date() },
+      ),
+    }));
+    return (await appendEvents(tx, events)).map(({ eventId }) => eventId);
+  });
+  await using reader = await listen(
+    company,
+    { token: company.token },
+    `?lastEventId=${first.eventId}`,
+  );
+  await until(() => reader.messages.length >= ids.length + 2, {
+    label: "repeated",
+    deadlineMs: 20_000,
+  });
+  const last = await owner.emit(numberNo, companyPhoneMissing, { numberId });
+  await reader.next("company.phone_missing");
+  const told = ({ messages }: SseReader): string[] => messages.flatMap(({ id }) => id ?? []);
+  assert.deepEqual(told(reader), [...ids, last.eventId]);
+
+  const since = first.createdAt.toISOString();
+  await using bySince = await listen(company, { token: company.token }, `?since=${since}`);
+  await until(() => told(bySince).length > ids.length, { label: "since", deadlineMs: 20_000 });
+  assert.deepEqual(
+    told(bySince).filter((id) => id !== first.eventId),
+    [...ids, last.eventId],
+    "times are of milliseconds",
+  );
+  const path = `/api/whatsapp/sessions/${company.id}/events`;
+  for (const wrong of ["yesterday", "2026-99-99T00:00:00.000Z"]) {
+    const refused = await call(world, "GET", `${path}?since=${wrong}`, { token: company.token });
+    assert.equal(refused.status, 400, wrong);
+  }
 });
 
 test("an event that commits late, behind one that was sent already, is still sent", async () => {

@@ -1,5 +1,6 @@
 /** The environment of the session-worker, all of it checked at once. */
 import { PACE } from "./domain/pace.ts";
+import { openMediaStore } from "@manyline/media";
 import { LOG_LEVELS, readConfig, type ConfigReader, type Env } from "@manyline/runtime";
 
 export type Config = ReturnType<typeof buildConfig>;
@@ -7,6 +8,9 @@ export type Config = ReturnType<typeof buildConfig>;
 export function envToConfig(env: Env): Config {
   return readConfig(env, buildConfig);
 }
+
+/** From the service's folder, where it is started. */
+const DEFAULT_STORE = "../../.data/media";
 
 const POSTGRES = { protocols: ["postgres:", "postgresql:"] } as const;
 
@@ -30,6 +34,12 @@ export function buildConfig(r: ConfigReader) {
     }),
     host: r.string("HEALTH_HOST", { default: "127.0.0.1", meaning: "address of the health port" }),
     port: r.port("HEALTH_PORT", { default: 3010, meaning: "port of /health and /metrics" }),
+    media:
+      r.secret("MEDIA_STORE", {
+        optional: true,
+        meaning:
+          "where files are kept, the same for gateway and workers: a folder (`../../.data/media` if not set) or `s3://key:secret@host/bucket`",
+      }) ?? DEFAULT_STORE,
     waUrl: r.url("WA_URL", {
       protocols: ["ws:", "wss:"],
       optional: true,
@@ -133,6 +143,9 @@ export function buildConfig(r: ConfigReader) {
     }),
     logLevel: r.oneOf("LOG_LEVEL", LOG_LEVELS, { default: "info", meaning: "least level logged" }),
   };
+  r.check(isStore(config.media), "MEDIA_STORE must be a folder or s3://key:secret@host/bucket", [
+    "MEDIA_STORE",
+  ]);
   r.check(
     (config.waUrl === undefined) === (config.waRootKey === undefined),
     "WA_URL and WA_ROOT_KEY belong together: set both or none",
@@ -144,4 +157,13 @@ export function buildConfig(r: ConfigReader) {
     ["TIME_SCALE", "WA_URL"],
   );
   return config;
+}
+
+function isStore(setting: string): boolean {
+  try {
+    openMediaStore(setting);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,7 @@
 /** Builds the worker from its configuration and ties its parts to the process's life. */
 import { EVENTS_MAX_AGE_MS, EVENTS_STREAM, PAIRING, streamSubjects } from "@manyline/contracts";
 import { assertSchema, createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
+import { openMediaStore } from "@manyline/media";
 import {
   createBus,
   createClock,
@@ -17,6 +18,7 @@ import {
 import { Redis } from "ioredis";
 import type { Config } from "./config.ts";
 import { PACE } from "./domain/pace.ts";
+import { createFileSource } from "./files.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import type { WorkerContext } from "./numbers/context.ts";
 import { FleetGate } from "./numbers/fleet-gate.ts";
@@ -25,7 +27,6 @@ import { createSeedCopies } from "./numbers/seed-copies.ts";
 import { createStatusCommits } from "./numbers/status-commits.ts";
 import { reportOpening } from "./ownership/opening-progress.ts";
 import { createOwnership, type Ownership } from "./ownership/ownership.ts";
-import { FileGoneError } from "./providers/linked/file-store.ts";
 import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
@@ -88,11 +89,12 @@ export async function startWorker(
   });
   scope.defer("relay status", endRelayStatus);
 
+  const media = openMediaStore(config.media);
   const caches = createSharedCaches();
   scope.defer("caches", () => caches.close());
   const provider = createLinkedProvider(
     createAuthStore(db, keyring),
-    { open: () => Promise.reject(new FileGoneError("no media store")) },
+    createFileSource(db, media),
     {
       url: config.waUrl,
       version: versionOf(config.waVersion),
@@ -123,6 +125,7 @@ export async function startWorker(
       relay,
       bus,
       provider,
+      media,
       clock,
       logger,
       reports: createReports(logger),

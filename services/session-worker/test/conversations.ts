@@ -32,11 +32,11 @@ export function contact(room: Room, name: string): { phone: string; messages: Ph
   return { phone, messages: room.simulator.server.phone(phone, name).messages };
 }
 
-/** Everything that was told of a number, in the order of the event log. */
-export async function allTold(room: Room, { number }: Linked): Promise<Told[]> {
+/** Everything that was told of a number, in the order of the event log; after an event, if one is named. */
+export async function allTold(room: Room, { number }: Linked, after?: string): Promise<Told[]> {
   const { companyNo, numberNo } = number;
   const told: Told[] = [];
-  for (let afterId: string | undefined; ;) {
+  for (let afterId = after; ;) {
     const page = await withCompany(room.app, companyNo, (tx) =>
       listEvents(tx, { companyNo, numberNo, afterId, limit: 500 }),
     );
@@ -68,15 +68,17 @@ export async function untilNoMore(
   count: number,
   silenceMs: number,
 ): Promise<Told[]> {
-  let told = await toldOfMessages(room, one);
-  for (let silentSince = performance.now(); told.length < count;) {
-    await delay(200);
-    const now = await toldOfMessages(room, one);
-    if (now.length > told.length) silentSince = performance.now();
-    told = now;
+  let last: string | undefined;
+  let found = 0;
+  for (let silentSince = performance.now(); found < count;) {
+    const more = await allTold(room, one, last);
+    found += more.filter(({ type }) => type.startsWith("message.")).length;
+    last = more.at(-1)?.id ?? last;
+    if (more.length > 0) silentSince = performance.now();
     if (performance.now() - silentSince > silenceMs) break;
+    await delay(200);
   }
-  return told;
+  return toldOfMessages(room, one);
 }
 
 /** The newest event, once WhatsApp's id of the message is in it. */

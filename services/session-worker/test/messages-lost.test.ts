@@ -120,7 +120,7 @@ describe("nothing is lost", () => {
     const numbers = await Promise.all([linked(room, company), linked(room), linked(room)]);
     const workers = new Map([["w0", room.worker]]);
     workers.set("w1", await room.spawn({ WORKER_HOST: "w1" }));
-    const writers = write(t, numbers, 250);
+    const writers = write(t, numbers, 500);
     const { stats } = room.simulator.server;
     for (let round = 0; round < ROUNDS; round += 1) {
       await delay(500 + 1_500 * Math.random());

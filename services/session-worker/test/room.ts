@@ -39,6 +39,7 @@ import {
   type StatusRow,
 } from "@manyline/db";
 import { openTestDatabase, TEST_KEKS, type OpenTestDatabase } from "@manyline/db/testing";
+import { openMediaStore } from "@manyline/media";
 import { createBus, createSilentLogger, type Bus } from "@manyline/runtime";
 import {
   muteLibsignal,
@@ -85,6 +86,7 @@ export async function openRoom(options: RoomOptions = {}) {
   const app = openDatabase({ url: database.urls.app, applicationName: "test" });
   const bus = createBus({ servers: [nats.url], name: "test", logger: createSilentLogger() });
   const log = join(dir, "worker.log");
+  const media = join(dir, "media");
   const others: ChildProcess[] = [];
   const room = {
     postgres,
@@ -96,6 +98,8 @@ export async function openRoom(options: RoomOptions = {}) {
     app,
     bus,
     log,
+    /** Where the worker finds and puts files. */
+    media: openMediaStore(media),
     worker: await startWorker({
       database,
       nats,
@@ -103,6 +107,7 @@ export async function openRoom(options: RoomOptions = {}) {
       simulator,
       timeScale,
       log,
+      media,
       env: options.env ?? {},
     }),
     startWorker: async () => {
@@ -113,6 +118,7 @@ export async function openRoom(options: RoomOptions = {}) {
         simulator,
         timeScale,
         log,
+        media,
         env: options.env ?? {},
       });
     },
@@ -125,6 +131,7 @@ export async function openRoom(options: RoomOptions = {}) {
         simulator,
         timeScale,
         log,
+        media,
         env: { ...options.env, ...env },
       });
       others.push(child);
@@ -183,6 +190,7 @@ async function startWorker(parts: {
   simulator: WhatsAppSimulator;
   timeScale: number;
   log: string;
+  media: string;
   env: Record<string, string | undefined>;
 }): Promise<ChildProcess> {
   const healthPort = await freePort();
@@ -202,6 +210,7 @@ async function startWorker(parts: {
         WA_ROOT_KEY: parts.simulator.rootPublicKey,
         HEALTH_PORT: String(healthPort),
         TIME_SCALE: String(parts.timeScale),
+        MEDIA_STORE: parts.media,
         RECONNECT_BASE_MS: "100",
         RECONNECT_CAP_MS: "1000",
         ...parts.env,

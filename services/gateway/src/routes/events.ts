@@ -5,6 +5,7 @@ import type { App } from "../app.ts";
 import { principalOf, tenantOf } from "../auth.ts";
 import type { Deps } from "../deps.ts";
 import { companyRow, findNumber } from "../numbers.ts";
+import { invalidRequest } from "../problem.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import { SseResponse } from "../streams/sse.ts";
 import type { StreamRequest } from "../streams/stream-view.ts";
@@ -24,13 +25,19 @@ export function registerEvents(app: App, deps: Deps): void {
         description:
           "First `snapshot`, the status answer; then every event of the number and of the company, `id` being the event's id. Without ?number= a company's token sees all its numbers, a pairing page its one. " +
           "With scope `pair`, `pairing.qr_issued` and `pairing.code_issued` carry `qr` and `code` while they can be used. " +
-          "After Last-Event-ID (header or ?lastEventId=) what was missed is repeated and followed by another `snapshot`. `lag` says that events may be late, `ended` that the token or the number is gone. " +
+          "After Last-Event-ID (header or ?lastEventId=) all that was missed is repeated and followed by another `snapshot`; `lost` says that the log does not hold that event (any more: it goes back 8 days or longer). A commit may appear some seconds after a younger one: to miss nothing go on from 15 s before the `loggedAt` of the last event (of `snapshot` its `serverTime`), with ?since=, and drop by `id` what you have had. Without scope `read` no messages and people are told. `lag` says that events may be late, `ended` that the token or the number is gone. " +
           "An open stream keeps a pairing attempt alive.",
         params: CompanyParams,
         querystring: Type.Object(
           {
             ...NumberQuery.properties,
             lastEventId: Type.Optional(Type.String({ description: "as the header Last-Event-ID" })),
+            since: Type.Optional(
+              Type.String({
+                pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z$",
+                description: "a time (RFC 3339, UTC): repeats what was written after it",
+              }),
+            ),
           },
           { additionalProperties: false },
         ),
@@ -52,9 +59,17 @@ export function registerEvents(app: App, deps: Deps): void {
       try {
         const numberNo = await numberOf(deps, request, request.query.number);
         const lastEventId = lastEventIdOf(request, request.query.lastEventId);
-        await stream(deps, request, reply, { numberNo, lastEventId }, place.signal, (call) => {
-          wake = call;
-        });
+        const since = sinceOf(request.query.since);
+        await stream(
+          deps,
+          request,
+          reply,
+          { numberNo, lastEventId, since },
+          place.signal,
+          (call) => {
+            wake = call;
+          },
+        );
       } finally {
         place.leave();
       }
@@ -83,7 +98,7 @@ async function stream(
   deps: Deps,
   request: FastifyRequest,
   reply: FastifyReply,
-  what: Pick<StreamRequest, "numberNo" | "lastEventId">,
+  what: Pick<StreamRequest, "numberNo" | "lastEventId" | "since">,
   signal: AbortSignal,
   onWake: (wake: () => void) => void,
 ): Promise<void> {
@@ -108,6 +123,16 @@ async function stream(
     deps.reports.streamClosed(reason);
     sse.end();
   }
+}
+
+/** Throws INVALID_REQUEST. */
+function sinceOf(text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const since = new Date(text);
+  if (Number.isNaN(since.getTime())) {
+    throw invalidRequest({ field: "since", message: "must be a time" });
+  }
+  return since;
 }
 
 /** What is no event id is treated as none: the state is sent either way. */

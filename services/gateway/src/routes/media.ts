@@ -10,7 +10,8 @@ import type { App } from "../app.ts";
 import { principalOf, tenantOf } from "../auth.ts";
 import type { Deps } from "../deps.ts";
 import { findNumber } from "../numbers.ts";
-import { UPLOAD_BYTES } from "../sends/media-intake.ts";
+import { UPLOAD_BYTES, uploadTooLarge } from "../sends/media-intake.ts";
+import type { ReadyFile } from "../sends/media-intake.ts";
 import { CompanyParams, NumberQuery, problems, ref } from "./schemas.ts";
 
 const MEDIA = "/api/whatsapp/sessions/:companyId/media";
@@ -98,9 +99,7 @@ function registerUpload(app: App, deps: Deps): void {
         findNumber(tx, tenant, principalOf(request), wanted),
       );
       if (!number) throw new ManylineError("NUMBER_NOT_FOUND");
-      const content = request.body instanceof Readable ? request.body : [];
-      const contentType = request.headers["content-type"];
-      const file = await deps.intake.upload(companyNo, content, { contentType, fileName });
+      const file = await uploaded(deps, request, companyNo, fileName);
       try {
         if (file.bytes === 0) {
           throw new ManylineError("MEDIA_REFUSED", {
@@ -119,6 +118,35 @@ function registerUpload(app: App, deps: Deps): void {
       return reply.code(201).send({ success: true, mediaId, mimeType, bytes, sha256 });
     },
   );
+}
+
+/** What is left of a refused upload is read and dropped, so that the caller gets the answer; but not for ever. */
+const DRAIN_MS = 10_000;
+/** How long somebody may take over an upload. */
+const UPLOAD_MS = 300_000;
+
+async function uploaded(
+  deps: Pick<Deps, "intake">,
+  request: FastifyRequest,
+  companyNo: number,
+  fileName: string | null,
+): Promise<ReadyFile> {
+  const { raw, headers, body } = request;
+  const contentType = headers["content-type"];
+  if (Number(headers["content-length"] ?? 0) > UPLOAD_BYTES) throw uploadTooLarge();
+  const content = body instanceof Readable ? body.iterator({ destroyOnReturn: false }) : [];
+  let timer = setTimeout(() => raw.destroy(), UPLOAD_MS);
+  try {
+    return await deps.intake.upload(companyNo, content, { contentType, fileName });
+  } catch (error) {
+    clearTimeout(timer);
+    timer = setTimeout(() => raw.destroy(), DRAIN_MS);
+    raw.resume();
+    throw error;
+  } finally {
+    if (raw.complete || raw.destroyed) clearTimeout(timer);
+    else raw.once("close", () => clearTimeout(timer));
+  }
 }
 
 type Found = { readonly row: MediaRow; readonly number: Pick<NumberRow, "companyNo" | "numberNo"> };

@@ -22,8 +22,8 @@ export type FileWish = {
 };
 
 const FETCH_MS = 30_000;
-/** Files that one process takes in at a time. */
-const MOST_AT_ONCE = 32;
+/** Files that one process takes in at a time: of all companies, and of one. */
+const MOST_AT_ONCE = { all: 64, company: 8 };
 const BUSY_SECONDS = 5;
 /** The largest file that can be uploaded. */
 export const UPLOAD_BYTES = Math.max(...Object.values(SEND_BYTES));
@@ -41,7 +41,7 @@ const REFUSALS: Readonly<Record<FetchRefusal, string>> = {
 export class MediaIntake {
   readonly #store: MediaStore;
   readonly #guard: AddressGuard;
-  #running = 0;
+  readonly #running = new Map<number, number>();
 
   constructor(store: MediaStore, guard: AddressGuard) {
     this.#store = store;
@@ -50,7 +50,7 @@ export class MediaIntake {
 
   /** Throws MEDIA_REFUSED with a `reason`; TOO_MANY_REQUESTS; UNAVAILABLE when the store is away. */
   async fetch(companyNo: number, wish: FileWish): Promise<ReadyFile> {
-    return this.#taking(async () => {
+    return this.#taking(companyNo, async () => {
       const answer = await guardedGet(wish.url, { guard: this.#guard, timeoutMs: FETCH_MS });
       try {
         const maxBytes = SEND_BYTES[wish.kind];
@@ -74,7 +74,7 @@ export class MediaIntake {
     content: Content,
     file: { contentType: string | undefined; fileName: string | null },
   ): Promise<ReadyFile> {
-    return this.#taking(async () => {
+    return this.#taking(companyNo, async () => {
       try {
         return await this.#keep(companyNo, content, {
           kind: "upload",
@@ -84,10 +84,7 @@ export class MediaIntake {
             sniff(head) ?? plainType(file.contentType) ?? "application/octet-stream",
         });
       } catch (error) {
-        if (!(error instanceof MediaTooLarge)) throw error;
-        const { maxBytes } = error;
-        const detail = `A file is at most ${maxBytes} bytes.`;
-        throw new ManylineError("PAYLOAD_TOO_LARGE", { maxBytes, detail }, { cause: error });
+        throw error instanceof MediaTooLarge ? uploadTooLarge() : error;
       }
     });
   }
@@ -117,22 +114,31 @@ export class MediaIntake {
     return { ...stored, mediaId, kind, mimeType, fileName };
   }
 
-  async #taking(take: () => Promise<ReadyFile>): Promise<ReadyFile> {
-    if (this.#running >= MOST_AT_ONCE) {
+  async #taking(companyNo: number, take: () => Promise<ReadyFile>): Promise<ReadyFile> {
+    const own = this.#running.get(companyNo) ?? 0;
+    const all = [...this.#running.values()].reduce((sum, count) => sum + count, 0);
+    if (own >= MOST_AT_ONCE.company || all >= MOST_AT_ONCE.all) {
       throw new ManylineError("TOO_MANY_REQUESTS", {
         retryAfterSeconds: BUSY_SECONDS,
         detail: "Too many files are being taken in at this moment.",
       });
     }
-    this.#running += 1;
+    this.#running.set(companyNo, own + 1);
     try {
       return await take();
     } catch (error) {
       throw translated(error);
     } finally {
-      this.#running -= 1;
+      const left = (this.#running.get(companyNo) ?? 1) - 1;
+      if (left > 0) this.#running.set(companyNo, left);
+      else this.#running.delete(companyNo);
     }
   }
+}
+
+export function uploadTooLarge(): ManylineError {
+  const detail = `A file is at most ${UPLOAD_BYTES} bytes.`;
+  return new ManylineError("PAYLOAD_TOO_LARGE", { maxBytes: UPLOAD_BYTES, detail });
 }
 
 /** Whether a stored file can be sent as this kind. Throws MEDIA_NOT_FOUND, MEDIA_NOT_READY, MEDIA_REFUSED. */

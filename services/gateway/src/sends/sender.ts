@@ -1,4 +1,10 @@
-import { ManylineError, newLinkedMessageId, parseCompanyId, shardPoke } from "@manyline/contracts";
+import {
+  ManylineError,
+  newLinkedMessageId,
+  parseCompanyId,
+  sendPayload,
+  shardPoke,
+} from "@manyline/contracts";
 import type { Media, Message, SendMessage } from "@manyline/contracts";
 import {
   enqueueMessage,
@@ -40,7 +46,11 @@ export type Sent = { readonly message: Message; readonly isRepeated: boolean };
 
 type SendDeps = Pick<Deps, "appDb" | "intake" | "relay" | "bus" | "clock">;
 type Line = { readonly company: CompanyRow; readonly number: NumberRow };
-type Queued = Sent & { readonly events: StoredEvent[]; readonly shardId: number | undefined };
+/** `poke`: the owner of the number, unless there is nothing new for it. */
+type Queued = Sent & {
+  readonly events: StoredEvent[];
+  readonly poke: Pick<NumberRow, "shardId" | "numberNo"> | undefined;
+};
 
 /**
  * Checks a message, takes its file in, and puts it into the queue of its number; pokes the owner after the
@@ -71,9 +81,9 @@ export async function sendMessage(deps: SendDeps, request: SendRequest): Promise
   } finally {
     if (file && (queued === undefined || queued.isRepeated)) await deps.intake.drop(file);
   }
-  const { events, shardId, ...sent } = queued;
+  const { events, poke, ...sent } = queued;
   if (events.length > 0) deps.relay.publish(events);
-  if (shardId !== undefined) deps.bus.poke(shardPoke(shardId));
+  if (poke) deps.bus.poke(shardPoke(poke.shardId), sendPayload(poke.numberNo));
   return sent;
 }
 
@@ -123,7 +133,7 @@ async function enqueue(
   const { tenant, body } = request;
   const { companyNo } = tenant;
   const known = await repeatedOf(tx, tenant, idempotency);
-  if (known) return { ...known, events: [], shardId: undefined };
+  if (known) return { ...known, events: [], poke: undefined };
   const line = await lineFor(tx, request);
   const { number, company } = line;
   const { to, contextId } = await recipientFor(deps, tx, request, line);
@@ -152,7 +162,7 @@ async function enqueue(
     await insertMedia(tx, { ...file, companyNo, numberNo: number.numberNo });
   }
   const message = await messageRow(tx, companyNo, messageId);
-  return { message, isRepeated, events, shardId: isRepeated ? undefined : number.shardId };
+  return { message, isRepeated, events, poke: isRepeated ? undefined : number };
 }
 
 /**

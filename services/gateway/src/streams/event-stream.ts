@@ -32,12 +32,12 @@ const POLL_LAGGING_MS = 1_000;
 const THOROUGH_MS = 5_000;
 /** Between two readings of the log, so that a burst of events is one reading. */
 const LEAST_PAUSE_MS = 50;
-const MAX_REPLAY = 1_000;
 /** What is read, and so held in memory, before it is sent. */
 const PAGE = { events: 100, bytes: 256 * 1_024 };
 
 /** What came of one look: whether to look again at once, and a reason when an event ends the stream. */
 type Looked = { readonly hasMore: boolean; readonly end?: StreamEnd | undefined };
+type Replay = { readonly from: FeedPosition; readonly isBegun: boolean };
 type Told = { readonly event: StoredEvent; readonly message: SseMessage | undefined };
 
 /**
@@ -53,8 +53,8 @@ export class EventStream {
   readonly #view: StreamView;
   /** Undefined until the first state was sent. */
   #seen: Seen | undefined;
-  /** What Last-Event-ID asks for and was not repeated yet. */
-  #replay: { afterNo: number; left: number } | undefined;
+  /** What Last-Event-ID or `since` ask for and was not repeated yet. */
+  #replay: Replay | undefined;
   #thoroughAt = 0;
   /** Postgres' clock less ours. */
   #clockOffsetMs = 0;
@@ -113,7 +113,7 @@ export class EventStream {
   }
 
   async #sendState(): Promise<Looked> {
-    const { lastEventId } = this.#request;
+    const { lastEventId, since } = this.#request;
     const { companyNo } = this.#scope;
     const { start, afterNo, snapshot } = await this.#inCompany(async (tx) => {
       const begin = await feedStart(tx, companyNo, LATE_MS);
@@ -127,20 +127,25 @@ export class EventStream {
       };
     });
     this.#seen = new Seen(start);
-    if (afterNo !== undefined) this.#replay = { afterNo, left: MAX_REPLAY };
+    if (afterNo !== undefined) this.#replay = { from: { afterNo }, isBegun: false };
+    else if (since && lastEventId === undefined) {
+      this.#replay = { from: { afterNo: 0, since }, isBegun: false };
+    }
     if (snapshot.number) this.#watched.set(snapshot.number.numberNo, snapshot.number);
     await this.#sse.send(snapshot.message);
+    if (lastEventId !== undefined && afterNo === undefined) {
+      await this.#sse.send({ event: "lost", data: { lastEventId } });
+    }
     return { hasMore: true };
   }
 
-  /** A page of what was missed; after the last one the state again, if anything was. */
-  async #repeat(seen: Seen, { afterNo, left }: { afterNo: number; left: number }): Promise<Looked> {
-    const { told, hasMore } = await this.#read({ afterNo }, Math.min(left, PAGE.events));
-    const last = told.at(-1)?.event.eventNo ?? afterNo;
-    const isOver = !hasMore || told.length >= left;
-    this.#replay = isOver ? undefined : { afterNo: last, left: left - told.length };
+  /** A page of what was missed, however much it is; after the last one the state again, if anything was. */
+  async #repeat(seen: Seen, { from, isBegun }: Replay): Promise<Looked> {
+    const { told, hasMore } = await this.#read(from);
+    const afterNo = told.at(-1)?.event.eventNo ?? from.afterNo;
+    this.#replay = hasMore ? { from: { ...from, afterNo }, isBegun: true } : undefined;
     const end = await this.#tell(seen, told);
-    if (end || !isOver || (left === MAX_REPLAY && told.length === 0)) return { hasMore: true, end };
+    if (end || hasMore || (!isBegun && told.length === 0)) return { hasMore: true, end };
     const { message } = await this.#inCompany((tx) => this.#view.snapshot(tx));
     await this.#sse.send(message);
     return { hasMore: true };
@@ -151,7 +156,7 @@ export class EventStream {
     const now = this.#deps.clock.monotonic();
     const isThorough = now >= this.#thoroughAt;
     const readAt = this.#now();
-    const { told, hasMore } = await this.#read(seen.position(isThorough), PAGE.events);
+    const { told, hasMore } = await this.#read(seen.position(isThorough));
     if (isThorough) this.#thoroughAt = now + THOROUGH_MS;
     const last = told.at(-1)?.event;
     const end = await this.#tell(seen, told);
@@ -160,9 +165,9 @@ export class EventStream {
     return { hasMore, end };
   }
 
-  #read(position: FeedPosition, events: number): Promise<{ told: Told[]; hasMore: boolean }> {
+  #read(position: FeedPosition): Promise<{ told: Told[]; hasMore: boolean }> {
     return this.#inCompany(async (tx) => {
-      const page = await eventsSince(tx, this.#scope, position, { ...PAGE, events });
+      const page = await eventsSince(tx, this.#scope, position, PAGE);
       const told: Told[] = [];
       for (const event of page.events) {
         told.push({ event, message: await this.#view.event(tx, event) });

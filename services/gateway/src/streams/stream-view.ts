@@ -14,6 +14,8 @@ export type StreamRequest = {
   /** Null: all numbers of the company. */
   readonly numberNo: number | null;
   readonly lastEventId: string | undefined;
+  /** Repeats what was written after this time; only without `lastEventId`. */
+  readonly since?: Date | undefined;
 };
 
 /** What a stream without `read` is told about: the linking of phones, no messages. */
@@ -42,7 +44,12 @@ export class StreamView {
     return {
       id: event.eventId,
       event: event.type,
-      data: { ...event.envelope, data, serverTime: this.#now().toISOString() },
+      data: {
+        ...event.envelope,
+        data,
+        loggedAt: event.createdAt.toISOString(),
+        serverTime: this.#now().toISOString(),
+      },
     };
   }
 

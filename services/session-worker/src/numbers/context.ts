@@ -1,5 +1,6 @@
 /** What a number's owner needs from its worker. */
 import type { Database, EventRelay, Keyring } from "@manyline/db";
+import type { MediaStore } from "@manyline/media";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { BackoffFigures } from "../domain/backoff.ts";
 import type { PaceFigures } from "../domain/pace.ts";
@@ -21,6 +22,8 @@ export type WorkerContext = {
   readonly relay: EventRelay;
   readonly bus: Bus;
   readonly provider: Provider;
+  /** Where files are. */
+  readonly media: MediaStore;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly reports: Reports;

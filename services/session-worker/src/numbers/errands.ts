@@ -1,15 +1,54 @@
-/** Commands that are done over the open connection and answered with what WhatsApp says. */
-import type { CommandArgs } from "@manyline/contracts";
-import type { CommandRow } from "@manyline/db";
-import type { LoginConnection } from "../providers/provider.ts";
+/** Commands that are done beside the number's own life, and answered with what comes of them. */
+import { type CommandArgs, SEND_BYTES } from "@manyline/contracts";
+import {
+  type CommandRow,
+  type OwnedNumber,
+  readMediaSource,
+  setMediaGone,
+  setMediaStored,
+} from "@manyline/db";
+import { type LoginConnection, FileGoneError } from "../providers/provider.ts";
+import type { WorkerContext } from "./context.ts";
+import type { CommandOutcome, NumberJournal } from "./journal.ts";
 
-export type ErrandVerb = "check_phones" | "mark_read" | "show_typing";
+type ErrandVerb = "check_phones" | "mark_read" | "show_typing";
 
-/** The result. Rejects when WhatsApp does not answer. The gateway has checked the arguments. */
-export async function runErrand(
+export type ErrandParts = {
+  context: WorkerContext;
+  number: OwnedNumber;
+  journal: NumberJournal;
+  /** While it is open. */
+  connection: LoginConnection | undefined;
+};
+
+const done = (result: object = {}): CommandOutcome => ({ state: "done", result });
+const failed = (
+  code: "NOT_CONNECTED" | "MEDIA_NOT_FOUND" | "WHATSAPP_REFUSED",
+): CommandOutcome => ({ state: "failed", error: { code } });
+
+/** Does it and stores what came of it. The gateway has checked the arguments. */
+export async function runErrand(parts: ErrandParts, errand: CommandRow): Promise<void> {
+  const outcome = await outcomeOf(parts, errand);
+  await parts.journal.commit((entry) => entry.finish(errand.commandId, outcome));
+}
+
+async function outcomeOf(parts: ErrandParts, { verb, args }: CommandRow): Promise<CommandOutcome> {
+  try {
+    if (verb === "fetch_media") {
+      return await fetchMedia(parts, args as CommandArgs<"fetch_media">);
+    }
+    if (!parts.connection) return failed("NOT_CONNECTED");
+    return done(await overConnection(parts.connection, verb as ErrandVerb, args));
+  } catch (error) {
+    parts.context.reports.failed(verb, parts.number, error);
+    return failed("WHATSAPP_REFUSED");
+  }
+}
+
+async function overConnection(
   connection: LoginConnection,
   verb: ErrandVerb,
-  { args }: CommandRow,
+  args: object,
 ): Promise<object> {
   switch (verb) {
     case "check_phones": {
@@ -26,5 +65,35 @@ export async function runErrand(
       await connection.showTyping(chat, state);
       return {};
     }
+  }
+}
+
+/** Asked twice at once it is fetched twice: the same bytes end up at the same place. */
+async function fetchMedia(
+  { context, journal }: ErrandParts,
+  { mediaId }: CommandArgs<"fetch_media">,
+): Promise<CommandOutcome> {
+  const { db, keyring, provider, media: store } = context;
+  const { fence } = journal;
+  const file = await readMediaSource(db, keyring, fence, mediaId);
+  if (file?.state === "stored") return done();
+  if (!file?.source) return failed("MEDIA_NOT_FOUND");
+  try {
+    const content = await provider.fetchFile(file.source);
+    const key = { companyNo: fence.companyNo, mediaId };
+    const stored = await store.put(key, content, { maxBytes: SEND_BYTES.document });
+    if (file.sha256 !== null && file.sha256 !== stored.sha256) {
+      await store.remove(stored.location);
+      throw new FileGoneError("not the file that was announced");
+    }
+    const isKept = await journal.commit((entry) =>
+      setMediaStored(entry.tx, fence, mediaId, stored),
+    );
+    if (!isKept) await store.remove(stored.location);
+    return isKept ? done() : failed("MEDIA_NOT_FOUND");
+  } catch (error) {
+    if (!(error instanceof FileGoneError)) throw error;
+    await journal.commit((entry) => setMediaGone(entry.tx, fence, mediaId));
+    return failed("MEDIA_NOT_FOUND");
   }
 }

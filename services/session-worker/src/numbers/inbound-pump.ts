@@ -14,7 +14,7 @@ import {
   type OwnedNumber,
 } from "@manyline/db";
 import { outsideTrace } from "@manyline/runtime";
-import type { Received } from "../providers/provider.ts";
+import type { Received, Told } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
 
@@ -110,7 +110,7 @@ export class InboundPump {
 
   async #commit(entries: readonly Received[]): Promise<void> {
     try {
-      await this.#commitItems(entries.flatMap((entry) => this.#itemsOf(entry)));
+      await this.#commitInOrder(entries);
     } catch (error) {
       if (this.#signal.aborted || error instanceof FencedError) throw error;
       const [only] = entries;
@@ -118,6 +118,21 @@ export class InboundPump {
       // One bent message must not hold up the others.
       else for (const entry of entries) await this.#commit([entry]);
     }
+  }
+
+  async #commitInOrder(entries: readonly Received[]): Promise<void> {
+    let items: InboundItem[] = [];
+    for (const entry of entries) {
+      const told = this.#context.provider.tell(entry);
+      const { complete } = told;
+      if (complete) {
+        await this.#commitItems(items);
+        items = [];
+        told.items = await this.#journal.patiently(() => complete(this.#journal.fence));
+      }
+      items.push(...this.#itemsOf(entry, told));
+    }
+    await this.#commitItems(items);
   }
 
   async #commitItems(items: readonly InboundItem[]): Promise<void> {
@@ -147,8 +162,7 @@ export class InboundPump {
   }
 
   /** With the last of its items an entry is done. */
-  #itemsOf(entry: Received): InboundItem[] {
-    const told = this.#context.provider.tell(entry);
+  #itemsOf(entry: Received, told: Told): InboundItem[] {
     const { groupMessages } = this.#number();
     const items = told.items.filter(
       (item) => groupMessages || !("chat" in item) || item.chat.type !== "group",

@@ -5,7 +5,6 @@
 import {
   companyPhoneMissing,
   pairingFailed,
-  pairingRateLimited,
   parsePhone,
   type ErrorCode,
   type ErrorFacts,
@@ -25,9 +24,9 @@ import { withSpan } from "@manyline/runtime";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import { tellBlocked, tellUnblocked, type CooldownFacts } from "./cooldown.ts";
-import { runErrand, type ErrandVerb } from "./errands.ts";
+import { runErrand, type ErrandParts } from "./errands.ts";
 import { NumberJournal } from "./journal.ts";
-import { limitFacts, minutesUntil, phoneHash } from "./pairing-limits.ts";
+import { phoneHash, tellLimited } from "./pairing-limits.ts";
 import { PairingRunner } from "./pairing-runner.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { Outbox } from "./outbox.ts";
@@ -158,37 +157,34 @@ export class NumberActor {
       case "check_phones":
       case "mark_read":
       case "show_typing":
-        return this.#runErrand(command.verb, command);
       case "fetch_media":
-        return this.#refuse(command, "NOT_CONNECTED");
+        // WhatsApp may take its time: the number's queue does not wait for it.
+        void this.#beside(command.verb, runErrand(this.#errandParts(), command));
+        return undefined;
       default:
         // A newer gateway may know more than this worker does.
         return this.#refuse(command, "INTERNAL");
     }
   }
 
-  /** WhatsApp may take its time: the number's queue does not wait for it. */
-  async #runErrand(verb: ErrandVerb, command: CommandRow): Promise<void> {
-    const { connection } = this.#keeper;
-    if (!connection) return this.#refuse(command, "NOT_CONNECTED");
-    void runErrand(connection, verb, command)
-      .then(
-        (result) => this.#done(command, result),
-        () => this.#refuse(command, "WHATSAPP_REFUSED"),
-      )
-      .catch((error: unknown) => {
-        if (!this.#abort.signal.aborted) this.#context.reports.failed(verb, this.#number, error);
-      });
-    return undefined;
-  }
-
   /** These waited too long to be sent. */
   expire(messages: readonly { messageId: string; expiresAt: Date }[]): void {
     const state = "expired" as const;
     const statuses = messages.map(({ messageId, expiresAt: at }) => ({ messageId, state, at }));
-    this.#traffic.statuses.add(statuses).catch((error: unknown) => {
-      if (!this.#abort.signal.aborted) this.#context.reports.failed("expire", this.#number, error);
-    });
+    void this.#beside("expire", this.#traffic.statuses.add(statuses));
+  }
+
+  #errandParts(): ErrandParts {
+    const { connection } = this.#keeper;
+    return { context: this.#context, number: this.#number, journal: this.#journal, connection };
+  }
+
+  async #beside(what: string, work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#context.reports.failed(what, this.#number, error);
+    }
   }
 
   /** The company's cooldown began: a number without credentials says so. */
@@ -325,17 +321,7 @@ export class NumberActor {
     });
     if (!limit.allowed && limit.until) {
       const { until } = limit;
-      await this.#journal.commit(async (entry) => {
-        entry.emit(pairingRateLimited, {
-          scope: limit.scope ?? "company",
-          until: until.toISOString(),
-          minutes: minutesUntil(this.#context, until),
-        });
-        await entry.finish(command.commandId, {
-          state: "failed",
-          error: { code: "RATE_LIMITED", ...limitFacts(this.#context, limit) },
-        });
-      });
+      await tellLimited(this.#context, this.#journal, command.commandId, { ...limit, until });
       if (limit.cooldownStarted) this.#context.onBlocked(companyNo, until);
       return undefined;
     }
@@ -390,18 +376,17 @@ export class NumberActor {
     });
   }
 
-  // ---- commands -------------------------------------------------------------------------------
-
   async #done(command: CommandRow, result: object): Promise<void> {
-    await this.#journal.commit(async (entry) => {
-      await entry.finish(command.commandId, { state: "done", result });
-    });
+    await this.#journal.commit((entry) =>
+      entry.finish(command.commandId, { state: "done", result }),
+    );
   }
 
   async #refuse(command: CommandRow, code: ErrorCode, facts: ErrorFacts = {}): Promise<void> {
-    await this.#journal.commit(async (entry) => {
-      await entry.finish(command.commandId, { state: "failed", error: { code, ...facts } });
-    });
+    const error = { code, ...facts };
+    await this.#journal.commit((entry) =>
+      entry.finish(command.commandId, { state: "failed", error }),
+    );
   }
 
   #run(what: string, task: () => Promise<unknown>): void {

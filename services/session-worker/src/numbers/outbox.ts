@@ -147,17 +147,19 @@ export class Outbox {
     }
   }
 
-  /** Stores receipts; one of a message that is under way tells that WhatsApp has it. */
+  /** Stores receipts; each tells as well that WhatsApp has taken the message. */
   async receive(receipts: readonly Receipt[]): Promise<void> {
     const flights = new Map<string, Flight>();
     for (const flight of this.#flights.values()) flights.set(flight.send.providerMessageId, flight);
     const landed: Flight[] = [];
+    // The word that it was taken may have got lost, with its connection or its former owner.
     const statuses = receipts.flatMap((receipt): Status[] => {
       const flight = flights.get(receipt.providerMessageId);
-      if (!flight || flight.isSettled) return [receipt];
-      flight.isSettled = true;
-      landed.push(flight);
-      return [{ messageId: flight.send.messageId, state: "sent", at: receipt.at }, receipt];
+      if (flight && !flight.isSettled) {
+        flight.isSettled = true;
+        landed.push(flight);
+      }
+      return [{ ...receipt, state: "sent" }, receipt];
     });
     try {
       await this.#statuses.add(statuses);
@@ -199,7 +201,8 @@ export class Outbox {
         flight.isBusy = false;
         this.#running.delete(run);
         // The next connection came while the last one's end was dealt with.
-        if (this.#connection && this.#flights.has(flight.send.messageId)) this.#start(flight);
+        const isHere = !this.#signal.aborted && this.#flights.has(flight.send.messageId);
+        if (this.#connection && isHere) this.#start(flight);
       });
     this.#running.add(run);
   }
@@ -212,6 +215,8 @@ export class Outbox {
         return flight.mayHaveLeft ? this.#giveUp(flight) : this.#putBack(flight);
       }
       if (flight.send.attempts + flight.tries > TRIES.most) return this.#giveUp(flight);
+      // A worker that is quiet begins nothing.
+      await this.#journal.patiently(() => Promise.resolve());
       const heldUntil = await this.#obstacle(flight);
       if (heldUntil) return this.#putBack(flight, heldUntil);
       if (connection !== this.#connection) continue;

@@ -1,7 +1,8 @@
 /** Our own limits on pairing codes: the words of a refusal, and the key of the per-phone limit. */
-import type { ErrorFacts, Phone } from "@manyline/contracts";
+import { pairingRateLimited, type ErrorFacts, type Phone } from "@manyline/contracts";
 import { hashPhone, spendPairingCode, type LimitAnswer, type OwnedNumber } from "@manyline/db";
 import type { WorkerContext } from "./context.ts";
+import type { NumberJournal } from "./journal.ts";
 
 /** A phone appears in the limits' table only as a keyed hash. */
 export function phoneHash(context: WorkerContext, phone: Phone): Buffer {
@@ -28,6 +29,24 @@ export function limitFacts(context: WorkerContext, answer: LimitAnswer): ErrorFa
       Math.ceil((answer.until.getTime() - context.clock.now().getTime()) / 1_000),
     ),
   };
+}
+
+/** Refuses a command because of a limit, and tells of it. */
+export async function tellLimited(
+  context: WorkerContext,
+  journal: NumberJournal,
+  commandId: string,
+  limit: LimitAnswer & { until: Date },
+): Promise<void> {
+  await journal.commit(async (entry) => {
+    entry.emit(pairingRateLimited, {
+      scope: limit.scope ?? "company",
+      until: limit.until.toISOString(),
+      minutes: minutesUntil(context, limit.until),
+    });
+    const error = { code: "RATE_LIMITED", ...limitFacts(context, limit) } as const;
+    await entry.finish(commandId, { state: "failed", error });
+  });
 }
 
 /** Spends a code when the request goes out. Undefined: the limits could not be asked, so nothing may go out. */

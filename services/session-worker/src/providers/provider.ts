@@ -2,6 +2,7 @@
  * The port between a number and the engine that connects it. Nothing named jid, creds or stanza crosses
  * it; an engine's errors are translated into close codes and error codes of ours.
  */
+import type { Readable } from "node:stream";
 import type { ChatAddress, ErrorCode, MessageErrorCode, Phone } from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
 
@@ -56,6 +57,11 @@ export type Told = {
   items: InboundItem[];
   /** The engine has still to act on it, and would need it again after a crash: settle it some time later. */
   isForEngine: boolean;
+  /**
+   * There is more to it: to be asked, once all that came before is committed, for the items in place of `items`.
+   * May be repeated. Rejects with FencedError when somebody else owns the number.
+   */
+  complete?: (fence: Fence) => Promise<InboundItem[]>;
 };
 
 /** What became of one try to send a message. */
@@ -104,6 +110,15 @@ export type LoginHandlers = {
   isQuiet: () => boolean;
 };
 
+/** The file will not come back: to try again is of no use. */
+export class FileGoneError extends Error {}
+
+/** Where the files of messages that are sent come from. */
+export type FileSource = {
+  /** The file that the message carries. Rejects with FileGoneError when there is none any more. */
+  open(number: NumberRef, send: Send): Promise<Readable>;
+};
+
 /** A connection with stored credentials. */
 export type LoginConnection = {
   close(): void;
@@ -126,6 +141,11 @@ export type Provider = {
   link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
   /** Undefined: there are no stored credentials. */
   login(number: NumberRef, handlers: LoginHandlers): Promise<LoginConnection | undefined>;
+  /**
+   * A file of a message that came, by what `tell` noted of it, in the clear; not checked against its announced
+   * hash. Rejects with FileGoneError when nobody has it any more, else it may be tried again.
+   */
+  fetchFile(source: Buffer): Promise<AsyncIterable<Uint8Array>>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

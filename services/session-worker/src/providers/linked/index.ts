@@ -1,8 +1,8 @@
 /** The linked provider: a number is a linked device of a phone, through Baileys. */
-import type { Provider } from "../provider.ts";
+import type { FileSource, Provider } from "../provider.ts";
 import { openLink } from "./link.ts";
 import type { AuthStore } from "./auth-store.ts";
-import type { FileStore } from "./file-store.ts";
+import { fetchFile } from "./inbound/files.ts";
 import { tell } from "./inbound/tell.ts";
 import { openLogin } from "./login.ts";
 import type { SharedCaches } from "./shared-caches.ts";
@@ -10,13 +10,14 @@ import type { SocketFigures } from "./socket.ts";
 
 export function createLinkedProvider(
   store: AuthStore,
-  files: FileStore,
+  files: FileSource,
   figures: SocketFigures,
   caches: SharedCaches,
 ): Provider {
   return {
     link: (number, handlers) => openLink(number.numberId, figures, caches, handlers),
     login: (number, handlers) => openLogin(number, store, files, figures, caches, handlers),
-    tell,
+    fetchFile: (source) => fetchFile(source, figures.url),
+    tell: (entry) => tell(entry, store),
   };
 }

@@ -12,6 +12,17 @@ import { packKeys, unpackKey, type KeyWrite } from "./credentials.ts";
 import { JOURNAL_KIND, type DecryptJournal, type JournalValue } from "./signal-repository.ts";
 import { missingHash, packPart } from "./stanzas.ts";
 
+/** What is asked for with every message that comes or goes; that nothing is stored is an answer, too. */
+const CACHED = new Set([
+  "session",
+  "sender-key",
+  "identity-key",
+  "device-list",
+  "lid-mapping",
+  "tctoken",
+]);
+const ABSENT = Buffer.alloc(0);
+
 /** No message at all, padded as the library expects it: for one that was told long ago. */
 const NOTHING = Buffer.of(1);
 
@@ -49,6 +60,10 @@ export function openKeyStore(
   /** Of the keys that were loaded: what is stored now; null: nothing. */
   const known = new Map<string, Buffer | null>();
   let isEnded = false;
+  const { cache } = store;
+  const connection = cache.newConnection();
+  let writesUnderWay = 0;
+  let writesBegun = 0;
 
   /** A store that has failed once says nothing more. */
   async function guarded<T>(work: () => Promise<T>): Promise<T> {
@@ -69,10 +84,27 @@ export function openKeyStore(
     const name = `${kind}/${key}`;
     const now = known.get(name);
     if (now !== undefined) return now;
+    const cached = cache.get(`${connection}/${name}`);
+    if (cached) return cached === ABSENT ? null : cached;
     const value = loaded?.answer(kind, key);
     // One of hundreds in its pack, and asked for once.
     if (value !== undefined && kind !== "pre-key") known.set(name, value);
     return value;
+  }
+
+  function remember(kind: string, key: string, value: Buffer | null): void {
+    if (CACHED.has(kind)) cache.set(`${connection}/${kind}/${key}`, value ?? ABSENT);
+  }
+
+  async function read(kind: string, keys: readonly string[]): Promise<Map<string, Buffer>> {
+    const begunBefore = writesBegun;
+    const isAlone = writesUnderWay === 0;
+    const stored = await store.read(fence, kind, keys);
+    // What was found may be older than what is written meanwhile.
+    if (isAlone && writesBegun === begunBefore) {
+      for (const key of keys) remember(kind, key, stored.get(key) ?? null);
+    }
+    return stored;
   }
 
   function isNews({ kind, key, value }: KeyWrite): boolean {
@@ -92,10 +124,17 @@ export function openKeyStore(
     const news = changes.filter(isNews);
     if (news.length === 0 && creds === undefined && journal.length === 0) return;
     if (news.some(({ kind }) => kind === "pre-key")) loaded = undefined;
-    await store.write(fence, { ...(creds === undefined ? {} : { creds }), keys: news, journal });
+    writesBegun += 1;
+    writesUnderWay += 1;
+    try {
+      await store.write(fence, { ...(creds === undefined ? {} : { creds }), keys: news, journal });
+    } finally {
+      writesUnderWay -= 1;
+    }
     if (creds !== undefined) storedCreds = newDigest;
     for (const { kind, key, value } of news) {
       if (known.has(`${kind}/${key}`)) known.set(`${kind}/${key}`, value);
+      else remember(kind, key, value);
     }
     if (journal.length > 0) owner.onJournaled(journal);
   }
@@ -133,7 +172,7 @@ export function openKeyStore(
           else if (value !== null) found[id] = unpackKey(kind, value);
         }
         if (missing.length === 0) return found;
-        const stored = await guarded(() => store.read(fence, kind, missing));
+        const stored = await guarded(() => read(kind, missing));
         for (const [id, bytes] of stored) found[id] = unpackKey(kind, bytes);
         return found;
       },

@@ -1,7 +1,6 @@
 /** A connection with stored credentials, and the fenced key store below it. */
 import { FencedError } from "@manyline/db";
-import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
-import type { FileStore } from "./file-store.ts";
+import type { FileSource, LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
@@ -30,7 +29,7 @@ const LOADED_MS = 5_000;
 export async function openLogin(
   number: NumberRef,
   store: AuthStore,
-  files: FileStore,
+  files: FileSource,
   figures: SocketFigures,
   caches: SharedCaches,
   handlers: LoginHandlers,
@@ -79,9 +78,9 @@ export async function openLogin(
     socketHandlers,
     {
       makeSignalRepository: createSignalRepository(stanzas, journal),
-      getMessage: async ({ id }) => {
+      getMessage: async ({ id, remoteJid }) => {
         const send = id ? await handlers.findSent(id) : undefined;
-        return send && sender?.repeat(send);
+        return send && remoteJid ? sender?.repeat(send, remoteJid) : undefined;
       },
     },
   );

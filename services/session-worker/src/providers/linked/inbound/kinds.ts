@@ -19,7 +19,7 @@ export type Said = {
   vote?: EncryptedVote;
 };
 
-export type EncryptedVote = { payload: Buffer; iv: Buffer };
+export type EncryptedVote = { pollId: string; payload: Buffer; iv: Buffer };
 
 /** What a kind of message has to say about itself. */
 export type Part = Partial<Omit<Said, "kind" | "quotes">> & Pick<Said, "type">;
@@ -111,7 +111,7 @@ export function pollOf(message: proto.IMessage, secret: Uint8Array | undefined):
     type: "poll_vote",
     content: { pollVote: { providerMessageId: target, options: null } },
     ...(encPayload && encIv
-      ? { vote: { payload: Buffer.from(encPayload), iv: Buffer.from(encIv) } }
+      ? { vote: { pollId: target, payload: Buffer.from(encPayload), iv: Buffer.from(encIv) } }
       : {}),
   };
 }

@@ -1,7 +1,9 @@
 /** Who wrote a message, and in which chat, read from the stanza around it. */
-import { parsePhone } from "@manyline/contracts";
 import { jidDecode } from "@whiskeysockets/baileys";
 import type { StanzaPart } from "../stanzas.ts";
+
+/** WhatsApp's own numbers need no other check; those of its notices are no phones. */
+const E164 = /^[1-9][0-9]{5,14}$/;
 
 /** A person by the addresses WhatsApp gave; at least one of the two is known. */
 export type PersonRef = { phone: string | null; lid: string | null; name: string | null };
@@ -63,7 +65,7 @@ function person(
   for (const address of addresses) {
     const decoded = jidDecode(address);
     if (decoded?.server === "s.whatsapp.net" || decoded?.server === "hosted") {
-      phone ??= parsePhone(`+${decoded.user}`) ?? null;
+      phone ??= E164.test(decoded.user) ? decoded.user : null;
     }
     if (decoded?.server === "lid" || decoded?.server === "hosted.lid") lid ??= decoded.user;
   }

@@ -1,15 +1,43 @@
 /** Entries of the journal as the items that are committed for them. */
-import type { InboundItem, PersonInput } from "@manyline/db";
+import type { Fence, InboundItem, PersonInput } from "@manyline/db";
 import type { Received, Told } from "../../provider.ts";
-import { unpackPart } from "../stanzas.ts";
+import type { AuthStore } from "../auth-store.ts";
+import { unpackPart, type StanzaPart } from "../stanzas.ts";
 import { normalise, type Happened } from "./normalise.ts";
 import type { Author } from "./people.ts";
+import { keepPollSecret, readVote } from "./votes.ts";
 
-export function tell(entry: Received): Told {
+export function tell(entry: Received, store: AuthStore): Told {
   const part = unpackPart(entry.attrs);
   const happened = normalise(part, entry.plaintext, entry.receivedAt);
   const isForEngine = part.attrs["category"] === "peer" && part.missing === undefined;
-  return { items: happened.map(itemOf), isForEngine };
+  const told = { items: happened.map(itemOf), isForEngine };
+  const isAboutPoll = happened.some(
+    ({ what }) => what.kind === "message" && (what.vote ?? what.pollSecret),
+  );
+  if (!isAboutPoll) return told;
+  return {
+    ...told,
+    complete: (fence) =>
+      Promise.all(happened.map(async (one) => itemOf(await withPoll(store, fence, one, part)))),
+  };
+}
+
+/** Keeps the secret of a poll, or reads a vote with it. */
+async function withPoll(
+  store: AuthStore,
+  fence: Fence,
+  one: Happened,
+  part: StanzaPart,
+): Promise<Happened> {
+  const { what, providerMessageId } = one;
+  if (what.kind !== "message") return one;
+  const { pollSecret, vote, content } = what;
+  if (pollSecret) await keepPollSecret(store, fence, providerMessageId, pollSecret);
+  if (!vote) return one;
+  const options = await readVote(store, fence, vote, part);
+  const pollVote = { providerMessageId: vote.pollId, options };
+  return { ...one, what: { ...what, content: { ...content, pollVote } } };
 }
 
 function itemOf({ chat, from, providerMessageId, at, what }: Happened): InboundItem {

@@ -48,6 +48,23 @@ export async function addressOf(
   return { jid: lidJid(found.lid), phoneJid: pnJid(found.canonical) };
 }
 
+/**
+ * Whether this address is the chat that a message was sent to. Whoever asks for a message once more names its id
+ * and a chat of theirs; the library sends it there without a second look.
+ */
+export async function isChatOf(sock: WASocket, jid: string, to: ChatAddress): Promise<boolean> {
+  if (to.groupId !== null) return jid === to.groupId;
+  const { user, server } = jidDecode(jid) ?? {};
+  if (user === undefined) return false;
+  const lidOf = async (phone: string): Promise<string | undefined> =>
+    (await sock.authState.keys.get("lid-mapping", [phone]))[phone];
+  if (server === "s.whatsapp.net") {
+    return user === to.phone || (to.lid !== null && (await lidOf(user)) === to.lid);
+  }
+  if (server !== "lid") return false;
+  return user === to.lid || (to.phone !== null && (await lidOf(to.phone)) === user);
+}
+
 /** `canonical`: as WhatsApp writes the number, which in a few countries differs from how people do. */
 type Found = PhoneCheck & { canonical: string };
 

@@ -1,5 +1,5 @@
 /** What we send, as the library wants it. */
-import { createHmac } from "node:crypto";
+import type { Readable } from "node:stream";
 import type { MessageContent } from "@manyline/contracts";
 import type { Send, SendContext } from "@manyline/db";
 import type {
@@ -9,6 +9,7 @@ import type {
   WAMessage,
   WAMessageKey,
 } from "@whiskeysockets/baileys";
+import { ownPollSecret } from "../poll-secret.ts";
 import type { Address } from "./address.ts";
 
 type Card = NonNullable<MessageContent["contacts"]>[number];
@@ -31,12 +32,12 @@ export type Self = { secret: Uint8Array };
 /** A send lacks what its kind needs. */
 export class UnwritableError extends Error {}
 
-/** `openFile`: the bytes of what the message carries. */
+/** `file`: what the message carries. */
 export function contentsOf(
   send: Send,
   { jid, phoneJid }: Address,
   self: Self,
-  file: Buffer | undefined,
+  file: Readable | undefined,
 ): Contents {
   const { context, ...content } = send.content ?? {};
   const attributes: Record<string, string> =
@@ -84,7 +85,7 @@ export function contentsOf(
       const { poll } = content;
       if (!poll) throw new UnwritableError("a poll without a question");
       const { name, options: values, selectable: selectableCount } = poll;
-      const messageSecret = pollSecret(self, send.providerMessageId);
+      const messageSecret = ownPollSecret(self.secret, send.providerMessageId);
       const made = plain({ poll: { name, values, selectableCount, messageSecret } });
       made.marks.nodes.push({ tag: "meta", attrs: { polltype: "creation" } });
       return made;
@@ -120,10 +121,11 @@ function mediaOf(
   { content }: Send,
   kind: FileKind,
   text: string,
-  file: Buffer | undefined,
+  file: Readable | undefined,
 ): AnyMessageContent {
   const media = content?.media;
   if (!media || !file) throw new UnwritableError("no file");
+  const upload = { stream: file };
   const { mimeType: mimetype, fileName, width, height, seconds } = media;
   const caption = text === "" ? {} : { caption: text };
   const size = width === undefined || height === undefined ? {} : { width, height };
@@ -133,17 +135,17 @@ function mediaOf(
   const jpegThumbnail = "";
   switch (kind) {
     case "image":
-      return { image: file, mimetype, jpegThumbnail, ...caption, ...size, ...viewOnce };
+      return { image: upload, mimetype, jpegThumbnail, ...caption, ...size, ...viewOnce };
     case "video":
-      return { video: file, mimetype, jpegThumbnail, ...caption, ...size, ...viewOnce };
+      return { video: upload, mimetype, jpegThumbnail, ...caption, ...size, ...viewOnce };
     case "voice":
-      return { audio: file, mimetype, ptt: true, seconds: seconds ?? 1, ...viewOnce };
+      return { audio: upload, mimetype, ptt: true, seconds: seconds ?? 1, ...viewOnce };
     case "audio":
-      return { audio: file, mimetype, seconds: seconds ?? 1, ...length };
+      return { audio: upload, mimetype, seconds: seconds ?? 1, ...length };
     case "document":
-      return { document: file, mimetype, fileName: fileName ?? "file", ...caption };
+      return { document: upload, mimetype, fileName: fileName ?? "file", ...caption };
     case "sticker":
-      return { sticker: file, mimetype, ...size };
+      return { sticker: upload, mimetype, ...size };
   }
 }
 
@@ -168,11 +170,6 @@ function authorOf({ lid, phone }: SendContext): string | undefined {
 /** The answered message as far as it is known; phones show their own copy of it. */
 function quotedOf(jid: string, context: SendContext): WAMessage {
   return { key: keyOf(jid, context), message: { conversation: context.text ?? "" } };
-}
-
-/** Votes on a poll can be read with this; the same at every repetition. */
-function pollSecret({ secret }: Self, providerMessageId: string): Uint8Array {
-  return createHmac("sha256", secret).update(`poll ${providerMessageId}`).digest();
 }
 
 function vcardOf({ name, phones, vcard }: Card): string {

@@ -2,6 +2,7 @@
  * Sends over one connection. The library steps ratchets and writes one stanza after another; what WhatsApp thinks
  * of a stanza it says later, in an acknowledgement that the library does not tell of.
  */
+import type { Readable } from "node:stream";
 import {
   generateWAMessage,
   isLidUser,
@@ -11,10 +12,9 @@ import {
 } from "@whiskeysockets/baileys";
 import type { Send } from "@manyline/db";
 import { SerialQueue } from "../../../numbers/serial-queue.ts";
-import type { SendOutcome } from "../../provider.ts";
-import { FileGoneError } from "../file-store.ts";
+import { FileGoneError, type SendOutcome } from "../../provider.ts";
 import { SILENT } from "../socket.ts";
-import { addressOf, knownAddress, type Address } from "./address.ts";
+import { addressOf, isChatOf, knownAddress, type Address } from "./address.ts";
 import { contentsOf, UnwritableError, type Contents } from "./contents.ts";
 
 /** From the written stanza to WhatsApp's word. */
@@ -29,8 +29,8 @@ export type SenderParts = {
   onPerson: (person: { phone: string; lid: string }) => void;
   /** Ends the connection. */
   fail: (error: Error) => void;
-  /** The bytes of the file that the message carries. */
-  openFile: (send: Send) => Promise<Buffer>;
+  /** The file that the message carries. */
+  openFile: (send: Send) => Promise<Readable>;
 };
 
 export class Sender {
@@ -72,10 +72,10 @@ export class Sender {
     return promise;
   }
 
-  /** A device asks for a message once more: what it said. */
-  async repeat(send: Send): Promise<proto.IMessage | undefined> {
+  /** A device of this chat asks for a message once more: what it said. */
+  async repeat(send: Send, chat: string): Promise<proto.IMessage | undefined> {
     const address = knownAddress(send);
-    if (!address) return undefined;
+    if (!address || !(await isChatOf(this.#sock, chat, send))) return undefined;
     return this.#write(send, address, await this.#contents(send, address));
   }
 

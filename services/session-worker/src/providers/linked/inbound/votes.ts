@@ -1,0 +1,80 @@
+/**
+ * Votes on polls. A vote is encrypted with the poll's secret, and names the chosen options by their hashes.
+ * Secrets of other people's polls are kept with the keys of the number; our own can be made again.
+ */
+import { createHash } from "node:crypto";
+import type { Fence } from "@manyline/db";
+import { decryptPollVote, jidNormalizedUser } from "@whiskeysockets/baileys";
+import type { AuthStore } from "../auth-store.ts";
+import { unpackCreds } from "../credentials.ts";
+import { ownPollSecret } from "../poll-secret.ts";
+import type { StanzaPart } from "../stanzas.ts";
+import type { EncryptedVote } from "./kinds.ts";
+
+const KIND = "poll-secret";
+
+/** Keeps the secret of a poll that somebody else made. */
+export async function keepPollSecret(
+  store: AuthStore,
+  fence: Fence,
+  providerMessageId: string,
+  secret: Buffer,
+): Promise<void> {
+  await store.write(fence, { keys: [{ kind: KIND, key: providerMessageId, value: secret }] });
+}
+
+/** What was chosen; null: it cannot be read, as the poll or its secret is not known. */
+export async function readVote(
+  store: AuthStore,
+  fence: Fence,
+  vote: EncryptedVote,
+  { attrs, isOwn }: StanzaPart,
+): Promise<string[] | null> {
+  const { pollId } = vote;
+  const options = await store.pollOptions(fence, pollId);
+  if (!options) return null;
+  const creds = await store.creds(fence);
+  const { me, signedIdentityKey } = creds ? unpackCreds(creds) : {};
+  const kept = (await store.read(fence, KIND, [pollId])).get(pollId);
+  const secret = kept ?? (signedIdentityKey && ownPollSecret(signedIdentityKey.private, pollId));
+  if (!secret) return null;
+  const ours = addresses([me?.id, me?.lid]);
+  const theirs = addresses(
+    ["participant", "from", "sender_pn", "sender_lid", "participant_pn", "participant_lid"].map(
+      (name) => attrs[name],
+    ),
+  );
+  const hashes = openVote(vote, secret, [...ours, ...theirs], isOwn ? ours : theirs);
+  return hashes && options.filter((option) => hashes.has(hashOf(option)));
+}
+
+/** Votes are bound to who made the poll and who votes, in whichever of their addresses the voter's phone uses. */
+export function openVote(
+  { pollId, payload, iv }: EncryptedVote,
+  secret: Uint8Array,
+  creators: readonly string[],
+  voters: readonly string[],
+): Set<string> | null {
+  for (const pollCreatorJid of creators) {
+    for (const voterJid of voters) {
+      try {
+        const { selectedOptions } = decryptPollVote(
+          { encPayload: payload, encIv: iv },
+          { pollCreatorJid, pollMsgId: pollId, pollEncKey: secret, voterJid },
+        );
+        return new Set(selectedOptions.map((hash) => Buffer.from(hash).toString("hex")));
+      } catch {
+        // Not these two.
+      }
+    }
+  }
+  return null;
+}
+
+function addresses(jids: readonly (string | undefined)[]): string[] {
+  return [...new Set(jids.flatMap((jid) => (jid ? [jidNormalizedUser(jid)] : [])))];
+}
+
+function hashOf(option: string): string {
+  return createHash("sha256").update(option).digest("hex");
+}

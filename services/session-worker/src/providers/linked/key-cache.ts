@@ -1,0 +1,46 @@
+/**
+ * The keys that were used last, of all numbers of this process, as they are stored: each message needs some, and
+ * only the number's owner changes them. Bounded by bytes; what was used longest ago goes first.
+ */
+export type KeyCache = {
+  get(name: string): Buffer | undefined;
+  set(name: string, value: Buffer): void;
+  /** A name no other connection uses. What a connection leaves behind is never found again and ages out. */
+  newConnection(): string;
+};
+
+/** About 20,000 contacts' devices. */
+const MAX_BYTES = 32 * 1024 * 1024;
+/** What an entry takes besides its value, roughly. */
+const ENTRY_BYTES = 200;
+
+export function createKeyCache(maxBytes = MAX_BYTES): KeyCache {
+  /** Oldest use first. */
+  const entries = new Map<string, Buffer>();
+  let bytes = 0;
+  let connections = 0;
+  const remove = (name: string): void => {
+    const value = entries.get(name);
+    if (value && entries.delete(name)) bytes -= value.length + ENTRY_BYTES;
+  };
+  return {
+    get: (name) => {
+      const value = entries.get(name);
+      if (value) {
+        entries.delete(name);
+        entries.set(name, value);
+      }
+      return value;
+    },
+    set: (name, value) => {
+      remove(name);
+      entries.set(name, value);
+      bytes += value.length + ENTRY_BYTES;
+      for (const oldest of entries.keys()) {
+        if (bytes <= maxBytes) break;
+        remove(oldest);
+      }
+    },
+    newConnection: () => String((connections += 1)),
+  };
+}
