@@ -62,8 +62,8 @@ export type Story = {
   renamed: number;
 };
 
-/** Lives through a world and asserts everything that is promised. */
-async function live(world: SimulatedWorld): Promise<Story> {
+/** Lives through a world and asserts what is promised: everything, or only what must never happen. */
+async function live(world: SimulatedWorld, promises: "all" | "safety"): Promise<Story> {
   const { simulation, database } = world;
   const isSafe = (): void => assert.deepEqual(world.broken, []);
   await simulation.runUntil(FAULTS_MS);
@@ -72,15 +72,17 @@ async function live(world: SimulatedWorld): Promise<Story> {
   const before = database.claims;
   await simulation.runUntil(FAULTS_MS + OWNED_AFTER_MS);
   isSafe();
-  world.assertServed();
+  if (promises === "all") world.assertServed();
   await simulation.runUntil(FAULTS_MS + EVEN_AFTER_MS);
   const moves = database.claims - before;
-  world.assertEven();
+  if (promises === "all") world.assertEven();
   await simulation.runUntil(FAULTS_MS + EVEN_AFTER_MS + STILL_MS);
   isSafe();
-  assert.equal(database.claims - before, moves, "shards moved although nothing changed");
-  const most = MOST_MOVES * database.leases.leases.length;
-  assert.ok(moves <= most, `${moves} moves after everything was mended, ${most} are enough`);
+  if (promises === "all") {
+    assert.equal(database.claims - before, moves, "shards moved although nothing changed");
+    const most = MOST_MOVES * database.leases.leases.length;
+    assert.ok(moves <= most, `${moves} moves after everything was mended, ${most} are enough`);
+  }
   assertPatience(world);
   const { claims, splits, merges, writes, fenced, takeovers } = database;
   const renamed = world.workers.filter(({ keeper }) => !keeper.workerId.endsWith(".1")).length;
@@ -136,7 +138,10 @@ async function run({ kind, runs }: Task): Promise<Result> {
   };
   const startedAt = performance.now();
   const property = fc.asyncProperty(scenario, async (one) => {
-    const chapter = await live(new SimulatedWorld(one, kind === "rules" ? "none" : kind));
+    // A broken rule may show first as a shard without an owner: it is to be found by the harm it does.
+    const chapter = await (kind === "rules"
+      ? live(new SimulatedWorld(one, "none"), "all")
+      : live(new SimulatedWorld(one, kind), "safety"));
     for (const name of Object.keys(story) as (keyof Story)[]) story[name] += chapter[name];
   });
   const outcome = await fc.check(property, {
