@@ -11,6 +11,7 @@ import * as commandQueues from "./20261121-0710-command-queues.ts";
 import * as jobs from "./20261121-0720-jobs.ts";
 import * as logins from "./20261121-0730-logins.ts";
 import * as leaseFacts from "./20261121-0740-lease-facts.ts";
+import * as statusEpoch from "./20261121-0750-status-epoch.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -24,6 +25,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0720-jobs": jobs,
   "20261121-0730-logins": logins,
   "20261121-0740-lease-facts": leaseFacts,
+  "20261121-0750-status-epoch": statusEpoch,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

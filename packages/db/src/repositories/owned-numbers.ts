@@ -19,6 +19,8 @@ export type OwnedNumber = {
   since: Date;
   /** When the status ends by itself. */
   until: Date | null;
+  /** The epoch under which the status was written: another than `epoch` until this owner has written one. */
+  statusEpoch: number;
   isLinked: boolean;
   /** A pairing attempt is live, maybe one that a former owner left behind. */
   hasLiveAttempt: boolean;
@@ -35,7 +37,7 @@ export type OwnedNumber = {
 const columns = sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
-    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until",
+    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until, n.status_epoch",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
     "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
     "n.last_connected_at, c.phone as company_phone, c.whatsapp_enabled as company_enabled, c.country",
