@@ -5,8 +5,9 @@ import type { Client } from "pg";
 /** Numbers that were connected anew after `since` and still are, by the database's clock. */
 export async function countOpen(client: Client, since: Date): Promise<number> {
   const answer = await client.query<{ count: number }>(
-    `select count(*)::int as count from numbers
-      where status = 'connected' and last_connected_at > $1`,
+    `select count(*)::int as count from numbers n join companies c on c.company_no = n.company_no
+      join shard_leases l on l.shard_id = c.shard_id
+      where n.status = 'connected' and n.status_epoch = l.epoch and n.last_connected_at > $1`,
     [since],
   );
   return answer.rows[0]?.count ?? 0;

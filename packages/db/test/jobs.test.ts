@@ -116,6 +116,16 @@ describe("which numbers a job is for", () => {
     ]);
   });
 
+  test("reconnect: what a former owner stored as connected is not connected", async () => {
+    const number = await linked();
+    await connect(number);
+    assert.deepEqual(await items((await create("reconnect")).jobId), []);
+    await world.superuser.query("update shard_leases set epoch = epoch + 1");
+    assert.deepEqual(await items((await create("reconnect")).jobId), [
+      [number.fence.numberNo, "waiting", null],
+    ]);
+  });
+
   test("pair: without credentials; the phone of the number, the primary's of the company, else it is asked for", async () => {
     await linked();
     const own = await ownedNumber(world);

@@ -8,8 +8,9 @@ import {
   startPostgres,
   until,
 } from "@manyline/testkit";
-import { sql } from "kysely";
-import { Client } from "pg";
+import { Kysely, PostgresDialect, sql } from "kysely";
+import { Migrator } from "kysely/migration";
+import { Client, Pool } from "pg";
 import {
   assertSchema,
   type Database,
@@ -116,6 +117,59 @@ describe("migrations", () => {
       call({ MANYLINE_DB_PASSWORDS: passwords }),
       /DATABASE_OWNER_URL is missing/,
     );
+  });
+
+  test("statuses of a running fleet keep their word, and workers of the release before are stamped", async () => {
+    await migrate({ ownerUrl: await emptyDatabase("m_logins"), passwords: PASSWORDS });
+    const ownerUrl = await emptyDatabase("m_epochs");
+    const older = Object.entries(migrations).filter(([name]) => name < "20261121-0750");
+    const dialect = new PostgresDialect({ pool: new Pool({ connectionString: ownerUrl, max: 2 }) });
+    const old = new Kysely<unknown>({ dialect });
+    const getMigrations = async () => Object.fromEntries(older);
+    const { error } = await new Migrator({
+      db: old,
+      provider: { getMigrations },
+    }).migrateToLatest();
+    await old.destroy();
+    assert.equal(error, undefined);
+    const url = new URL(server.superuserUrl);
+    url.pathname = "/m_epochs";
+    const client = new Client({ connectionString: url.href });
+    await client.connect();
+    try {
+      await client.query(`
+        insert into shards (shard_id, lo, hi) values (1, 1, 65), (2, 65, 129);
+        insert into shard_leases (shard_id, owner, epoch, expires_at)
+          values (1, 'w', 7, now() + interval '1 min'), (2, null, 7, null);
+        insert into companies (company_no, company_id, shard_id, name) values (1, 'a', 1, 'A'), (65, 'b', 2, 'B');
+        insert into numbers (company_no, number_id, provider, status) values
+          (1, 'num_1', 'linked', 'connected'), (1, 'num_2', 'linked', 'disconnected'),
+          (65, 'num_3', 'linked', 'connected');
+        insert into number_fence select company_no, number_no, 7 from numbers`);
+      await migrate({ ownerUrl, passwords: PASSWORDS });
+      const epochs = async () => {
+        const { rows } = await client.query<{ epoch: string }>(
+          "select status_epoch as epoch from numbers order by number_no",
+        );
+        return rows.map(({ epoch }) => Number(epoch));
+      };
+      assert.deepEqual(await epochs(), [7, 0, 0]);
+      const { rows } = await client.query<{ forced: boolean }>(
+        "select relforcerowsecurity as forced from pg_class where relname = 'numbers'",
+      );
+      assert.equal(rows[0]?.forced, true);
+      // As a worker that knows no such column.
+      await using worker = open(roleUrl(ownerUrl, "worker", PASSWORDS.worker));
+      await worker.transaction().execute(async (tx) => {
+        await sql`select hold_fence(1, number_no, 7) from numbers where number_id = 'num_2'`.execute(
+          tx,
+        );
+        await sql`update numbers set status = 'connected' where number_id = 'num_2'`.execute(tx);
+      });
+      assert.deepEqual(await epochs(), [7, 7, 0]);
+    } finally {
+      await client.end();
+    }
   });
 
   test("a service finds out that the schema is missing or old", async () => {

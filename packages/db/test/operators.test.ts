@@ -131,6 +131,13 @@ test("the figures of the whole system, and of each shard and worker", async () =
   assert.deepEqual([orphaned.ownerlessShards, orphaned.pausedShards], [1, 1]);
   await world.superuser.query("update shard_leases set paused = false");
   assert.equal((await listShards(world.platform))[0]?.connected, 0);
+  // Nor with a new owner that has not said so.
   await takeAll(world, "w2", { mayTakeExpired: true });
-  assert.equal((await readMetrics(world.platform)).connectedSessions, 3);
+  const taken = await readMetrics(world.platform);
+  assert.deepEqual([taken.connectedSessions, taken.connecting, taken.blocked], [0, 3, 1]);
+  assert.equal((await listShards(world.platform))[0]?.connected, 0);
+  await reconnected({ ...a, fence: { ...a.fence, epoch: a.fence.epoch + 1 } }, 1_000);
+  const said = await readMetrics(world.platform);
+  assert.deepEqual([said.connectedSessions, said.connecting], [1, 2]);
+  assert.equal((await listShards(world.platform))[0]?.connected, 1);
 });

@@ -38,6 +38,7 @@ test("the owner adopts new numbers, sees changed ones and misses removed ones", 
   assert.equal(adopted?.epoch, lease?.epoch);
   assert.equal(adopted?.phone, "79001234567");
   assert.equal(adopted?.hasLiveAttempt, false);
+  assert.equal(adopted?.statusEpoch, 0, "no owner has said anything yet");
   assert.deepEqual(await adoptNumbers(world.worker, "a"), []);
   assert.deepEqual(await adoptNumbers(world.worker, "b"), []);
 

@@ -13,8 +13,11 @@ import {
   listShards,
   mergeShards,
   raiseFences,
+  type NumberRow,
   readShares,
+  readStatus,
   releaseShards,
+  setNumberStatus,
   SHARD_SIZE,
   splitShard,
   wishShard,
@@ -269,6 +272,61 @@ describe("splitting and merging", () => {
     assert.equal(await raiseFences(world.worker, shardId, high.epoch + 1), 3);
     assert.equal(await fenceOf(first.numberNo), high.epoch + 1);
     assert.equal(await fenceOf(third.numberNo), high.epoch + 1);
+  });
+
+  test("connected is never believed by accident: not of a number that came from another shard with the same epoch", async () => {
+    const { shardId, numbers } = await filledShard(2);
+    const [low, high] = numbers;
+    assert.ok(low && high);
+    const connect = ({ companyNo, numberNo }: NumberRow, epoch: number) =>
+      fencedTransaction(world.worker, { companyNo, numberNo, epoch }, (tx) =>
+        setNumberStatus(
+          tx,
+          { companyNo, numberNo, epoch },
+          {
+            status: "connected",
+            reason: "open",
+            since: new Date(),
+          },
+        ),
+      );
+    const believed = () =>
+      Promise.all(
+        [low, high].map(async ({ companyNo, numberNo }) => {
+          const row = await readStatus(world.platform, companyNo, numberNo);
+          return row?.number.isOwnersWord;
+        }),
+      );
+    const epoch = (await ownAll("a")).get(shardId)?.epoch;
+    assert.ok(epoch !== undefined);
+    await connect(low, epoch);
+    await connect(high, epoch);
+    assert.deepEqual(await believed(), [true, true]);
+
+    const upper = await splitShard(world.worker, { workerId: "a", shardId, at: high.companyNo });
+    assert.ok(upper !== undefined);
+    assert.equal((await shardRow(upper)).epoch, epoch, "the same epoch as the half that stays");
+    assert.deepEqual(await believed(), [true, false]);
+    await register(world, "b");
+    await world.superuser.query("update shard_leases set released_at = null");
+    assert.deepEqual(await claim(world, "b"), [{ shardId: upper, epoch: epoch + 1 }]);
+    assert.deepEqual(await believed(), [true, false]);
+    await raiseFences(world.worker, upper, epoch + 1);
+    await connect(high, epoch + 1);
+    assert.deepEqual(await believed(), [true, true]);
+
+    // Both at the same epoch, and merged: the epoch of neither number is that of the next owner.
+    await releaseShards(world.worker, "a", [{ shardId, epoch }]);
+    await world.superuser.query("update shard_leases set released_at = null");
+    assert.ok(ids(await claim(world, "b")).includes(shardId));
+    assert.equal((await shardRow(shardId)).epoch, epoch + 1);
+    assert.deepEqual(await believed(), [false, true]);
+    const epochs = { epoch: epoch + 1, upperEpoch: epoch + 1 };
+    assert.equal(await mergeShards(world.worker, { workerId: "b", shardId, ...epochs }), upper);
+    assert.deepEqual(await believed(), [false, false]);
+    await world.superuser.query("update shard_leases set released_at = null");
+    assert.deepEqual(await claim(world, "b"), [{ shardId, epoch: epoch + 2 }]);
+    assert.deepEqual(await believed(), [false, false]);
   });
 
   test("while nobody owns them the gateway splits and merges; an id is not given twice", async () => {

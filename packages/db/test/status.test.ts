@@ -7,9 +7,11 @@ import {
   hashPhone,
   insertAttempt,
   listSessions,
+  raiseFences,
   readStatus,
   setHealth,
   setNumberStatus,
+  setNumberStatuses,
   spendPairingCode,
   updateAttempt,
   withCompany,
@@ -235,6 +237,60 @@ test("the view whatsapp_connection_status tells the same, for the own company on
   await world.superuser.query("update shard_leases set expires_at = now() - interval '1 s'");
   const [orphan] = await view(company.companyNo);
   assert.deepEqual([orphan?.currentStatus, orphan?.reason], ["disconnected", "no_owner"]);
+});
+
+test("connected is the word of the owner who wrote it: a new epoch ends it until it is written again", async () => {
+  const { fence, number } = await ownedNumber(world);
+  const { companyNo, numberNo } = fence;
+  await writeAuth(world.worker, world.test.keyring, fence, { creds: Buffer.from("c") });
+  const take = async (workerId: string): Promise<Date | undefined> => {
+    const { rows } = await world.superuser.query<{ claimedAt: Date }>(
+      `update shard_leases set owner = $1, epoch = epoch + 1, claimed_at = clock_timestamp(),
+        expires_at = now() + interval '1 min' where shard_id = $2 returning claimed_at as "claimedAt"`,
+      [workerId, number.shardId],
+    );
+    return rows[0]?.claimedAt;
+  };
+  /** Whether it is believed where it is read for a company, in the list, and what the view says. */
+  const seen = async () => {
+    const row = await read(companyNo, numberNo);
+    const [listed] = await listSessions(world.platform, { companyNo, limit: 1 });
+    const [viewed] = await view(companyNo);
+    assert.equal(row?.number.status, "connected", "what is stored stays");
+    assert.deepEqual(listed?.ownerSince, row.ownerSince);
+    const said = `${viewed?.currentStatus}/${viewed?.reason} ${viewed?.overallHealth}`;
+    return [row.number.isOwnersWord, listed?.isOwnersWord, said];
+  };
+  const change = { status: "connected", reason: "open", since: new Date() } as const;
+  const write = (epoch: number) =>
+    fencedTransaction(world.worker, { ...fence, epoch }, (tx) =>
+      setNumberStatuses(tx, [{ ...change, fence: { ...fence, epoch } }]),
+    );
+  await take("w1");
+  await raiseFences(world.worker, number.shardId, fence.epoch + 1);
+  await write(fence.epoch + 1);
+  assert.deepEqual(await seen(), [true, true, "connected/open healthy"]);
+
+  // Whoever took the shard may be frozen before it wrote anything, with or without raising the fences.
+  const takenAt = await take("w2");
+  assert.deepEqual(await seen(), [false, false, "connecting/opening unknown"]);
+  assert.deepEqual((await read(companyNo, numberNo))?.ownerSince, takenAt);
+  // What the former owner still writes before its fence is raised is no word of the new one.
+  await write(fence.epoch + 1);
+  assert.deepEqual(await seen(), [false, false, "connecting/opening unknown"]);
+  await raiseFences(world.worker, number.shardId, fence.epoch + 2);
+  assert.deepEqual(await seen(), [false, false, "connecting/opening unknown"]);
+  await write(fence.epoch + 2);
+  assert.deepEqual(await seen(), [true, true, "connected/open healthy"]);
+
+  // Nobody's word: without a fence, by hand.
+  await world.superuser.query("update numbers set status = status where number_no = $1", [
+    numberNo,
+  ]);
+  assert.deepEqual(await seen(), [false, false, "connecting/opening unknown"]);
+  await write(fence.epoch + 2);
+  await world.superuser.query("update shard_leases set expires_at = now() - interval '1 s'");
+  assert.deepEqual(await seen(), [false, false, "disconnected/no_owner unknown"]);
 });
 
 test("the view whatsapp_pairing_codes masks the phone and never shows a code", async () => {

@@ -307,8 +307,21 @@ test("sessions: all numbers page by page with their derived status, or one compa
   await using owner = await new Owner(world).start();
   const linked = seen.at(-1);
   assert.ok(linked && owner);
-  const one = await ask("GET", `/sessions?company=${linked.companyId}`);
-  const [session] = one.body["sessions"] as Session[];
+  const read = async (): Promise<Session | undefined> => {
+    const one = await ask("GET", `/sessions?company=${linked.companyId}`);
+    return (one.body["sessions"] as Session[])[0];
+  };
+  // A former owner stored it as connected; this one has taken the shard and said nothing yet.
+  const taken = await read();
+  assert.deepEqual([taken?.status, taken?.reason], ["connecting", "opening"]);
+  const [lease] = await world.deps.platformDb.selectFrom("shardLeases").selectAll().execute();
+  assert.equal(taken?.since, lease?.claimedAt?.toISOString());
+  const own = await ask("GET", `/sessions/${linked.companyId}/status`);
+  assert.deepEqual([own.body["status"], own.body["since"]], ["connecting", taken?.since]);
+  assert.equal(record((await ask("GET", "/metrics")).body["numbersByStatus"])["connected"], 0);
+  await owner.connect(await numberNoOf(world, linked.numberId));
+  assert.equal(record((await ask("GET", "/metrics")).body["numbersByStatus"])["connected"], 1);
+  const session = await read();
   assert.equal(session?.status, "connected");
   assert.equal(session.reason, "open");
   assert.equal(session.score, 100);

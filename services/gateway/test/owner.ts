@@ -198,12 +198,17 @@ export class Owner implements AsyncDisposable {
         creds: Buffer.from("{}"),
       },
     );
+    await this.connect(numberNo, phone);
+  }
+
+  /** Says that the number is connected. */
+  async connect(numberNo: number, phone?: string): Promise<void> {
     await this.fenced(numberNo, (tx, fence) =>
       setNumberStatus(tx, fence, {
         status: "connected",
         reason: "open",
         since: new Date(),
-        phone,
+        ...(phone === undefined ? {} : { phone }),
         lastConnectedAt: new Date(),
       }),
     );

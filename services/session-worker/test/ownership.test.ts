@@ -9,6 +9,8 @@ import {
   listShardMoves,
   listShards,
   listWorkers,
+  openDatabase,
+  raiseFences,
   SHARD_SIZE,
   wishShard,
   type CompanyRow,
@@ -67,8 +69,9 @@ async function allConnected(deadlineMs = 20_000): Promise<void> {
     await until(
       async () => {
         const device = [...room.simulator.server.account(phones[index] ?? "").devices.values()][0];
-        const { number: row, hasOwner } = await room.status(number);
-        return row.status === "connected" && hasOwner && device?.connection?.isOpen === true;
+        const { number: row } = await room.status(number);
+        const isTold = row.status === "connected" && row.isOwnersWord;
+        return isTold && device?.connection?.isOpen === true;
       },
       { label: `number ${index} connected`, deadlineMs },
     );
@@ -221,4 +224,41 @@ it("SIGTERM hands over at once", async () => {
   await allConnected();
   assert.ok(performance.now() - startedAt < 15_000);
   assert.equal(lateStanzas(), 0);
+});
+
+it("a claimer that is frozen before it wrote anything is not believed for what its predecessor saw", async () => {
+  const [number] = numbers;
+  assert.ok(number);
+  const { shardId } = number;
+  const { epoch } = (await shards()).find((one) => one.shardId === shardId) ?? { epoch: 0 };
+  await using db = openDatabase({
+    url: room.database.urls.worker,
+    role: "worker",
+    applicationName: "frozen",
+  });
+  // All that a worker does before it freezes at the worst moment: the lease, the fences, no status.
+  const frozenUntil = new Date(Date.now() + 3_000);
+  await db
+    .updateTable("shardLeases")
+    .set({ owner: "frozen", epoch: epoch + 1, claimedAt: new Date(), expiresAt: frozenUntil })
+    .where("shardId", "=", shardId)
+    .execute();
+  await raiseFences(db, shardId, epoch + 1);
+  const taken = await room.status(number);
+  assert.deepEqual(
+    [taken.number.status, taken.hasOwner, taken.number.isOwnersWord],
+    ["connected", true, false],
+  );
+  const again = await until(
+    async () => {
+      const row = await room.status(number);
+      if (row.number.status !== "connected") return undefined;
+      // Until it is written anew nobody believes it.
+      assert.equal(row.number.isOwnersWord, row.number.since > taken.number.since);
+      return row.number.isOwnersWord ? row : undefined;
+    },
+    { label: "connected by the next owner", deadlineMs: 30_000, intervalMs: 50 },
+  );
+  assert.ok(again.dbNow > frozenUntil);
+  await allConnected();
 });

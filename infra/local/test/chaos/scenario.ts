@@ -104,7 +104,7 @@ export class Scenario implements AsyncDisposable {
           || ' since ' || n.since) as example
         from numbers n join companies c on c.company_no = n.company_no
         join shard_leases l on l.shard_id = c.shard_id
-        where n.status <> 'connected' or l.owner is null or l.expires_at < clock_timestamp()`,
+        where n.status <> 'connected' or n.status_epoch <> l.epoch or l.owner is null or l.expires_at < clock_timestamp()`,
     );
     const elsewhere = this.fleet.numbers.filter(
       (number) => this.traffic.labelOf(number) !== (owners.get(number.shardId) ?? "nobody"),

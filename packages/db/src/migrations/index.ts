@@ -11,6 +11,7 @@ import * as commandQueues from "./20261121-0710-command-queues.ts";
 import * as jobs from "./20261121-0720-jobs.ts";
 import * as logins from "./20261121-0730-logins.ts";
 import * as leaseFacts from "./20261121-0740-lease-facts.ts";
+import * as statusEpoch from "./20261121-0750-status-epoch.ts";
 import * as messages from "./20261121-0800-messages.ts";
 import * as messageRights from "./20261121-0801-message-rights.ts";
 import * as people from "./20261121-0805-people.ts";
@@ -30,6 +31,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0720-jobs": jobs,
   "20261121-0730-logins": logins,
   "20261121-0740-lease-facts": leaseFacts,
+  "20261121-0750-status-epoch": statusEpoch,
   "20261121-0800-messages": messages,
   "20261121-0801-message-rights": messageRights,
   "20261121-0805-people": people,

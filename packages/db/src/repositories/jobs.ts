@@ -2,6 +2,7 @@
 import { COMMANDS } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows } from "../open.ts";
+import { isOfLiveLease } from "./lease-rules.ts";
 import type { JobItemState, JobKind, JobState } from "../schema/jobs.ts";
 
 export type { JobItemState, JobKind, JobState } from "../schema/jobs.ts";
@@ -63,7 +64,7 @@ const nothingToDo: Record<JobKind, ReturnType<typeof sql<string | null>>> = {
       where k.company_no = n.company_no and k.number_no = n.number_no) then 'not_linked'
     -- Locked, banned, replaced by another program: knocking again makes it worse.
     when n.status = 'error' and n.reason <> 'client_outdated' then 'needs_a_person'
-    when n.status = 'connected' and l.owner is not null and l.expires_at > clock_timestamp() then 'connected'
+    when n.status = 'connected' and ${isOfLiveLease} then 'connected'
     end`,
   pair: sql<string | null>`case
     when not c.whatsapp_enabled then 'disabled'

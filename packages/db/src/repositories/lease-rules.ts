@@ -51,6 +51,17 @@ export function takersAndMe(workerId: string, ttlMs: number) {
     )`;
 }
 
+/**
+ * What is stored of a number `n` was written under the lease `l` of its shard, and the lease is live. A new owner
+ * has a higher epoch than whatever was written before it, also in a shard that was split or merged.
+ */
+export const isOfLiveLease = sql.raw(
+  "n.status_epoch = l.epoch and l.owner is not null and l.expires_at > clock_timestamp()",
+);
+
+/** Of `shard_leases l`: since when it has the owner it has; null without one. */
+export const ownerSince = sql<Date | null>`case when l.owner is not null then l.claimed_at end`;
+
 /** Of `shard_leases l`: since when nobody has it; null while a lease is live. */
 export const ownerlessSince = sql<Date | null>`case
   when l.owner is null or l.expires_at <= clock_timestamp() then coalesce(l.released_at, l.expires_at) end`;

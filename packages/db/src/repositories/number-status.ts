@@ -15,7 +15,10 @@ export type StatusChange = {
   lastConnectedAt?: Date;
 };
 
-/** Stores the status of a number, in a fenced transaction, and returns the one before. */
+/**
+ * Stores the status of a number, in a fenced transaction, and returns the one before. The database notes the
+ * fence's epoch with it, which makes it this owner's word (`NumberRow.isOwnersWord`).
+ */
 export async function setNumberStatus(
   tx: Tx,
   fence: Fence,
@@ -40,7 +43,7 @@ export async function setNumberStatus(
 }
 
 /**
- * Stores the statuses of many numbers, each once, in one statement, in a `fencedBatch` that holds them all.
+ * The same for many numbers, each once, in one statement, in a `fencedBatch` that holds them all.
  * Rows are locked in the order of their key.
  */
 export async function setNumberStatuses(

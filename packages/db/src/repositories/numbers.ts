@@ -7,6 +7,7 @@ import {
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { isOfLiveLease } from "./lease-rules.ts";
 
 /** A number as stored; what people see is derived from `readStatus`. */
 export type NumberRow = {
@@ -23,6 +24,11 @@ export type NumberRow = {
   reason: SessionReason;
   since: Date;
   until: Date | null;
+  /**
+   * The status was written by who owns the shard now, under a lease that is live: without it "connected" is
+   * what a former owner saw.
+   */
+  isOwnersWord: boolean;
   /** Credentials are stored. */
   isLinked: boolean;
   lastConnectedAt: Date | null;
@@ -50,14 +56,14 @@ export type NumberPatch = {
 };
 
 /** Columns of a NumberRow; needs `numbers n` and `companies c`. */
-export const numberColumns = sql.raw(
+export const numberColumns = sql`${sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, n.provider, n.name, n.phone_e164 as phone, n.is_primary",
     "n.desired_state, n.status, n.reason, n.since, n.until, n.last_connected_at, n.created_at",
     "n.updated_at, c.shard_id",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
   ].join(", "),
-);
+)}, exists (select 1 from shard_leases l where l.shard_id = c.shard_id and ${isOfLiveLease}) as is_owners_word`;
 const from = sql.raw("from numbers n join companies c on c.company_no = n.company_no");
 
 /**

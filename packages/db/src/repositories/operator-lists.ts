@@ -1,7 +1,7 @@
 /** What an operator's lists show over all companies. Role platform. */
 import { sql } from "kysely";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
-import { ownerlessSince } from "./lease-rules.ts";
+import { ownerlessSince, ownerSince } from "./lease-rules.ts";
 import { type NumberRow, numberColumns } from "./numbers.ts";
 
 /** A number of any company with everything its status is derived from. */
@@ -10,6 +10,8 @@ export type SessionRow = NumberRow & {
   companyName: string;
   /** The shard has a live lease. */
   hasOwner: boolean;
+  /** When the shard's owner took it; null: it has none. */
+  ownerSince: Date | null;
   /** When the shard lost its owner; null: it has one, or never had. */
   ownerlessSince: Date | null;
   /** The end of the company's cooldown, if it lies ahead. */
@@ -37,7 +39,7 @@ export async function listSessions(
     sql<SessionRow>`
       select ${numberColumns}, c.company_id, c.name as company_name,
         coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner,
-        ${ownerlessSince} as ownerless_since,
+        ${ownerSince} as owner_since, ${ownerlessSince} as ownerless_since,
         case when r.blocked_until > clock_timestamp() then r.blocked_until end as blocked_until,
         coalesce(h.reconnect_attempts, 0) as reconnect_attempts,
         h.last_seen as last_seen_at, h.last_reconnect_ms, h.last_reconnect_at,

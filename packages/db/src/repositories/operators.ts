@@ -2,7 +2,7 @@
 import { sql } from "kysely";
 import { type Executor, firstRow, rows } from "../open.ts";
 import type { ShardMoveHow } from "../schema/shards.ts";
-import { isLive, LEASE_TTL_MS } from "./lease-rules.ts";
+import { isLive, isOfLiveLease, LEASE_TTL_MS } from "./lease-rules.ts";
 
 export type { ShardMoveHow } from "../schema/shards.ts";
 
@@ -64,7 +64,7 @@ export type ShardRow = {
   splitAt: number | null;
   mergeNext: boolean;
   numbers: number;
-  /** Numbers that are connected; 0 without a live lease. */
+  /** Numbers that are connected, as their present owner says; 0 without a live lease. */
   connected: number;
 };
 
@@ -75,14 +75,15 @@ export async function listShards(executor: Executor): Promise<ShardRow[]> {
     sql<ShardRow>`
       select s.shard_id, s.lo, s.hi, s.map_version, l.owner, l.epoch, l.open_epoch, l.expires_at,
         v.is_live, l.claimed_at, l.released_at, l.weight, l.moves, l.pinned_to, l.paused, l.split_at,
-        l.merge_next, coalesce(n.numbers, 0) as numbers,
-        case when v.is_live then coalesce(n.connected, 0) else 0 end as connected
+        l.merge_next, coalesce(n.numbers, 0) as numbers, coalesce(n.connected, 0) as connected
       from shards s join shard_leases l on l.shard_id = s.shard_id
       cross join lateral (
         select coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as is_live) v
       left join (
-        select c.shard_id, count(*) as numbers, count(*) filter (where n.status = 'connected') as connected
-        from companies c join numbers n on n.company_no = c.company_no group by c.shard_id
+        select c.shard_id, count(*) as numbers,
+          count(*) filter (where n.status = 'connected' and ${isOfLiveLease}) as connected
+        from companies c join numbers n on n.company_no = c.company_no
+        join shard_leases l on l.shard_id = c.shard_id group by c.shard_id
       ) n on n.shard_id = s.shard_id
       order by s.shard_id`,
   );
@@ -128,7 +129,7 @@ export type MetricsRow = {
   /** Shards without a live lease, paused ones among them. */
   ownerlessShards: number;
   pausedShards: number;
-  /** Connected, with a live owner. */
+  /** Connected, as their present owner says. */
   connectedSessions: number;
   /** Codes that can be typed at this moment. */
   pendingPairingCodes: number;
@@ -146,10 +147,11 @@ export async function readMetrics(executor: Executor): Promise<MetricsRow> {
     executor,
     sql<MetricsRow>`
       with leases as (
-        select shard_id, paused, coalesce(owner is not null and expires_at > clock_timestamp(), false) as is_live
+        select shard_id, epoch, paused, coalesce(owner is not null and expires_at > clock_timestamp(), false) as is_live
         from shard_leases
       ), facts as (
         select n.status, n.provider = 'linked' as is_of_link, coalesce(l.is_live, false) as is_live,
+          coalesce(l.is_live and n.status_epoch = l.epoch, false) as is_owners_word,
           exists (select 1 from auth_creds k
             where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked,
           coalesce(r.blocked_until > clock_timestamp(), false) as is_block_ahead,
@@ -159,9 +161,10 @@ export async function readMetrics(executor: Executor): Promise<MetricsRow> {
         left join whatsapp_rate_limits r on r.company_no = n.company_no
       ), seen as (
         select f.*, case
-          when status = 'connected' and is_live then 'connected'
+          when status = 'connected' and is_owners_word then 'connected'
           when is_block_ahead and is_of_link and not is_linked then 'blocked'
           when not is_live then 'disconnected'
+          when status = 'connected' then 'connecting'
           when status = 'blocked' and not is_block_ahead then 'disconnected'
           else status end as shown
         from facts f

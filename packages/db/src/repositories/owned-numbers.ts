@@ -25,6 +25,8 @@ export type OwnedNumber = {
   since: Date;
   /** When the status ends by itself. */
   until: Date | null;
+  /** The epoch under which the status was written: another than `epoch` until this owner has written one. */
+  statusEpoch: number;
   isLinked: boolean;
   /** A pairing attempt is live, maybe one that a former owner left behind. */
   hasLiveAttempt: boolean;
@@ -49,7 +51,7 @@ export type OwnedNumber = {
 const columns = sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
-    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until",
+    "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until, n.status_epoch",
     "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
     "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
     "exists (select 1 from inbound_journal j where j.company_no = n.company_no and j.number_no = n.number_no and j.done_at is null) as has_open_journal",

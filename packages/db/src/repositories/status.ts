@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { type Executor, firstRow } from "../open.ts";
 import type { CompanyRow } from "./companies.ts";
-import { ownerlessSince } from "./lease-rules.ts";
+import { ownerlessSince, ownerSince } from "./lease-rules.ts";
 import { type NumberRow, numberColumns } from "./numbers.ts";
 import { type AttemptRow, attemptFields } from "./pairing-attempts.ts";
 
@@ -13,6 +13,8 @@ export type StatusRow = {
   attempt: AttemptRow | undefined;
   /** The shard of the company has a live lease. */
   hasOwner: boolean;
+  /** When the shard's owner took it; null: it has none. */
+  ownerSince: Date | null;
   /** When the shard lost its owner: released, or its lease ran out. Null: it has one, or never had. */
   ownerlessSince: Date | null;
   /** The end of the company's cooldown, if it lies ahead. */
@@ -37,6 +39,7 @@ type Row = NumberRow & {
   company: Json<CompanyRow>;
   attempt: Json<AttemptRow> | null;
   hasOwner: boolean;
+  ownerSince: Date | null;
   ownerlessSince: Date | null;
   blockedUntil: Date | null;
   codesLeft: number;
@@ -69,7 +72,7 @@ export async function readStatus(
             and (a.ended_at is null or a.ended_at > clock_timestamp() - interval '1 hour')
           order by a.ended_at is null desc, a.started_at desc limit 1) as attempt,
         coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner,
-        ${ownerlessSince} as ownerless_since,
+        ${ownerSince} as owner_since, ${ownerlessSince} as ownerless_since,
         case when r.blocked_until > clock_timestamp() then r.blocked_until end as blocked_until,
         case when r.company_no is null then ${DEFAULT_CODES}
           when r.blocked_until > clock_timestamp() then 0
@@ -88,7 +91,14 @@ export async function readStatus(
   );
   if (row === undefined) return undefined;
   const { company, attempt, blockedUntil, codesLeft, dbNow, ...rest } = row;
-  const { hasOwner, ownerlessSince: lostAt, reconnectAttempts, lastSeenAt, ...number } = rest;
+  const {
+    hasOwner,
+    ownerSince: takenAt,
+    ownerlessSince: lostAt,
+    reconnectAttempts,
+    lastSeenAt,
+    ...number
+  } = rest;
   return {
     number,
     company: {
@@ -98,6 +108,7 @@ export async function readStatus(
     },
     attempt: attempt === null ? undefined : reviveAttempt(attempt),
     hasOwner,
+    ownerSince: takenAt,
     ownerlessSince: lostAt,
     blockedUntil,
     codesLeft,

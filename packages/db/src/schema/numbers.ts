@@ -3,10 +3,12 @@ import type { Generated, GeneratedAlways } from "kysely";
 
 /**
  * The WhatsApp numbers of a company; exactly one is primary. `updated_at` moves with what a person sets,
- * not with the status (`since` tells that).
+ * not with the status (`since` tells that). `status_epoch`: the epoch of the fence under which the status was
+ * written; "connected" counts only while it is the epoch of the shard's lease. 0: no owner wrote it.
  *
  * Writer, by column: gateway name, phone_e164, is_primary, desired_state; the owner, fenced: status,
- * reason, since, until, last_connected_at, restriction, and phone_e164 when a phone links.
+ * reason, since, until, last_connected_at, restriction, and phone_e164 when a phone links; a trigger status_epoch, with
+ * each status.
  * Retention: until the number or its company is deleted, with credentials, attempts and commands.
  */
 export type NumbersTable = {
@@ -24,6 +26,7 @@ export type NumbersTable = {
   until: Date | null;
   lastConnectedAt: Date | null;
   restriction: Restriction | null;
+  statusEpoch: Generated<number>;
   createdAt: Generated<Date>;
   updatedAt: Generated<Date>;
 };

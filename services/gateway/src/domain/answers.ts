@@ -9,7 +9,7 @@ import type { DerivedStatus } from "./status.ts";
 /** What is true of all numbers of a company at a moment: they share a shard and a limit. */
 export type CompanyFacts = Pick<
   StatusRow,
-  "hasOwner" | "ownerlessSince" | "blockedUntil" | "dbNow"
+  "hasOwner" | "ownerSince" | "ownerlessSince" | "blockedUntil" | "dbNow"
 >;
 
 export function companyAnswer(row: CompanyRow): Company {
@@ -128,8 +128,10 @@ export function statusOf(number: NumberRow, facts: CompanyFacts): DerivedStatus 
     reason: number.reason,
     since: number.since,
     until: number.until,
+    isOwnersWord: number.isOwnersWord,
     isLinked: number.isLinked,
     hasOwner: facts.hasOwner,
+    ownerSince: facts.ownerSince,
     ownerlessSince: facts.ownerlessSince,
     blockedUntil: facts.blockedUntil,
     now: facts.dbNow,

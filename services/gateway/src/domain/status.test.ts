@@ -14,8 +14,10 @@ function facts(change: Partial<StatusFacts>): StatusFacts {
     reason: "not_linked",
     since: earlier,
     until: null,
+    isOwnersWord: true,
     isLinked: false,
     hasOwner: true,
+    ownerSince: earlier,
     ownerlessSince: null,
     blockedUntil: null,
     now,
@@ -37,10 +39,26 @@ test("connected wins over the company's block", () => {
 });
 
 test("connected is not believed of an owner whose lease is over", () => {
-  const seen = deriveStatus(facts({ ...connected, hasOwner: false }));
+  const seen = deriveStatus(facts({ ...connected, hasOwner: false, isOwnersWord: false }));
   assert.equal(seen.status, "disconnected");
   assert.equal(seen.reason, "no_owner");
   assert.equal(seen.nextAction, "wait");
+});
+
+test("connected that a former owner stored is being opened, since the present one took the shard", () => {
+  const taken = new Date(earlier.getTime() + 60_000);
+  const former = { ...connected, isOwnersWord: false };
+  assert.deepEqual(deriveStatus(facts({ ...former, ownerSince: taken })), {
+    status: "connecting",
+    reason: "opening",
+    since: taken,
+    until: null,
+    nextAction: "none",
+  });
+  const blocked = deriveStatus(facts({ ...former, isLinked: false, blockedUntil: later }));
+  assert.equal(blocked.status, "blocked");
+  const stopped = deriveStatus(facts({ status: "error", reason: "locked", isOwnersWord: false }));
+  assert.equal(stopped.reason, "locked", "only connected has to be proven");
 });
 
 test("blocked: the cooldown lies ahead and the linked number has no credentials", () => {
@@ -92,10 +110,11 @@ test("no live lease: disconnected/no_owner, whatever is stored", () => {
 });
 
 test("no_owner is since the later of the two: the owner was lost, or the number was stored so", () => {
+  const former = { ...connected, hasOwner: false, isOwnersWord: false };
   const lost = new Date("2026-03-01T11:59:00.000Z");
   const longAgo = new Date("2026-01-01T00:00:00.000Z");
   const sinceOf = (change: Partial<StatusFacts>): Date =>
-    deriveStatus(facts({ ...connected, hasOwner: false, ...change })).since;
+    deriveStatus(facts({ ...former, ...change })).since;
   assert.deepEqual(sinceOf({ ownerlessSince: lost }), lost);
   assert.deepEqual(sinceOf({ ownerlessSince: longAgo }), earlier);
   assert.deepEqual(sinceOf({ ownerlessSince: null }), earlier);

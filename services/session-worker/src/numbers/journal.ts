@@ -73,6 +73,7 @@ export class NumberJournal {
   #reason: SessionReason;
   #phone: Phone | null;
   #until: Date | null;
+  #statusEpoch: number;
 
   constructor(context: WorkerContext, number: OwnedNumber, signal: AbortSignal) {
     this.#context = context;
@@ -82,6 +83,7 @@ export class NumberJournal {
     this.#reason = number.reason;
     this.#phone = number.phone as Phone | null;
     this.#until = number.until;
+    this.#statusEpoch = number.statusEpoch;
     this.fence = { companyNo: number.companyNo, numberNo: number.numberNo, epoch: number.epoch };
   }
 
@@ -169,12 +171,14 @@ export class NumberJournal {
       reason: this.#reason,
       phone: this.#phone,
       until: this.#until,
+      statusEpoch: this.#statusEpoch,
     };
     const restore = (): void => {
       this.#status = before.status;
       this.#reason = before.reason;
       this.#phone = before.phone;
       this.#until = before.until;
+      this.#statusEpoch = before.statusEpoch;
     };
     const events: OutgoingEvent[] = [];
     const finished: string[] = [];
@@ -240,7 +244,10 @@ export class NumberJournal {
     const since = this.#context.clock.now();
     const previousStatus = this.#status;
     const isNew = status !== previousStatus || reason !== this.#reason;
-    if (!isNew && facts.until === undefined && facts.phone === undefined) return undefined;
+    // What a former owner said is believed of nobody else: it is said again, though nobody is told.
+    const isProven = status !== "connected" || this.#statusEpoch === this.fence.epoch;
+    if (!isNew && isProven && facts.until === undefined && facts.phone === undefined)
+      return undefined;
     const phone = facts.phone ?? this.#phone;
     const stored: StatusChange = {
       status,
@@ -284,6 +291,7 @@ export class NumberJournal {
     this.#status = stored.status;
     this.#reason = stored.reason;
     this.#until = stored.until ?? null;
+    this.#statusEpoch = this.fence.epoch;
     if (stored.phone !== undefined) this.#phone = stored.phone as Phone;
   }
 
