@@ -147,7 +147,7 @@ describe("kinds", () => {
         text: null,
         content: { poll: { name: "Coming?", options: ["yes", "no"], selectable: 1 } },
       },
-      { kind: "pollCreationMessageV3" },
+      { kind: "poll", text: "Coming?" },
     ],
     [
       "a link, which nobody fetches",
