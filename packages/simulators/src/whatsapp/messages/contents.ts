@@ -16,6 +16,11 @@ export type Content =
       fileName?: string;
       /** audio recorded in the chat */
       voice?: boolean;
+      /** can be opened once */
+      viewOnce?: boolean;
+      seconds?: number;
+      width?: number;
+      height?: number;
     }
   | { kind: "location"; latitude: number; longitude: number; name?: string }
   | { kind: "contact"; name: string; vcard: string }
@@ -223,13 +228,18 @@ export function write(content: Content, writing: Writing): Written {
     case "audio":
     case "document":
     case "sticker": {
-      const { kind, bytes, mimetype, caption, fileName, voice = false } = content;
+      const { kind, bytes, mimetype, caption, fileName, voice = false, viewOnce = false } = content;
+      const { seconds, width, height } = content;
       const file = {
         ...upload(kind, bytes),
         mimetype,
         ...(caption === undefined ? {} : { caption }),
         ...(fileName === undefined ? {} : { fileName, title: fileName }),
         ...(voice ? { ptt: true } : {}),
+        ...(viewOnce ? { viewOnce } : {}),
+        ...(seconds === undefined ? {} : { seconds }),
+        ...(width === undefined ? {} : { width }),
+        ...(height === undefined ? {} : { height }),
       };
       const mediatype = voice ? "ptt" : kind;
       return { ...plain({ [`${kind}Message`]: file }), type: "media", encAttrs: { mediatype } };
