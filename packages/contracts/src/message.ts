@@ -149,7 +149,8 @@ export const PollVoteField = Type.Object(
     providerMessageId: Type.String({ description: "of the poll" }),
     options: nullable(
       Type.Array(Type.String(), {
-        description: "all that are chosen now; null: could not be read",
+        description:
+          "all that the voter has chosen now, in place of their earlier votes; none: taken back; null: could not be read",
       }),
     ),
   },

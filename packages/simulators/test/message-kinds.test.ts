@@ -4,7 +4,7 @@ import { Agent } from "node:https";
 import { connect } from "node:net";
 import type { NetConnectOpts } from "node:net";
 import { after, afterEach, test } from "node:test";
-import { downloadMediaMessage, proto } from "@whiskeysockets/baileys";
+import { decryptPollVote, downloadMediaMessage, proto } from "@whiskeysockets/baileys";
 import {
   addMembers,
   applyFault,
@@ -146,6 +146,46 @@ test("other kinds: location, contact, quote, and whatever the protocol knows", a
   assert.equal(contents[2]?.locationMessage?.degreesLatitude, 52.5);
   assert.equal(contents[3]?.contactMessage?.displayName, "Bob");
   assert.equal(contents[4]?.listResponseMessage?.singleSelectReply?.selectedRowId, "r");
+  await client.end();
+});
+
+test("a poll and a vote that opens with the poll's secret", async () => {
+  const { client, chat, shop, number } = await linked();
+  const ann = freshPhone();
+  const poll = { kind: "poll", name: "Coming?", options: ["yes", "no"], selectable: 1 } as const;
+  const { id } = await ann.messages.send(number, poll);
+  const asked = await client.until("poll", () =>
+    chat.upserts.find((each) => each.message.message?.pollCreationMessageV3),
+  );
+  const pollEncKey = asked.message.message?.messageContextInfo?.messageSecret;
+  assert.ok(pollEncKey);
+  await ann.messages.send(number, { kind: "vote", target: id, options: ["no"] });
+  const cast = await client.until("vote", () =>
+    chat.upserts.find((each) => each.message.message?.pollUpdateMessage),
+  );
+  const { vote, pollCreationMessageKey } = cast.message.message?.pollUpdateMessage ?? {};
+  assert.equal(pollCreationMessageKey?.id, id);
+  const address = `${ann.account.lid}@lid`;
+  const opened = decryptPollVote(vote ?? {}, {
+    pollCreatorJid: address,
+    pollMsgId: id,
+    pollEncKey,
+    voterJid: address,
+  });
+  const hash = createHash("sha256").update("no").digest();
+  assert.deepEqual(
+    opened.selectedOptions?.map((each) => Buffer.from(each)),
+    [hash],
+  );
+  assert.deepEqual(
+    shop.messages.received.map(({ kind, target }) => [kind, target]),
+    [
+      ["poll", undefined],
+      ["vote", id],
+    ],
+  );
+  const strange = { kind: "vote", target: "3A00", options: [] } as const;
+  await assert.rejects(ann.messages.send(number, strange), { code: "no_poll" });
   await client.end();
 });
 

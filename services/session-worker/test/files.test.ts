@@ -35,36 +35,6 @@ async function store(type: MessageType, mimeType: string, fileName: string | nul
 }
 
 describe("a file that is sent", () => {
-  const kinds = [
-    ["image", "image/jpeg", null, "look", "image"],
-    ["video", "video/mp4", null, "watch", "video"],
-    ["voice", "audio/ogg", null, null, "audio"],
-    ["audio", "audio/mpeg", null, null, "audio"],
-    ["document", "application/pdf", "bill.pdf", "your bill", "document"],
-    ["sticker", "image/webp", null, null, "sticker"],
-  ] as const;
-  for (const [type, mimeType, fileName, text, kind] of kinds) {
-    it(`${type}: the same bytes on the person's phone`, async () => {
-      const ann = contact(room, "Ann");
-      const bytes = randomBytes(100_000);
-      const media = await store(type, mimeType, fileName, bytes);
-      const queued = await enqueue(
-        room,
-        one,
-        { phone: ann.phone },
-        { type, text, content: { media } },
-      );
-      await untilSend(room, one, queued, "message.delivered");
-      const [got] = ann.messages.received;
-      assert.equal(got?.kind, kind);
-      assert.equal(got.text ?? null, text);
-      assert.equal(got.media?.state, "ok");
-      assert.equal(got.media.fileName ?? null, fileName);
-      assert.ok(got.media.mimetype.startsWith(mimeType));
-      assert.deepEqual(ann.messages.file(got.id), bytes);
-    });
-  }
-
   it("that is not in the store any more fails, and lets the next one go", async () => {
     const ann = contact(room, "Ann");
     const media = await store("image", "image/png", null, randomBytes(10));

@@ -1,7 +1,7 @@
 /** What people write to a linked number, and what is told of it. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { applyFault, createGroup, type Content } from "@manyline/simulators";
+import { applyFault, createGroup } from "@manyline/simulators";
 import { until } from "@manyline/testkit";
 import {
   assertAllOnce,
@@ -80,127 +80,6 @@ describe("a text", () => {
     assert.equal(field(echoed, "chat")["id"], field(received, "chat")["id"]);
     assert.equal(field(echoed, "from")["contactId"], null);
     assert.deepEqual([received.seq, echoed.seq], [1, 2]);
-  });
-});
-
-describe("kinds", () => {
-  const bytes = Buffer.from("the bytes of a file");
-  const kinds: [string, Content, Record<string, unknown>][] = [
-    [
-      "image",
-      { kind: "image", bytes, mimetype: "image/jpeg", caption: "look" },
-      { type: "image", text: "look" },
-    ],
-    ["video", { kind: "video", bytes, mimetype: "video/mp4" }, { type: "video", text: null }],
-    [
-      "voice",
-      { kind: "audio", bytes, mimetype: "audio/ogg; codecs=opus", voice: true },
-      { type: "voice" },
-    ],
-    ["audio", { kind: "audio", bytes, mimetype: "audio/mpeg" }, { type: "audio" }],
-    [
-      "document",
-      { kind: "document", bytes, mimetype: "application/pdf", fileName: "bill.pdf" },
-      { type: "document" },
-    ],
-    ["sticker", { kind: "sticker", bytes, mimetype: "image/webp" }, { type: "sticker" }],
-    [
-      "location",
-      { kind: "location", latitude: 52.5, longitude: 13.4, name: "Gate" },
-      { type: "location", location: { latitude: 52.5, longitude: 13.4, name: "Gate" } },
-    ],
-    [
-      "contact",
-      { kind: "contact", name: "Bo", vcard: "BEGIN:VCARD\nTEL;waid=491712:+49\nEND:VCARD" },
-      { type: "contact" },
-    ],
-    [
-      "poll",
-      {
-        kind: "raw",
-        message: {
-          pollCreationMessageV3: {
-            name: "Coming?",
-            options: [{ optionName: "yes" }, { optionName: "no" }],
-            selectableOptionsCount: 1,
-          },
-          messageContextInfo: { messageSecret: Buffer.alloc(32, 7) },
-        },
-      },
-      { type: "poll", poll: { name: "Coming?", options: ["yes", "no"], selectable: 1 } },
-    ],
-    [
-      "button",
-      {
-        kind: "raw",
-        message: { buttonsResponseMessage: { selectedButtonId: "b1", selectedDisplayText: "Red" } },
-      },
-      { type: "button_reply", text: "Red", selection: { id: "b1", title: "Red" } },
-    ],
-    [
-      "list",
-      {
-        kind: "raw",
-        message: {
-          listResponseMessage: { title: "Red", singleSelectReply: { selectedRowId: "r1" } },
-        },
-      },
-      { type: "list_reply", selection: { id: "r1", title: "Red" } },
-    ],
-    [
-      "view once",
-      {
-        kind: "raw",
-        message: { viewOnceMessageV2: { message: { imageMessage: { mimetype: "image/jpeg" } } } },
-      },
-      { type: "image", isViewOnce: true, media: null },
-    ],
-    [
-      "unsupported",
-      { kind: "raw", message: { orderMessage: { message: "two of these" } } },
-      { type: "unsupported", text: "two of these" },
-    ],
-  ];
-  for (const [name, content, expected] of kinds) {
-    it(name, async () => {
-      const ann = contact(room, "Ann");
-      const { id } = await ann.messages.send(one.phone, content);
-      const { data } = await toldOf(room, one, "message.received", id);
-      for (const [what, value] of Object.entries(expected)) {
-        assert.deepEqual(data[what], value, what);
-      }
-      if (!("bytes" in content)) return;
-      const media = data["media"] as Record<string, unknown>;
-      assert.match(String(media["id"]), /^med_/);
-      assert.equal(media["mimeType"], content.mimetype);
-      assert.equal(media["bytes"], bytes.length);
-      assert.equal(media["fileName"], content.fileName ?? null);
-    });
-  }
-
-  it("a reply, a reaction, an edit and a deletion name what they are about", async () => {
-    const ann = contact(room, "Ann");
-    const first = await ann.messages.sendText(one.phone, "frist");
-    const { data } = await toldOf(room, one, "message.received", first.id);
-    const about = { messageId: data["messageId"], providerMessageId: first.id };
-    const reply = await ann.messages.send(one.phone, {
-      kind: "text",
-      text: "this one",
-      quote: first.id,
-    });
-    const quoted = await toldOf(room, one, "message.received", reply.id);
-    assert.deepEqual(quoted.data["context"], about);
-    await ann.messages.send(one.phone, { kind: "reaction", target: first.id, emoji: "👍" });
-    const reaction = await toldOf(room, one, "message.reaction", first.id);
-    assert.deepEqual([reaction.data["emoji"], reaction.data["messageId"]], ["👍", about.messageId]);
-    await ann.messages.send(one.phone, { kind: "edit", target: first.id, text: "first" });
-    const edit = await toldOf(room, one, "message.edited", first.id);
-    assert.deepEqual([edit.data["text"], edit.data["messageId"]], ["first", about.messageId]);
-    await ann.messages.send(one.phone, { kind: "delete", target: first.id });
-    const deletion = await toldOf(room, one, "message.deleted", first.id);
-    assert.equal(deletion.data["messageId"], about.messageId);
-    const seqs = [quoted, reaction, edit, deletion].map(({ seq }) => seq);
-    assert.deepEqual(seqs, [2, 3, 4, 5]);
   });
 });
 

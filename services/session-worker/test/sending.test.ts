@@ -1,7 +1,6 @@
 /** Messages that are sent over a linked number, as the people who get them see it. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { SendInput } from "@manyline/db";
 import { applyFault, createGroup, type PhoneMessages } from "@manyline/simulators";
 import { until } from "@manyline/testkit";
 import { contact, linked, toldOf, toldOfMessages, type Linked } from "./conversations.ts";
@@ -106,65 +105,7 @@ describe("a text", () => {
   });
 });
 
-describe("kinds", () => {
-  const kinds: [string, Partial<SendInput>, Record<string, unknown>][] = [
-    [
-      "a location",
-      {
-        type: "location",
-        text: null,
-        content: { location: { latitude: 52.5, longitude: 13.4, name: "Gate" } },
-      },
-      { kind: "location", text: "Gate" },
-    ],
-    [
-      "a contact",
-      {
-        type: "contact",
-        text: null,
-        content: { contacts: [{ name: "Bo; and, Co", phones: ["+49 171 2345678"] }] },
-      },
-      { kind: "contact", text: "Bo; and, Co" },
-    ],
-    [
-      "two contacts",
-      {
-        type: "contact",
-        text: null,
-        content: {
-          contacts: [
-            { name: "Bo", phones: ["+491712345678"] },
-            { name: "Cleo", phones: ["+491712345679"], vcard: "BEGIN:VCARD\nFN:Cleo\nEND:VCARD" },
-          ],
-        },
-      },
-      { kind: "contactsArrayMessage" },
-    ],
-    [
-      "a poll",
-      {
-        type: "poll",
-        text: null,
-        content: { poll: { name: "Coming?", options: ["yes", "no"], selectable: 1 } },
-      },
-      { kind: "pollCreationMessageV3" },
-    ],
-    [
-      "a link, which nobody fetches",
-      { text: "see https://127.0.0.1:1/page" },
-      { kind: "text", text: "see https://127.0.0.1:1/page" },
-    ],
-  ];
-  for (const [name, input, expected] of kinds) {
-    it(name, async () => {
-      const ann = contact(room, "Ann");
-      const queued = await enqueue(room, one, { phone: ann.phone }, input);
-      const got = await received(ann.messages, queued);
-      assert.deepEqual({ ...got, ...expected }, got);
-      await untilSend(room, one, queued, "message.delivered");
-    });
-  }
-
+describe("changes", () => {
   it("a reply, a reaction and its end, an edit, a deletion: in one chat, in this order", async () => {
     const ann = contact(room, "Ann");
     const question = await ann.messages.sendText(one.phone, "red or blue?");

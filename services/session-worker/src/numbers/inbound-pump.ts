@@ -125,7 +125,8 @@ export class InboundPump {
     for (const entry of entries) {
       const told = this.#context.provider.tell(entry);
       const { complete } = told;
-      if (complete) {
+      // Of what nobody is told nothing more is found out or kept.
+      if (complete && told.items.some((item) => this.#isTold(item))) {
         await this.#commitItems(items);
         items = [];
         told.items = await this.#journal.patiently(() => complete(this.#journal.fence));
@@ -163,16 +164,18 @@ export class InboundPump {
 
   /** With the last of its items an entry is done. */
   #itemsOf(entry: Received, told: Told): InboundItem[] {
-    const { groupMessages } = this.#number();
-    const items = told.items.filter(
-      (item) => groupMessages || !("chat" in item) || item.chat.type !== "group",
-    );
+    const items = told.items.filter((item) => this.#isTold(item));
     if (told.isForEngine) {
       this.#leaveToEngine(entry);
       return items;
     }
     const last = items.pop() ?? { kind: "nothing" as const };
     return [...items, { ...last, journal: [entry.hash] }];
+  }
+
+  /** Groups have a switch of their own. */
+  #isTold(item: InboundItem): boolean {
+    return this.#number().groupMessages || !("chat" in item) || item.chat.type !== "group";
   }
 
   #leaveToEngine({ hash }: Received): void {

@@ -107,6 +107,15 @@ function readContent(body: JsonObject): Content {
       return { kind, target: requiredString(body, "target"), text: requiredString(body, "text") };
     case "delete":
       return { kind, target: requiredString(body, "target") };
+    case "poll": {
+      const name = requiredString(body, "name");
+      const selectable = body["selectable"] === undefined ? 0 : count(body, "selectable");
+      return { kind, name, options: strings(body, "options"), selectable };
+    }
+    case "vote": {
+      const target = requiredString(body, "target");
+      return { kind, target, options: strings(body, "options") };
+    }
     case "raw":
       return { kind, message: proto.Message.fromObject(asObject(body["message"])) };
     default:
@@ -129,6 +138,18 @@ function readMedia(kind: MediaKind, body: JsonObject): Content {
 
 function isMediaKind(kind: string): kind is MediaKind {
   return (MEDIA_KINDS as readonly string[]).includes(kind);
+}
+
+function strings(body: JsonObject, name: string): string[] {
+  const value = body[name];
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value;
+  throw new HttpError(400, "bad_body", `${name} must be an array of strings.`);
+}
+
+function count(body: JsonObject, name: string): number {
+  const value = body[name];
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  throw new HttpError(400, "bad_body", `${name} must be a whole number.`);
 }
 
 function coordinate(body: JsonObject, name: string): number {

@@ -1,6 +1,7 @@
 import { normalizeMessageContent, proto } from "@whiskeysockets/baileys";
 import { MEDIA_KINDS } from "./media.ts";
 import type { MediaFields, MediaKind } from "./media.ts";
+import { newPollSecret, pollIn, sealVote } from "./polls.ts";
 
 const { Type } = proto.Message.ProtocolMessage;
 
@@ -15,6 +16,11 @@ export type Content =
       fileName?: string;
       /** audio recorded in the chat */
       voice?: boolean;
+      /** can be opened once */
+      viewOnce?: boolean;
+      seconds?: number;
+      width?: number;
+      height?: number;
     }
   | { kind: "location"; latitude: number; longitude: number; name?: string }
   | { kind: "contact"; name: string; vcard: string }
@@ -22,16 +28,20 @@ export type Content =
   | { kind: "reaction"; target: string; emoji: string }
   | { kind: "edit"; target: string; text: string }
   | { kind: "delete"; target: string }
+  /** `selectable`: how many options one may choose; 0, the default: any number */
+  | { kind: "poll"; name: string; options: readonly string[]; selectable?: number }
+  /** names of options; none takes the vote back. Each vote replaces the voter's earlier one */
+  | { kind: "vote"; target: string; options: readonly string[] }
   /** anything else, as the protocol writes it */
   | { kind: "raw"; message: proto.IMessage };
 
 /** A message as a person sees it. */
 export type Reading = {
-  /** `text`, a media kind, `location`, `contact`, `reaction`, `edit`, `delete`, or the protocol's own name */
+  /** `text`, a media kind, `location`, `contact`, `poll`, `vote`, `reaction`, `edit`, `delete`, or the protocol's own name */
   kind: string;
-  /** the text, the caption, the emoji, the new text of an edit */
+  /** the text, the caption, the emoji, the new text of an edit, the question of a poll */
   text?: string;
-  /** id of the message that is reacted to, edited, deleted or quoted */
+  /** id of the message that is reacted to, voted on, edited, deleted or quoted */
   target?: string;
   media?: MediaFields & { kind: MediaKind; mimetype: string; fileName?: string };
 };
@@ -66,6 +76,11 @@ export function read(raw: proto.IMessage): Reading | undefined {
   }
   if (message.contactMessage) {
     return { kind: "contact", text: message.contactMessage.displayName ?? "" };
+  }
+  const poll = pollIn(message);
+  if (poll) return { kind: "poll", text: poll.name ?? "" };
+  if (message.pollUpdateMessage) {
+    return { kind: "vote", target: message.pollUpdateMessage.pollCreationMessageKey?.id ?? "" };
   }
   const other = Object.entries(message).find(
     ([name, value]) => value !== null && value !== undefined && !SILENT.has(name),
@@ -116,6 +131,10 @@ export type Writing = {
   keyOf: (id: string) => proto.IMessageKey;
   /** encrypts and uploads a file */
   upload: (kind: MediaKind, bytes: Uint8Array) => MediaFields;
+  /** the secret of a poll of the chat */
+  pollSecret: (id: string) => Uint8Array;
+  /** the phone's own address in the chat */
+  self: string;
 };
 
 export type Written = {
@@ -129,7 +148,8 @@ export type Written = {
 };
 
 /** The protocol's form of a content. */
-export function write(content: Content, { keyOf, upload }: Writing): Written {
+export function write(content: Content, writing: Writing): Written {
+  const { keyOf, upload } = writing;
   const plain = (message: proto.IMessage): Written => ({
     message,
     type: "text",
@@ -173,6 +193,34 @@ export function write(content: Content, { keyOf, upload }: Writing): Written {
       const encAttrs = { "decrypt-fail": "hide" };
       return { ...plain({ protocolMessage }), attrs: { edit: "7" }, encAttrs };
     }
+    case "poll": {
+      const { name, options, selectable = 0 } = content;
+      const pollCreationMessageV3 = {
+        name,
+        options: options.map((optionName) => ({ optionName })),
+        selectableOptionsCount: selectable,
+      };
+      const messageContextInfo = { messageSecret: newPollSecret() };
+      return { ...plain({ pollCreationMessageV3, messageContextInfo }), type: "poll" };
+    }
+    case "vote": {
+      const key = keyOf(content.target);
+      const creator = key.fromMe ? writing.self : (key.participant ?? key.remoteJid ?? "");
+      const vote = sealVote({
+        pollId: content.target,
+        secret: writing.pollSecret(content.target),
+        creator,
+        voter: writing.self,
+        options: content.options,
+      });
+      const pollUpdateMessage = {
+        pollCreationMessageKey: key,
+        vote,
+        senderTimestampMs: Date.now(),
+      };
+      const encAttrs = { "decrypt-fail": "hide" };
+      return { ...plain({ pollUpdateMessage }), type: "poll", encAttrs };
+    }
     case "raw":
       return plain(content.message);
     case "image":
@@ -180,13 +228,18 @@ export function write(content: Content, { keyOf, upload }: Writing): Written {
     case "audio":
     case "document":
     case "sticker": {
-      const { kind, bytes, mimetype, caption, fileName, voice = false } = content;
+      const { kind, bytes, mimetype, caption, fileName, voice = false, viewOnce = false } = content;
+      const { seconds, width, height } = content;
       const file = {
         ...upload(kind, bytes),
         mimetype,
         ...(caption === undefined ? {} : { caption }),
         ...(fileName === undefined ? {} : { fileName, title: fileName }),
         ...(voice ? { ptt: true } : {}),
+        ...(viewOnce ? { viewOnce } : {}),
+        ...(seconds === undefined ? {} : { seconds }),
+        ...(width === undefined ? {} : { width }),
+        ...(height === undefined ? {} : { height }),
       };
       const mediatype = voice ? "ptt" : kind;
       return { ...plain({ [`${kind}Message`]: file }), type: "media", encAttrs: { mediatype } };

@@ -63,7 +63,7 @@ export class Outbox {
 
   /**
    * @param to a phone number or a group's address
-   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`
+   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`, `no_poll`
    */
   send(
     to: string,
@@ -107,6 +107,8 @@ export class Outbox {
     const written = write(content, {
       keyOf: (target) => this.#keyOf(target, chat, addressing, received),
       upload: (kind, bytes) => this.#upload(kind, bytes),
+      pollSecret: (target) => this.#pollSecret(target, received),
+      self: jidOf(this.#self, addressing),
     });
     const envelope: Envelope = {
       id,
@@ -217,6 +219,14 @@ export class Outbox {
     const { server } = this.#phone.account;
     const { body, fields } = encryptMedia(kind, plain);
     return { url: server.mediaUrl(server.media.put(body)), ...fields };
+  }
+
+  /** The phone can vote only on a poll it has seen. */
+  #pollSecret(id: string, received: (id: string) => ReceivedMessage | undefined): Uint8Array {
+    const message = this.#kept.get(id)?.written.message ?? received(id)?.message;
+    const secret = message?.messageContextInfo?.messageSecret;
+    if (!secret) throw new PhoneError("no_poll");
+    return secret;
   }
 
   /** The key of an earlier message, seen from this phone. An unknown id counts as one of the other side. */

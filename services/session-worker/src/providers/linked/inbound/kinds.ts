@@ -19,7 +19,13 @@ export type Said = {
   vote?: EncryptedVote;
 };
 
-export type EncryptedVote = { pollId: string; payload: Buffer; iv: Buffer };
+/** `creator`: who made the poll, as the voter's phone names them; null: it does not. */
+export type EncryptedVote = {
+  pollId: string;
+  creator: string | null;
+  payload: Buffer;
+  iv: Buffer;
+};
 
 /** What a kind of message has to say about itself. */
 export type Part = Partial<Omit<Said, "kind" | "quotes">> & Pick<Said, "type">;
@@ -104,14 +110,23 @@ export function pollOf(message: proto.IMessage, secret: Uint8Array | undefined):
     };
   }
   const update = message.pollUpdateMessage;
-  const target = update?.pollCreationMessageKey?.id;
-  if (!target) return undefined;
+  const key = update?.pollCreationMessageKey;
+  if (!update || !key?.id) return undefined;
+  const target = key.id;
+  const creator = key.participant || key.remoteJid || null;
   const { encPayload, encIv } = update.vote ?? {};
   return {
     type: "poll_vote",
     content: { pollVote: { providerMessageId: target, options: null } },
     ...(encPayload && encIv
-      ? { vote: { pollId: target, payload: Buffer.from(encPayload), iv: Buffer.from(encIv) } }
+      ? {
+          vote: {
+            pollId: target,
+            creator,
+            payload: Buffer.from(encPayload),
+            iv: Buffer.from(encIv),
+          },
+        }
       : {}),
   };
 }

@@ -255,7 +255,9 @@ describe("what is said", () => {
     const cast = said({ pollUpdateMessage: { pollCreationMessageKey: key("3A00"), vote } });
     assert.equal(cast.type, "poll_vote");
     assert.deepEqual(cast.content.pollVote, { providerMessageId: "3A00", options: null });
-    assert.deepEqual(cast.vote, { pollId: "3A00", payload: vote.encPayload, iv: vote.encIv });
+    const { remoteJid: creator } = key("3A00");
+    const { encPayload: payload, encIv: iv } = vote;
+    assert.deepEqual(cast.vote, { pollId: "3A00", creator, payload, iv });
   });
 
   it("what was chosen: buttons, templates, lists, flows", () => {

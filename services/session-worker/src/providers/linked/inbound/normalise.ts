@@ -42,7 +42,7 @@ export function normalise(
     quotes: null,
     content: {},
   };
-  const message = decoded && (decoded.deviceSentMessage?.message ?? decoded);
+  const message = decoded && innerOf(decoded);
   return happened(part, message ? contentOf(message) : unreadable, receivedAt);
 }
 
@@ -70,6 +70,14 @@ function decode(padded: Uint8Array): proto.IMessage | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What the number's own phone wrote comes in an envelope, which may hold the secret of a poll instead of the poll. */
+function innerOf(message: proto.IMessage): proto.IMessage {
+  const inner = message.deviceSentMessage?.message;
+  if (!inner) return message;
+  const messageContextInfo = inner.messageContextInfo ?? message.messageContextInfo;
+  return messageContextInfo ? { ...inner, messageContextInfo } : inner;
 }
 
 /** The phone's answer to the library's request for messages of which this device had no copy. */

@@ -12,6 +12,20 @@ import type { StanzaPart } from "../stanzas.ts";
 import type { EncryptedVote } from "./kinds.ts";
 
 const KIND = "poll-secret";
+/** Where the other one's addresses stand: who wrote, or (of what our own phone wrote) who it was written to. */
+const OTHERS = [
+  "participant",
+  "from",
+  "sender_pn",
+  "sender_lid",
+  "participant_pn",
+  "participant_lid",
+  "recipient",
+  "peer_recipient_pn",
+  "peer_recipient_lid",
+  "recipient_pn",
+  "recipient_lid",
+];
 
 /** Keeps the secret of a poll that somebody else made. */
 export async function keepPollSecret(
@@ -39,12 +53,10 @@ export async function readVote(
   const secret = kept ?? (signedIdentityKey && ownPollSecret(signedIdentityKey.private, pollId));
   if (!secret) return null;
   const ours = addresses([me?.id, me?.lid]);
-  const theirs = addresses(
-    ["participant", "from", "sender_pn", "sender_lid", "participant_pn", "participant_lid"].map(
-      (name) => attrs[name],
-    ),
-  );
-  const hashes = openVote(vote, secret, [...ours, ...theirs], isOwn ? ours : theirs);
+  const theirs = addresses(OTHERS.map((name) => attrs[name]));
+  // In a group it may be somebody else's: neither ours nor the voter's.
+  const creators = addresses([vote.creator ?? undefined, ...ours, ...theirs]);
+  const hashes = openVote(vote, secret, creators, isOwn ? ours : theirs);
   return hashes && options.filter((option) => hashes.has(hashOf(option)));
 }
 

@@ -139,7 +139,14 @@ function mediaOf(
     case "video":
       return { video: upload, mimetype, jpegThumbnail, ...caption, ...size, ...viewOnce };
     case "voice":
-      return { audio: upload, mimetype, ptt: true, seconds: seconds ?? 1, ...viewOnce };
+      return {
+        audio: upload,
+        // Phones play a recording only under its full name.
+        mimetype: mimetype === "audio/ogg" ? "audio/ogg; codecs=opus" : mimetype,
+        ptt: true,
+        seconds: seconds ?? 1,
+        ...viewOnce,
+      };
     case "audio":
       return { audio: upload, mimetype, seconds: seconds ?? 1, ...length };
     case "document":
