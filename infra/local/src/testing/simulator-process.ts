@@ -16,7 +16,7 @@ export async function startSimulatorProcess(folder: string): Promise<SimulatedWh
     root: ROOT,
     room: "packages/simulators",
     entry: "src/whatsapp/main.ts",
-    args: [`--port=${port}`, "--quiet"],
+    args: [`--port=${port}`],
     env: { PATH: process.env["PATH"] ?? "" },
     port,
     logs: folder,
