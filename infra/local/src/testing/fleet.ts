@@ -19,6 +19,7 @@ import {
   startRedis,
   type NatsServer,
   type PostgresServer,
+  type ManagedServer,
   type RedisServer,
 } from "@manyline/testkit";
 import { createProgram, isHealthy } from "../program.ts";
@@ -31,8 +32,10 @@ const ROOT = join(import.meta.dirname, "..", "..", "..", "..");
 export type FleetOptions = {
   /** Started by `openFleet`; more by `startWorker`. Default 4. */
   workers?: number;
-  /** Each with one linked number. Default 200. */
+  /** Default 200. */
   companies?: number;
+  /** Linked numbers of each company. Default 1. */
+  numbersPerCompany?: number;
   /** Companies per shard; default 5, so that a few hundred companies can be shared out evenly. */
   shardSize?: number;
   /** Folder for the processes' logs, kept afterwards. Without it: a temporary one. */
@@ -43,11 +46,31 @@ export type FleetOptions = {
   postgresSettings?: Readonly<Record<string, string>>;
 };
 
+/** Where a simulated WhatsApp is: in this process, or in one of its own. */
+export type SimulatedWhatsApp = AsyncDisposable & {
+  /** For WA_URL. */
+  url: string;
+  /** The control API. */
+  httpUrl: string;
+  rootPublicKey: string;
+};
+
 export type RestAnswer = { status: number; body: Record<string, unknown> };
 
 /** Starts everything and resolves when all workers are ready. What was started is stopped after a failure too. */
 export async function openFleet(options: FleetOptions = {}): Promise<Fleet> {
   muteLibsignal();
+  return openFleetAround(() => startWhatsAppSimulator({ port: 0 }), options);
+}
+
+/**
+ * The same around a simulated WhatsApp that is started elsewhere.
+ * @param start gets the folder of the logs
+ */
+export async function openFleetAround<Simulator extends SimulatedWhatsApp>(
+  start: (folder: string) => Promise<Simulator>,
+  options: FleetOptions = {},
+): Promise<Fleet<Simulator>> {
   const started = new AsyncDisposableStack();
   const folder = options.logs ?? (await mkdtemp(join(tmpdir(), "manyline-fleet-")));
   if (options.logs === undefined) {
@@ -63,13 +86,14 @@ export async function openFleet(options: FleetOptions = {}): Promise<Fleet> {
       started.use(await startRedis()),
     ];
     const database = started.use(await openTestDatabase({ server: postgres }));
-    const simulator = started.use(await startWhatsAppSimulator({ port: 0 }));
+    const simulator = started.use(await start(folder));
     const seeded = await seedLinkedNumbers({
       platformUrl: database.urls.platform,
       workerUrl: database.urls.worker,
       keyring: database.keyring,
       simulatorUrl: simulator.httpUrl,
       companies: options.companies ?? 200,
+      numbersPerCompany: options.numbersPerCompany ?? 1,
     });
     const numbers = await spreadOverShards(database, seeded, options.shardSize ?? 5);
     const parts = { folder, postgres, nats, redis, database, simulator, numbers };
@@ -84,33 +108,40 @@ export async function openFleet(options: FleetOptions = {}): Promise<Fleet> {
   }
 }
 
-type Parts = {
+type Parts<Simulator> = {
   folder: string;
   postgres: PostgresServer;
   nats: NatsServer;
   redis: RedisServer;
   database: OpenTestDatabase;
-  simulator: WhatsAppSimulator;
+  simulator: Simulator;
   numbers: SeededNumber[];
 };
 
-export class Fleet implements AsyncDisposable {
+export class Fleet<
+  Simulator extends SimulatedWhatsApp = WhatsAppSimulator,
+> implements AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly nats: NatsServer;
   readonly redis: RedisServer;
   readonly database: OpenTestDatabase;
-  readonly simulator: WhatsAppSimulator;
+  readonly simulator: Simulator;
   readonly numbers: readonly SeededNumber[];
   /** Log files, one per process: `w1.log`, `gateway.log`. */
   readonly logs: string;
   readonly adminToken = `fleet-${randomBytes(24).toString("hex")}`;
   gatewayUrl = "";
+  #gateway: ManagedServer | undefined;
   /** Every worker there was, by its label; labels are never used again. */
   readonly workers = new Map<string, FleetWorker>();
   readonly #started: AsyncDisposableStack;
   readonly #env: Readonly<Record<string, string>>;
 
-  constructor(parts: Parts, started: AsyncDisposableStack, env: Readonly<Record<string, string>>) {
+  constructor(
+    parts: Parts<Simulator>,
+    started: AsyncDisposableStack,
+    env: Readonly<Record<string, string>>,
+  ) {
     ({
       folder: this.logs,
       postgres: this.postgres,
@@ -183,7 +214,17 @@ export class Fleet implements AsyncDisposable {
       },
     });
     this.#started.use(server);
+    this.#gateway = server;
     await server.start();
+  }
+
+  /** SIGKILL to the gateway, in the middle of whatever it does. `startGatewayAgain` starts it where it was. */
+  async killGateway(): Promise<void> {
+    await this.#gateway?.kill("SIGKILL");
+  }
+
+  async startGatewayAgain(): Promise<void> {
+    await this.#gateway?.start();
   }
 
   /** A request with the operator's token. */

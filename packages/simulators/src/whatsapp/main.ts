@@ -29,6 +29,10 @@ if (!values.quiet) {
   server.events.on("linked", ({ account }) => report("linked", account.phone));
   server.events.on("unlinked", ({ account }) => report("unlinked", account.phone));
   server.events.on("code-requested", ({ account }) => report("code requested", account.phone));
+  server.events.on("undecryptable", ({ phone, id, error }) => {
+    const why = error instanceof Error ? error.message : String(error);
+    report(`cannot read ${id} (${why})`, phone.account.phone);
+  });
   server.events.on("error", (error) => process.stderr.write(`error: ${error.message}\n`));
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

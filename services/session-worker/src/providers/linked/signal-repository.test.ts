@@ -290,3 +290,60 @@ it("is the library's own in everything else", () => {
   );
   assert.deepEqual(Object.keys(party.repository).toSorted(), Object.keys(stock).toSorted());
 });
+
+/** Two numbers of one process that know the same person. */
+const colleagues = () => Promise.all([acquainted(), acquainted()]);
+
+it("numbers that write to the same person at once step their own ratchets, each step stored", async () => {
+  const pairs = await colleagues();
+  const texts = ["one", "two", "three", "four"];
+  const before = pairs.map(({ alice }) => alice.writes.length);
+  const sent = await Promise.all(
+    pairs.map(async ({ write }) => {
+      const all: Sent[] = [];
+      for (const text of texts) all.push(await write(text));
+      return all;
+    }),
+  );
+  for (const [at, { alice, deliver }] of pairs.entries()) {
+    const steps = alice.writes.slice(before[at]);
+    assert.equal(steps.filter((kinds) => kinds.includes("session")).length, texts.length);
+    const read: string[] = [];
+    for (const [nth, one] of (sent[at] ?? []).entries()) {
+      read.push(textOf(await deliver(`m${nth}`, one)));
+    }
+    assert.deepEqual(read, texts);
+  }
+});
+
+it("numbers that hear from the same person at once store each message with its ratchet", async () => {
+  const pairs = await colleagues();
+  const texts = ["one", "two", "three", "four"];
+  await Promise.all(
+    pairs.map(async ({ write, deliver, bob }) => {
+      for (const [nth, text] of texts.entries()) {
+        assert.equal(textOf(await deliver(`m${nth}`, await write(text))), text);
+      }
+      const withEntries = bob.writes.filter((kinds) => kinds.includes(JOURNAL_KIND));
+      assert.equal(withEntries.length, texts.length);
+      for (const kinds of withEntries) assert.ok(kinds.includes("session"), String(kinds));
+    }),
+  );
+});
+
+it("numbers that open a session with the same person at once both have it", async () => {
+  const numbers = [new Party(), new Party(), new Party()];
+  const bob = new Party();
+  const bundles = await Promise.all(numbers.map((_, at) => bob.bundle(at + 1)));
+  await Promise.all(
+    numbers.map(async ({ repository, writes }, at) => {
+      const session = bundles[at];
+      assert.ok(session);
+      for (let round = 0; round < 3; round += 1) {
+        const before = writes.length;
+        await repository.injectE2ESession({ jid: BOB, session });
+        assert.deepEqual(writes.slice(before), [["session"]]);
+      }
+    }),
+  );
+});

@@ -6,7 +6,7 @@
  * - plaintext and ratchet are committed in one write, before the receipt leaves;
  * - a part that WhatsApp delivers again is answered from the journal: its keys are used up;
  * - every step of a contact's device runs under one lock, outside whatever transaction the caller is in, and
- *   answers only after its commit;
+ *   answers only after its commit, whatever other numbers of this process do with the same contact;
  * - once the connection is being ended no answer reaches the library any more: it would take it for a message
  *   that cannot be decrypted, ask the sender for another copy, and tell the server to forget this one.
  */
@@ -20,6 +20,7 @@ import {
   type SignalRepositoryWithLIDStore,
   type SocketConfig,
 } from "@whiskeysockets/baileys";
+import { keepLibsignalInContext } from "./libsignal-context.ts";
 import type { StanzaIndex, StanzaPart } from "./stanzas.ts";
 
 /** What the repository needs of the number's owner. All of it rejects only when the connection is being ended. */
@@ -42,6 +43,7 @@ export function createSignalRepository(
   stanzas: StanzaIndex,
   journal: DecryptJournal,
 ): SocketConfig["makeSignalRepository"] {
+  keepLibsignalInContext();
   return (auth, logger, pnToLid) => {
     const base = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
     // The library has put its transactions around our store before it asks for a repository.
