@@ -6,7 +6,7 @@
  *   node src/cold-start.ts [--numbers=1000] [--rounds=3] [--stock=300] [--profile=<folder>]
  */
 import { openTestDatabase } from "@manyline/db/testing";
-import type { BareVariant } from "./lib/bare-fleet.ts";
+import type { BareVariant } from "./lib/bare-sockets.ts";
 import { main, readOptions } from "./lib/cli.ts";
 import { mebibytes, median, millis, say, seconds, table, verdict } from "./lib/figures.ts";
 import { openGround, type Ground } from "./lib/ground.ts";
@@ -14,7 +14,7 @@ import { assertLimits, limitsLine, machineLine, readLimits } from "./lib/machine
 import { IN_FLIGHT, measureBare, measureWorker, type Measured } from "./lib/measure.ts";
 import { cpuMs } from "./lib/processes.ts";
 import { watchPools } from "./lib/progress.ts";
-import { profileColdStart } from "./lib/profile.ts";
+import { profileColdStart } from "./lib/cold-profile.ts";
 import { readDevices } from "./lib/run-bare.ts";
 
 const BARS = { cpuOfStock: 0.35, wallOfRepaired: 1.3 };

@@ -64,6 +64,10 @@ export class BenchProcess implements AsyncDisposable {
     return readFileSync(this.logFile, "utf8");
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends the signal and waits for the end. Harmless after it. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     if (this.hasEnded || this.#child.pid === undefined) return;

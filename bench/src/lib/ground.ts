@@ -17,7 +17,8 @@ import { Client } from "pg";
 import { BenchProcess } from "./child-process.ts";
 import { startSimulator, type SimulatorProcess } from "./simulator-process.ts";
 
-const WORKER = join(import.meta.dirname, "../../../services/session-worker");
+const SERVICES = join(import.meta.dirname, "../../../services");
+const ADMIN_TOKEN = "the-token-of-a-bench-and-of-nobody-else";
 
 export type GroundOptions = {
   /** Numbers, each of a company of its own. */
@@ -48,9 +49,20 @@ export type Ground = AsyncDisposable & {
   /** Sees everything; for what a bench reads. */
   client: Client;
   startWorker: (options: WorkerOptions) => Promise<WorkerProcess>;
+  startGateway: () => Promise<GatewayProcess>;
 };
 
 export type WorkerProcess = { process: BenchProcess; healthUrl: string; name: string };
+/** `token`: the operator's, whose requests are not limited. */
+export type GatewayProcess = { process: BenchProcess; url: string; token: string };
+
+const KEKS = TEST_KEKS.map(({ id, key }) => `${id}:${key.toString("base64")}`).join(",");
+
+async function isReady(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
+  await response?.arrayBuffer();
+  return response?.ok === true;
+}
 
 /** Postgres with synchronous commits, as in production. */
 const POSTGRES = {
@@ -115,7 +127,7 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
       const { name } = worker;
       const started = await BenchProcess.start({
         name,
-        cwd: WORKER,
+        cwd: join(SERVICES, "session-worker"),
         args: [
           ...(worker.nodeArgs ?? []),
           "--import",
@@ -128,23 +140,43 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
           DATABASE_RELAY_URL: urls.relay,
           NATS_URL: nats.url,
           REDIS_URL: redis.url,
-          MANYLINE_KEK: TEST_KEKS.map(({ id, key }) => `${id}:${key.toString("base64")}`).join(","),
+          MANYLINE_KEK: KEKS,
+          MEDIA_STORE: join(folder, "media"),
           WA_URL: `${simulator.url}?label=${name}`,
           WA_ROOT_KEY: simulator.rootKey,
           HEALTH_PORT: String(healthPort),
           WORKER_HOST: name,
           ...worker.env,
         },
-        isReady: async () => {
-          const response = await fetch(`http://127.0.0.1:${healthPort}/health/ready`).catch(
-            () => undefined,
-          );
-          await response?.arrayBuffer();
-          return response?.ok === true;
-        },
+        isReady: () => isReady(healthPort),
       });
       workers.use(started);
       return { process: started, healthUrl: `http://127.0.0.1:${healthPort}`, name };
+    },
+    startGateway: async () => {
+      const port = await freePort();
+      const url = `http://127.0.0.1:${port}`;
+      const started = await BenchProcess.start({
+        name: "gateway",
+        cwd: join(SERVICES, "gateway"),
+        args: ["--import", "@manyline/runtime/telemetry", "src/main.ts"],
+        logFile: join(folder, "gateway.log"),
+        env: {
+          DATABASE_APP_URL: database.urls.app,
+          DATABASE_PLATFORM_URL: database.urls.platform,
+          DATABASE_RELAY_URL: database.urls.relay,
+          NATS_URL: nats.url,
+          REDIS_URL: redis.url,
+          MANYLINE_KEK: KEKS,
+          MEDIA_STORE: join(folder, "media"),
+          ADMIN_TOKEN,
+          PUBLIC_URL: url,
+          PORT: String(port),
+        },
+        isReady: () => isReady(port),
+      });
+      workers.use(started);
+      return { process: started, url, token: ADMIN_TOKEN };
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -1,7 +1,8 @@
 /** One cold start of everything a ground holds, and what it took. */
 import { setTimeout as delay } from "node:timers/promises";
 import { until } from "@manyline/testkit";
-import { SETTLE_MS, type BareVariant, type StoredDevice } from "./bare-fleet.ts";
+import { SETTLE_MS } from "./bare-fleet.ts";
+import type { BareVariant, StoredDevice } from "./bare-sockets.ts";
 import type { Ground, WorkerProcess } from "./ground.ts";
 import { cpuMs, rssBytes, treeCpuMs } from "./processes.ts";
 import { databaseNow, untilOpen } from "./progress.ts";

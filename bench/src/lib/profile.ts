@@ -1,61 +1,49 @@
-/** Where the processor time of a cold start goes: a CPU profile by groups, and the statements Postgres saw. */
-import { mkdir, readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+/** Where a process spends its time: CPU profiles, by groups and by functions. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { millis, say, table } from "./figures.ts";
-import type { Ground } from "./ground.ts";
-import { measureWorker } from "./measure.ts";
-import { readStatements, resetStatements, type StatementCount } from "./statements.ts";
 
 type CallFrame = { functionName: string; url: string; lineNumber: number };
-type CpuProfile = {
+export type CpuProfile = {
   nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   timeDeltas: number[];
   startTime: number;
 };
 
-const TOP = 45;
+/** Arguments of Node that leave a `.cpuprofile` in the folder, for this and for a browser's developer tools. */
+export function profileArgs(folder: string): string[] {
+  return ["--cpu-prof", `--cpu-prof-dir=${folder}`, "--cpu-prof-interval=500"];
+}
 
-/** Leaves `*.cpuprofile` in the folder, for a browser's developer tools. */
-export async function profileColdStart(ground: Ground, folder: string): Promise<void> {
-  const target = resolve(folder);
-  await mkdir(target, { recursive: true });
-  let statements: StatementCount[] = [];
-  let relayed: StatementCount[] = [];
-  let window: [number, number] = [0, 0];
-  const measured = await measureWorker(ground, {
-    nodeArgs: ["--cpu-prof", `--cpu-prof-dir=${target}`, "--cpu-prof-interval=500"],
-    whenReady: async () => {
-      await resetStatements(ground.client);
-      window = [now(), 0];
-    },
-    whileOpen: async () => {
-      window = [window[0], now()];
-      statements = await readStatements(ground.client, "manyline_worker");
-      relayed = await readStatements(ground.client, "manyline_relay");
-    },
-  });
-  const { numbers } = measured;
-  say(
-    `with the profiler on: ${numbers} open in ${millis(measured.wallMs)}, ${millis(measured.cpuMs / numbers)} CPU per open, Postgres ${millis(measured.postgresMs / numbers)}, simulator ${millis(measured.simulatorMs / numbers)}`,
+/** What an ended process left there. @throws when it left nothing */
+export async function readProfile(folder: string, pid: number): Promise<CpuProfile> {
+  const file = (await readdir(folder)).find(
+    (name) => name.endsWith(".cpuprofile") && name.split(".")[3] === String(pid),
   );
-  const [file] = (await readdir(target))
-    .filter((name) => name.endsWith(".cpuprofile"))
-    .toSorted()
-    .slice(-1);
-  if (file === undefined) throw new Error("the worker left no profile");
-  const profile = JSON.parse(await readFile(join(target, file), "utf8")) as CpuProfile;
-  sayProfile(profile, window, numbers);
-  sayStatements("role worker", statements, numbers);
-  sayStatements("role relay", relayed, numbers);
+  if (file === undefined) throw new Error(`process ${pid} left no profile`);
+  return JSON.parse(await readFile(join(folder, file), "utf8")) as CpuProfile;
 }
 
 /** The profile's clock: microseconds of the system's monotonic clock. */
-function now(): number {
+export function profileNow(): number {
   return Number(process.hrtime.bigint() / 1_000n);
 }
 
-function sayProfile(profile: CpuProfile, [from, to]: [number, number], numbers: number): void {
+export type ProfileView = {
+  /** Microseconds of the profile's clock. */
+  window: [number, number];
+  /** What the time is divided by, and its name. */
+  count: number;
+  per: string;
+  /** Functions listed. */
+  top: number;
+  withGroups: boolean;
+};
+
+/** Self time within the window, the idle one left out. */
+export function sayProfile(profile: CpuProfile, view: ProfileView): void {
+  const [from, to] = view.window;
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const byGroup = new Map<string, number>();
   const byFunction = new Map<string, number>();
@@ -78,11 +66,15 @@ function sayProfile(profile: CpuProfile, [from, to]: [number, number], numbers: 
       .map(([name, micros]) => [
         name,
         `${((micros * 100) / total).toFixed(1)} %`,
-        millis(micros / 1_000 / numbers),
+        millis(micros / 1_000 / view.count),
       ]);
-  say(`\n${table(["self time by group", "share", "per open"], rows(byGroup, 40))}`);
-  say(`\n${table(["self time by function", "share", "per open"], rows(byFunction, TOP))}`);
+  const per = `per ${view.per}`;
+  if (view.withGroups)
+    say(`\n${table(["self time by group", "share", per], rows(byGroup, GROUPS))}`);
+  say(`\n${table(["self time by function", "share", per], rows(byFunction, view.top))}`);
 }
+
+const GROUPS = 40;
 
 function add(counted: Map<string, number>, name: string, value: number): void {
   counted.set(name, (counted.get(name) ?? 0) + value);
@@ -102,21 +94,4 @@ function groupOf({ functionName, url }: CallFrame): string {
 
 function placeOf({ url, lineNumber }: CallFrame): string {
   return url === "" ? "" : `(${url.split("/").slice(-2).join("/")}:${lineNumber + 1})`;
-}
-
-function sayStatements(title: string, statements: StatementCount[], numbers: number): void {
-  const calls = statements.reduce((sum, one) => sum + one.calls, 0);
-  const totalMs = statements.reduce((sum, one) => sum + one.totalMs, 0);
-  say(
-    `\n${title}: ${(calls / numbers).toFixed(2)} statements per open, ${millis(totalMs / numbers)} in Postgres`,
-  );
-  const rows = statements
-    .slice(0, 40)
-    .map(({ query, calls: count, totalMs: ms }) => [
-      query.slice(0, 150),
-      String(count),
-      (count / numbers).toFixed(2),
-      millis(ms / count),
-    ]);
-  say(table(["statement", "calls", "per open", "each"], rows));
 }

@@ -51,7 +51,8 @@ export function watchPools(client: Client): () => Promise<string> {
   };
   let looking = look();
   const timer = setInterval(() => {
-    looking = looking.then(look);
+    // A bench that fails closes its connections first; its own error is the one to be told.
+    looking = looking.then(look).catch(() => clearInterval(timer));
   }, SAMPLE_MS);
   return async () => {
     clearInterval(timer);

@@ -6,7 +6,8 @@ import { text } from "node:stream/consumers";
 import { openDatabase, readAuth, readKeys, type Keyring } from "@manyline/db";
 import type { SeededNumber } from "@manyline/local/testing";
 import type { Client } from "pg";
-import type { BareResult, BareTask, StoredDevice } from "./bare-fleet.ts";
+import type { BareResult } from "./bare-fleet.ts";
+import type { BareTask, StoredDevice } from "./bare-sockets.ts";
 
 /** The stored devices in clear, in memory only. `preKeys`: how many each was seeded with. */
 export async function readDevices(options: {

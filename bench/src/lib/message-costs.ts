@@ -1,0 +1,46 @@
+/** What messages write in Postgres: rows by table, and bytes of its log. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Client } from "pg";
+
+export type Written = { rows: Map<string, number>; walBytes: number };
+
+/** A connection that rests tells its counts after ten seconds at the latest. */
+const STATISTICS_MS = 10_500;
+
+/** What leases and the life of a worker write whether or not anybody writes a message. */
+const OTHERS = new Set(["shard_leases", "workers", "numbers", "session_health", "housekeeping"]);
+
+/** Rows and bytes that `work` has written, with what comes after it; what the process writes at rest is taken off. */
+export async function writtenBy(client: Client, work: () => Promise<void>): Promise<Written> {
+  const atRest = await readWritten(client);
+  await delay(STATISTICS_MS);
+  const before = await readWritten(client);
+  const restBytes = before.walBytes - atRest.walBytes;
+  const startedAt = performance.now();
+  await work();
+  await delay(STATISTICS_MS);
+  const after = await readWritten(client);
+  const share = (performance.now() - startedAt) / STATISTICS_MS;
+  const rows = [...after.rows]
+    .map(([name, count]) => [name, count - (before.rows.get(name) ?? 0)] as const)
+    .filter(([name, count]) => count > 0 && !OTHERS.has(name));
+  return {
+    rows: new Map(rows),
+    walBytes: Math.max(0, after.walBytes - before.walBytes - restBytes * share),
+  };
+}
+
+async function readWritten(client: Client): Promise<Written> {
+  const tables = await client.query<{ name: string; count: number }>(
+    // Partitions count for their table.
+    `select regexp_replace(relname, '(_[0-9]+|_default)$', '') as name,
+       sum(n_tup_ins + n_tup_upd + n_tup_del)::float8 as count from pg_stat_user_tables group by 1`,
+  );
+  const wal = await client.query<{ bytes: number }>(
+    "select (pg_current_wal_lsn() - '0/0')::float8 as bytes",
+  );
+  return {
+    rows: new Map(tables.rows.map(({ name, count }) => [name, count])),
+    walBytes: wal.rows[0]?.bytes ?? 0,
+  };
+}
