@@ -170,6 +170,7 @@ test("a paused shard is owned by nobody until it is resumed", async () => {
   const path = `${API}/sessions/${companyAt(0).id}/status`;
   const status = await call(world, "GET", path, { token: companyAt(0).token });
   assert.equal(status.body["reason"], "no_owner");
+  assert.equal(status.body["isPaused"], true);
   assert.equal((await ask("POST", `/shards/${id}/resume`)).status, 200);
   await until(async () => (await ownerOf(id)) === owner.workerId);
   await owner.stop();
