@@ -26,8 +26,8 @@ ENV NODE_ENV=production MANYLINE_VERSION=$MANYLINE_VERSION OTEL_SERVICE_VERSION=
 WORKDIR /app
 COPY --from=packages /app ./
 COPY --from=console /app/apps/console/dist ./apps/console/dist
-# Where the simulated WhatsApp keeps its phones; a new volume takes over this owner.
-RUN install --directory --owner=node --group=node /state
+# Where the simulated WhatsApp keeps its phones, and where files are kept; a new volume takes over this owner.
+RUN install --directory --owner=node --group=node /state /media
 USER node
 # HEALTH_PORT or PORT, as the service that runs here has it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT ?? process.env.PORT ?? 3000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

@@ -183,6 +183,8 @@ export function statusAnswer(changes: Partial<StatusAnswer> = {}): StatusAnswer 
     attempt: null,
     codesLeft: 5,
     blockedUntil: null,
+    restriction: null,
+    isPaused: false,
     company: {
       id: COMPANY_ID,
       name: "Salon Aurora",

@@ -116,6 +116,21 @@ for (const overlay of OVERLAYS) {
   });
 }
 
+test("gateway and workers of the dev overlay find the files in the same place", () => {
+  for (const name of ["gateway", "session-worker"]) {
+    const folder = settingsOf(dev, name).get("MEDIA_STORE");
+    const mount = dev.main(name).volumeMounts?.find(({ mountPath }) => mountPath === folder);
+    const volume = dev.podsOf(name).spec.volumes?.find((each) => each.name === mount?.name);
+    const claim = volume?.persistentVolumeClaim?.claimName;
+    assert.equal(dev.one("PersistentVolumeClaim", claim ?? "none").metadata?.name, claim);
+    assert.equal(
+      dev.podsOf(name).spec.securityContext?.fsGroup,
+      1000,
+      "the image's user may write",
+    );
+  }
+});
+
 test("a worker of the dev overlay gets the simulator's root key before it starts", () => {
   const pods = dev.podsOf("session-worker");
   const [first] = pods.spec.initContainers ?? [];

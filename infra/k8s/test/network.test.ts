@@ -103,12 +103,12 @@ for (const overlay of OVERLAYS) {
       });
     }
 
-    test("only workers reach WhatsApp, and nothing private under its port", () => {
+    test("only workers and the gateway reach the outside, and nothing private under its port", () => {
       for (const { name, labels } of manifests.pods) {
         const isOut = isAllowed(manifests, "Egress", labels, 443, "anywhere");
-        assert.equal(isOut, name === "session-worker", name);
+        assert.equal(isOut, name === "session-worker" || name === "gateway", name);
       }
-      const [rule] = manifests.one("NetworkPolicy", "to-whatsapp").spec?.egress ?? [];
+      const [rule] = manifests.one("NetworkPolicy", "to-the-outside").spec?.egress ?? [];
       const spared = new Set((rule?.to ?? []).flatMap(({ ipBlock }) => ipBlock?.except ?? []));
       for (const range of ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"]) {
         assert.ok(spared.has(range), range);

@@ -8,6 +8,7 @@ import { Deployment } from "kubernetes-models/apps/v1/Deployment";
 import { Job } from "kubernetes-models/batch/v1/Job";
 import { Namespace } from "kubernetes-models/v1/Namespace";
 import { NetworkPolicy } from "kubernetes-models/networking.k8s.io/v1/NetworkPolicy";
+import { PersistentVolumeClaim } from "kubernetes-models/v1/PersistentVolumeClaim";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1/PodDisruptionBudget";
 import { Secret } from "kubernetes-models/v1/Secret";
 import { Service } from "kubernetes-models/v1/Service";
@@ -21,6 +22,7 @@ const run = promisify(execFile);
 const MODULES: Readonly<Record<string, string>> = {
   "v1 ConfigMap": "v1/ConfigMap",
   "v1 Namespace": "v1/Namespace",
+  "v1 PersistentVolumeClaim": "v1/PersistentVolumeClaim",
   "v1 Secret": "v1/Secret",
   "v1 Service": "v1/Service",
   "apps/v1 Deployment": "apps/v1/Deployment",
@@ -52,6 +54,8 @@ function modelOf(manifest: Manifest): { validate(): void } {
       return new Namespace(manifest);
     case "NetworkPolicy":
       return new NetworkPolicy(manifest);
+    case "PersistentVolumeClaim":
+      return new PersistentVolumeClaim(manifest);
     case "PodDisruptionBudget":
       return new PodDisruptionBudget(manifest);
     case "Secret":

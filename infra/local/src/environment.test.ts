@@ -15,6 +15,7 @@ const input = {
     OTEL_SERVICE_NAME: "mine",
     WA_URL: "ws://stray",
     ADMIN_TOKEN: "stray",
+    MEDIA_STORE: "stray",
     npm_config_prefix: "/x",
   },
   settings: readSettings({}),
@@ -26,6 +27,7 @@ const input = {
   },
   simulator: { waUrl: "ws://127.0.0.1:7000/ws/chat", waRootKey: "aa" },
   consoleDir: "/clone/apps/console/dist",
+  mediaStore: "/clone/.data/media",
 };
 
 test("each process gets its own secrets and nobody else's", () => {
@@ -34,6 +36,10 @@ test("each process gets its own secrets and nobody else's", () => {
   assert.match(sessionWorker["DATABASE_WORKER_URL"] ?? "", /manyline_worker:pw-work@/);
   assert.equal(gateway["ADMIN_TOKEN"], "the-admin-token");
   assert.deepEqual(JSON.parse(migrate["MANYLINE_DB_PASSWORDS"] ?? ""), secrets.databasePasswords);
+
+  assert.equal(gateway["MEDIA_STORE"], "/clone/.data/media");
+  assert.equal(sessionWorker["MEDIA_STORE"], "/clone/.data/media");
+  assert.ok(!("MEDIA_STORE" in migrate), "it may hold the bucket's secret");
 
   const texts = { gateway: JSON.stringify(gateway), worker: JSON.stringify(sessionWorker) };
   for (const text of Object.values(texts)) assert.doesNotMatch(text, /pw-owner|stray|npm_config/);

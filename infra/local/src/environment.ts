@@ -23,6 +23,7 @@ const NOT_INHERITED = new Set([
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
   "MANYLINE_ROOT",
+  "MEDIA_STORE",
   "NODE_CHANNEL_FD",
   "NODE_OPTIONS",
   "PORT",
@@ -39,6 +40,8 @@ export function environments(input: {
   /** undefined = the real WhatsApp. */
   simulator: SimulatorAddress | undefined;
   consoleDir: string;
+  /** A folder, or an `s3://` address with its secret. */
+  mediaStore: string;
 }): Environments {
   const { settings, secrets, urls, simulator } = input;
   const passed = Object.entries(input.base).filter(
@@ -53,6 +56,7 @@ export function environments(input: {
     REDIS_URL: urls.redis,
     MANYLINE_KEK: secrets.kek,
     DATABASE_RELAY_URL: urlOf("relay"),
+    MEDIA_STORE: input.mediaStore,
     PUBLIC_URL: publicUrl(settings),
   };
   return {

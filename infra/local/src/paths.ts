@@ -15,6 +15,7 @@ export function dataPaths(data: string): {
   logs: string;
   postgres: string;
   nats: string;
+  media: string;
   redis: string;
   simulator: string;
   secrets: string;
@@ -28,6 +29,7 @@ export function dataPaths(data: string): {
     logs: join(data, "logs"),
     postgres: join(data, "postgres"),
     nats: join(data, "nats"),
+    media: join(data, "media"),
     redis: join(data, "redis"),
     simulator: join(data, "simulator"),
     secrets: join(data, "secrets.json"),

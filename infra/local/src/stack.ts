@@ -70,7 +70,8 @@ export class Stack {
     signal.throwIfAborted();
     const consoleDir = await buildConsole(root, report);
     const simulator = isReal ? undefined : await this.#startSimulator(consoleDir);
-    const base = { base: env, settings, secrets, urls, simulator, consoleDir };
+    const mediaStore = env["MEDIA_STORE"] ?? paths.media;
+    const base = { base: env, settings, secrets, urls, simulator, consoleDir, mediaStore };
     const envs = environments(base);
     signal.throwIfAborted();
     await this.#migrate(envs.migrate);

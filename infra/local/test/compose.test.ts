@@ -35,6 +35,7 @@ const local = environments({
   urls: { owner: "postgres://o:p@h/d", nats: "nats://n", redis: "redis://r" },
   simulator: { waUrl: "ws://w", waRootKey: "00" },
   consoleDir: "/c",
+  mediaStore: "/m",
 });
 
 const PAIRS = [

@@ -13,6 +13,7 @@ import { currentTraceparent } from "@manyline/runtime";
 import type { Bus, BusSubscription, Clock } from "@manyline/runtime";
 import { waitUntil } from "./domain/waiting.ts";
 import { noOwner } from "./problem.ts";
+import type { Reports } from "./reports.ts";
 
 /** A command that is stored and whose commit is still ahead. */
 export type QueuedCommand = {
@@ -35,13 +36,20 @@ export class CommandRunner {
   readonly #bus: Bus;
   readonly #db: Database;
   readonly #clock: Clock;
+  readonly #reports: Pick<Reports, "commandDone">;
   readonly #waiting = new Map<string, () => void>();
   #subscription: BusSubscription | undefined;
 
-  constructor(deps: { bus: Bus; db: Database; clock: Clock }) {
+  constructor(deps: {
+    bus: Bus;
+    db: Database;
+    clock: Clock;
+    reports: Pick<Reports, "commandDone">;
+  }) {
     this.#bus = deps.bus;
     this.#db = deps.db;
     this.#clock = deps.clock;
+    this.#reports = deps.reports;
   }
 
   start(): void {
@@ -88,12 +96,18 @@ export class CommandRunner {
    * COMMAND_TIMEOUT at the deadline; from then on the owner refuses the command as dead.
    */
   async result(command: QueuedCommand): Promise<Record<string, unknown>> {
-    const deadline = this.#clock.monotonic() + command.deadlineMs + GRACE_MS;
+    const startedAt = this.#clock.monotonic();
+    const deadline = startedAt + command.deadlineMs + GRACE_MS;
     this.#bus.poke(shardPoke(command.shardId));
     for (;;) {
       const row = await this.#waitForChange(command);
+      const isLate = !row && this.#clock.monotonic() >= deadline;
+      if (row || isLate) {
+        const outcome = row ? row.state : "timeout";
+        this.#reports.commandDone(command.verb, outcome, this.#clock.monotonic() - startedAt);
+      }
       if (row) return this.#resultOf(row);
-      if (this.#clock.monotonic() >= deadline) throw new ManylineError("COMMAND_TIMEOUT");
+      if (isLate) throw new ManylineError("COMMAND_TIMEOUT");
     }
   }
 

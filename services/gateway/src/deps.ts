@@ -76,7 +76,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     keyring: overrides.keyring ?? createKeyring({ keks: parseKeks(config.keks) }),
     relay: overrides.relay ?? new EventRelay({ db: relayDb, publisher: publisherOn(bus), logger }),
     limiter: overrides.limiter ?? new RequestLimiter(counter, config.limits, clock),
-    commands: overrides.commands ?? new CommandRunner({ bus, db: appDb, clock }),
+    commands: overrides.commands ?? new CommandRunner({ bus, db: appDb, clock, reports }),
     jobs: overrides.jobs ?? new JobRunner({ db: platformDb, bus, clock, logger, reports }),
     streams: overrides.streams ?? new StreamHub({ bus, perToken: config.limits.streamsPerToken }),
   };

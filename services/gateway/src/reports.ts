@@ -17,6 +17,7 @@ export type Reports = {
   requestDone(report: RequestReport): void;
   /** A 5xx of our own making, with the error; the answer shows none of it. */
   requestFailed(requestId: string, route: string, error: unknown): void;
+  /** `outcome`: done, failed, dead, or timeout when nobody answered in time. */
   commandDone(verb: string, outcome: string, durationMs: number): void;
   streamOpened(): void;
   streamClosed(reason: string): void;

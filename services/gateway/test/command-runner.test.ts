@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { withCompany } from "@manyline/db";
 import { until } from "@manyline/testkit";
+import { CommandRunner } from "../src/command-runner.ts";
 import { Owner, numberNoOf } from "./owner.ts";
 import { addCompany, addNumber, openWorld } from "./support.ts";
 import type { World } from "./support.ts";
@@ -59,4 +60,32 @@ test("a poke brings the result at once", async () => {
   );
   assert.deepEqual(await commands.result(command), {});
   assert.ok(performance.now() - startedAt < 2_000);
+});
+
+test("how long it took is told, once, with what became of it", async () => {
+  const company = await addCompany(world);
+  const numberNo = await numberNoOf(world, await addNumber(world, company));
+  await using owner = await new Owner(world).start(({ verb }) => {
+    if (verb === "reconnect") return { state: "done", result: {} };
+    return verb === "unlink" ? { state: "failed", error: { code: "NOT_CONNECTED" } } : undefined;
+  });
+  const { companyNo } = await owner.number(numberNo);
+  const { appDb, bus, clock } = world.deps;
+  const told: string[] = [];
+  const commandDone = (verb: string, outcome: string, ms: number): void => {
+    assert.ok(ms >= 0 && ms < 10_000);
+    told.push(`${verb} ${outcome}`);
+  };
+  const runner = new CommandRunner({ bus, db: appDb, clock, reports: { commandDone } });
+  const number = { companyNo, numberNo };
+  for (const verb of ["reconnect", "unlink", "pair_qr"] as const) {
+    const command = await withCompany(appDb, companyNo, (tx) =>
+      runner.enqueue(tx, number, verb, {}, { deadlineMs: 500 }),
+    );
+    await runner.result(command).catch(() => undefined);
+  }
+  const unanswered = told.pop();
+  assert.deepEqual(told, ["reconnect done", "unlink failed"]);
+  // Whoever notices first.
+  assert.match(unanswered ?? "", /^pair_qr (timeout|dead)$/);
 });

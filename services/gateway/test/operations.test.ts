@@ -170,6 +170,7 @@ test("a paused shard is owned by nobody until it is resumed", async () => {
   const path = `${API}/sessions/${companyAt(0).id}/status`;
   const status = await call(world, "GET", path, { token: companyAt(0).token });
   assert.equal(status.body["reason"], "no_owner");
+  assert.equal(status.body["isPaused"], true);
   assert.equal((await ask("POST", `/shards/${id}/resume`)).status, 200);
   await until(async () => (await ownerOf(id)) === owner.workerId);
   await owner.stop();
@@ -245,6 +246,41 @@ test("split and merge: by the owner of both within seconds; apart they cannot me
   assert.deepEqual(left, { split: null, merge: false });
   assert.equal((await noted("shard.split_asked")).length, 2);
   assert.equal((await noted("shard.merge_asked")).length, 2);
+});
+
+test("a split or merge that was not carried out yet can be taken back", async () => {
+  const { id } = await onlyShard();
+  const pendingOf = async (): Promise<unknown> => (await shards())[0]?.pending;
+  await using owner = new Owner(world);
+  owner.isIdle = true;
+  await owner.start();
+  await until(async () => (await ownerOf(id)) === owner.workerId);
+  const nothing = { split: null, merge: false };
+
+  assert.equal((await ask("POST", `/shards/${id}/split`, { at: companyAt(1).id })).status, 202);
+  assert.notDeepEqual(await pendingOf(), nothing);
+  const unsplit = await ask("DELETE", `/shards/${id}/split`);
+  assert.equal(unsplit.status, 200, JSON.stringify(unsplit.body));
+  assert.deepEqual(await pendingOf(), nothing);
+
+  owner.isIdle = false;
+  await ask("POST", `/shards/${id}/split`, { at: companyAt(1).id });
+  await until(async () => (await shards()).length === 2);
+  await until(async () => (await shards()).every((each) => each.owner !== null));
+  owner.isIdle = true;
+  assert.equal((await ask("POST", `/shards/${id}/merge`)).status, 202);
+  assert.deepEqual(await pendingOf(), { split: null, merge: true });
+  assert.equal((await ask("DELETE", `/shards/${id}/merge`)).status, 200);
+  assert.deepEqual(await pendingOf(), nothing);
+  // Again, and there is nothing to take back: the same answer.
+  assert.equal((await ask("DELETE", `/shards/${id}/merge`)).status, 200);
+  assert.equal((await ask("DELETE", "/shards/999999/split")).status, 404);
+
+  owner.isIdle = false;
+  assert.equal((await ask("POST", `/shards/${id}/merge`)).status, 202);
+  await until(async () => (await shards()).length === 1);
+  assert.equal((await noted("shard.split_withdrawn")).length, 1);
+  assert.equal((await noted("shard.merge_withdrawn")).length, 2);
 });
 
 test("metrics: the seed's names, and how far opening is", async () => {

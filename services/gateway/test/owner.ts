@@ -71,6 +71,8 @@ export class Owner implements AsyncDisposable {
   handler: Handler = () => ({ state: "failed", error: { code: "INTERNAL" } });
   /** What it tells of itself with every renewal. */
   report: WorkerReport = NO_SESSIONS;
+  /** It reads the operator's wishes and carries none out. */
+  isIdle = false;
   #shardIds: number[] = [];
   #isDraining = false;
   #loop: Promise<void> | undefined;
@@ -106,7 +108,8 @@ export class Owner implements AsyncDisposable {
       weights: new Map(),
     });
     this.#isDraining = isDrainAsked;
-    for (const shard of shards) if (shard.wish) await this.#fulfil(shard, shard.wish, shards);
+    for (const shard of shards)
+      if (shard.wish && !this.isIdle) await this.#fulfil(shard, shard.wish, shards);
     if (isDrainAsked) await releaseShards(this.#db, this.workerId);
     this.#shardIds = isDrainAsked ? [] : shards.map(({ shardId }) => shardId);
     await adoptNumbers(this.#db, this.workerId);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { StatusAnswer } from "@manyline/contracts";
 import { Compile } from "typebox/compile";
+import { setRestriction } from "@manyline/db";
 import type { CommandRow } from "@manyline/db";
 import { Owner, numberNoOf } from "./owner.ts";
 import { ADMIN_TOKEN, addCompany, addNumber, call, openWorld, record } from "./support.ts";
@@ -41,6 +42,28 @@ async function showCode(command: CommandRow, owner: Owner, code = "ABCDEFGH") {
   });
   return { state: "done", result: { attemptId } } as const;
 }
+
+test("what WhatsApp does not let a number send is in its status, until when", async () => {
+  const company = await addCompany(world);
+  const numberNo = await numberNoOf(world, await addNumber(world, company));
+  await using owner = await new Owner(world).start();
+  await owner.link(numberNo, "79001234599");
+  assert.equal((await status(company))["restriction"], null);
+  const since = new Date().toISOString();
+  const restrict = (until: string | null): Promise<void> =>
+    owner.fenced(numberNo, (tx, fence) =>
+      setRestriction(tx, fence, { code: "new_chats", since, until }),
+    );
+  for (const until of [new Date(Date.now() + 3_600_000).toISOString(), null]) {
+    await restrict(until);
+    const { status: word, restriction, isPaused } = await status(company);
+    assert.equal(word, "connected", "it stays connected");
+    assert.deepEqual(restriction, { code: "new_chats", since, until });
+    assert.equal(isPaused, false);
+  }
+  await restrict(new Date(Date.now() - 1_000).toISOString());
+  assert.equal((await status(company))["restriction"], null, "it is over");
+});
 
 test("status of a company without a number, and that reading makes none", async () => {
   const company = await addCompany(world);

@@ -10,6 +10,8 @@ export type Problem = {
   until: number | undefined;
   /** to be named when asking for help */
   reference: string | undefined;
+  /** of `NO_OWNER`: an operator has paused the number */
+  isPaused: boolean;
 };
 
 export type Answer<Body> = { ok: true; body: Body } | { ok: false; problem: Problem };
@@ -80,6 +82,7 @@ function readProblem(response: Response, text: string): Problem {
     retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : undefined,
     until: Number.isFinite(until) ? until : undefined,
     reference: typeof facts["requestId"] === "string" ? facts["requestId"] : undefined,
+    isPaused: facts["isPaused"] === true,
   };
 }
 
@@ -90,6 +93,7 @@ function noAnswer(): Problem {
     retryAfterSeconds: undefined,
     until: undefined,
     reference: undefined,
+    isPaused: false,
   };
 }
 

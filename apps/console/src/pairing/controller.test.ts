@@ -16,6 +16,7 @@ const away: Answer<never> = {
     retryAfterSeconds: undefined,
     until: undefined,
     reference: undefined,
+    isPaused: false,
   },
 };
 
@@ -131,6 +132,15 @@ describe("the controller", () => {
     await settle();
     assert.notEqual(screenOf(page.controller.state), "unreachable");
     assert.equal(page.openStreams(), 1);
+    page.controller.stop();
+  });
+
+  it("tells a pause by an operator from a start", async () => {
+    const page = setUp();
+    page.answerWith({ ok: true, body: answer({ reason: "no_owner", isPaused: true }) });
+    page.controller.start();
+    await settle();
+    assert.equal(page.controller.state.lost?.why, "paused");
     page.controller.stop();
   });
 

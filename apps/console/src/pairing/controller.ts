@@ -171,7 +171,8 @@ export class PairingController {
       this.#address = { ...this.#address, numberId: answer.body.number?.id };
       this.dispatch({ type: "snapshot", answer: answer.body });
       // No worker has the number: the events tell nothing until one does.
-      if (answer.body.reason === "no_owner") this.#retry("starting", undefined);
+      const { reason, isPaused } = answer.body;
+      if (reason === "no_owner") this.#retry(isPaused ? "paused" : "starting", undefined);
       else this.#failedTries = 0;
       return true;
     }
@@ -216,9 +217,10 @@ export class PairingController {
     this.#retryTimer = setTimeout(() => void this.#connect(), waitMs);
   }
 
-  #lostReason({ code }: Problem): LostReason {
+  #lostReason({ code, isPaused }: Problem): LostReason {
     if (!this.#around.isOnline()) return "offline";
-    return code === "NO_OWNER" ? "starting" : "network";
+    if (code !== "NO_OWNER") return "network";
+    return isPaused ? "paused" : "starting";
   }
 
   /** Nobody looks at a QR: without a watcher its attempt ends, and no code is asked for behind one's back. */

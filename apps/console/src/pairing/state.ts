@@ -48,7 +48,7 @@ export type PageAttempt = {
 };
 
 /** Why the server, or WhatsApp behind it, cannot be had at the moment. */
-export type LostReason = "network" | "offline" | "starting" | "whatsapp";
+export type LostReason = "network" | "offline" | "paused" | "starting" | "whatsapp";
 
 /** How the last try ended, when that needs a screen of its own. */
 export type Outcome =

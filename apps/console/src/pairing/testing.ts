@@ -34,6 +34,8 @@ export function answer(changes: Partial<StatusAnswer> = {}): StatusAnswer {
     attempt: null,
     codesLeft: 5,
     blockedUntil: null,
+    restriction: null,
+    isPaused: false,
     company: {
       id: "962302",
       name: "Автосервис 66",
@@ -145,6 +147,7 @@ export const events = {
       until: more.until,
       retryAfterSeconds: more.retryAfterSeconds,
       reference: "req_1",
+      isPaused: false,
     },
   }),
 } as const;

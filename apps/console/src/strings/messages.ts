@@ -108,6 +108,7 @@ export type Messages = {
   "unreachable.offline": NoPlaceholders;
   "unreachable.whatsapp": NoPlaceholders;
   "unreachable.starting": NoPlaceholders;
+  "unreachable.paused": NoPlaceholders;
   "unreachable.nextTry": { n: number };
   "unreachable.tryNow": NoPlaceholders;
   "linking.title": NoPlaceholders;

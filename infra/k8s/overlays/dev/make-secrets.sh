@@ -18,6 +18,7 @@ DATABASE_WORKER_URL=$(url worker "$worker")
 DATABASE_RELAY_URL=$(url relay "$relay")
 MANYLINE_DB_PASSWORDS={"app":"$app","platform":"$platform","worker":"$worker","relay":"$relay"}
 REDIS_URL=redis://redis:6379
+MEDIA_STORE=/media
 MANYLINE_KEK=k1:$(head -c 32 /dev/urandom | base64)
 ADMIN_TOKEN=adm_$(hex 32)
 END

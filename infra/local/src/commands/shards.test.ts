@@ -75,6 +75,8 @@ test("each action asks for one thing and says what comes of it", async () => {
       { pin: { host: "pod-x", isBinding: false } },
       /no worker lives now/,
     ],
+    ["unsplit 7", "DELETE split", undefined, {}, /Nobody waits to split shard 7/],
+    ["unmerge 7", "DELETE merge", undefined, {}, /Nobody waits to merge shard 7/],
     ["unpin 7", "DELETE pin", undefined, {}, /free for every worker/],
     ["pause 7", "POST pause", {}, { isPaused: true }, /pod-a-1 closes its connections/],
     ["unpause 7", "POST resume", {}, {}, /no longer paused/],

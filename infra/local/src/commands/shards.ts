@@ -108,6 +108,20 @@ export const SHARD_COMMANDS: CommandGroup = {
         return [`Shard ${id} ${does} It is then free: another worker may take it.`];
       },
     },
+    unsplit: onShard(
+      "unsplit",
+      "takes back a split that has not been carried out yet",
+      "DELETE",
+      "split",
+      ({ id, range }) => [`Nobody waits to split shard ${id}; it ends before place ${range.hi}.`],
+    ),
+    unmerge: onShard(
+      "unmerge",
+      "takes back a merge that has not been carried out yet",
+      "DELETE",
+      "merge",
+      ({ id, range }) => [`Nobody waits to merge shard ${id}; it ends before place ${range.hi}.`],
+    ),
   },
 };
 

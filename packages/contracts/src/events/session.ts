@@ -32,7 +32,7 @@ export const sessionConnected = defineEvent({
   type: "session.connected",
   version: 1,
   description:
-    "The number is linked and its connection is open. Messages will flow from here once they are part of the product (docs/limits.md).",
+    "The number is linked and its connection is open. What people write comes as message events from here on.",
   data,
 });
 export const sessionDisconnected = defineEvent({

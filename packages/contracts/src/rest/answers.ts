@@ -13,6 +13,7 @@ import {
   NumberIdField,
 } from "../events/fields.ts";
 import { PAIRING_OUTCOMES, PAIRING_STATES } from "../pairing.ts";
+import { RestrictionField } from "../restriction.ts";
 import { NEXT_ACTIONS } from "../session.ts";
 
 /** The current or last pairing attempt of a number. `qr` and `code` only towards scope `pair`, only while they live, only over SSE. */
@@ -90,6 +91,10 @@ export const StatusAnswer = Type.Object(
       description: "pairing codes the company may still ask for this hour",
     }),
     blockedUntil: nullable(Timestamp),
+    restriction: nullable(RestrictionField),
+    isPaused: Type.Boolean({
+      description: "the reason is no_owner because an operator has paused the number for a while",
+    }),
     company: CompanySummary,
     health: Health,
   },

@@ -1,3 +1,4 @@
+import type { Restriction } from "@manyline/contracts";
 import { sql } from "kysely";
 import { type Executor, firstRow } from "../open.ts";
 import type { CompanyRow } from "./companies.ts";
@@ -17,6 +18,10 @@ export type StatusRow = {
   ownerSince: Date | null;
   /** When the shard lost its owner: released, or its lease ran out. Null: it has one, or never had. */
   ownerlessSince: Date | null;
+  /** It has no owner because an operator paused its shard. */
+  isPaused: boolean;
+  /** What WhatsApp does not let it send for now. */
+  restriction: Restriction | null;
   /** The end of the company's cooldown, if it lies ahead. */
   blockedUntil: Date | null;
   /** Codes the company may still ask for in its rolling hour; 0 during a cooldown. */
@@ -41,6 +46,8 @@ type Row = NumberRow & {
   hasOwner: boolean;
   ownerSince: Date | null;
   ownerlessSince: Date | null;
+  isPaused: boolean;
+  restriction: Restriction | null;
   blockedUntil: Date | null;
   codesLeft: number;
   reconnectAttempts: number;
@@ -73,6 +80,9 @@ export async function readStatus(
           order by a.ended_at is null desc, a.started_at desc limit 1) as attempt,
         coalesce(l.owner is not null and l.expires_at > clock_timestamp(), false) as has_owner,
         ${ownerSince} as owner_since, ${ownerlessSince} as ownerless_since,
+        coalesce(l.paused and (l.owner is null or l.expires_at <= clock_timestamp()), false) as is_paused,
+        case when n.restriction ->> 'until' is null
+          or (n.restriction ->> 'until')::timestamptz > clock_timestamp() then n.restriction end as restriction,
         case when r.blocked_until > clock_timestamp() then r.blocked_until end as blocked_until,
         case when r.company_no is null then ${DEFAULT_CODES}
           when r.blocked_until > clock_timestamp() then 0
@@ -91,14 +101,8 @@ export async function readStatus(
   );
   if (row === undefined) return undefined;
   const { company, attempt, blockedUntil, codesLeft, dbNow, ...rest } = row;
-  const {
-    hasOwner,
-    ownerSince: takenAt,
-    ownerlessSince: lostAt,
-    reconnectAttempts,
-    lastSeenAt,
-    ...number
-  } = rest;
+  const { hasOwner, ownerSince: takenAt, ownerlessSince: lostAt, ...facts } = rest;
+  const { isPaused, restriction, reconnectAttempts, lastSeenAt, ...number } = facts;
   return {
     number,
     company: {
@@ -110,6 +114,8 @@ export async function readStatus(
     hasOwner,
     ownerSince: takenAt,
     ownerlessSince: lostAt,
+    isPaused,
+    restriction,
     blockedUntil,
     codesLeft,
     health: { reconnectAttempts, lastSeenAt },

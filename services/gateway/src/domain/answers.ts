@@ -66,6 +66,8 @@ export function statusAnswer(row: StatusRow): StatusAnswer {
     attempt: attempt ? attemptAnswer(attempt, blockedAhead(blockedUntil, dbNow), codesLeft) : null,
     codesLeft,
     blockedUntil: iso(blockedAhead(blockedUntil, dbNow)),
+    restriction: row.restriction,
+    isPaused: row.isPaused,
     company: companySummary(company),
     health: {
       score: healthScore(row.health.reconnectAttempts, derived.status === "connected"),
@@ -92,6 +94,8 @@ export function statusWithoutNumber(company: CompanyRow, now: Date): StatusAnswe
     attempt: null,
     codesLeft: PAIRING.codesPerHour,
     blockedUntil: null,
+    restriction: null,
+    isPaused: false,
     company: companySummary(company),
     health: { score: healthScore(0, false), reconnectAttempts: 0, lastSeenAt: null },
   };

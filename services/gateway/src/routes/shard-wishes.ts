@@ -143,6 +143,24 @@ export function registerShardWishes(app: App, deps: Deps): void {
     },
   );
 
+  app.delete(
+    `${SHARD}/split`,
+    {
+      schema: {
+        tags,
+        summary: "Take back a split that its owner has not carried out yet",
+        params: ShardParams,
+        response: { 200: ShardEnvelope, ...problems },
+      },
+    },
+    (request, reply) =>
+      carryOut(deps, request, reply, async (work, row) => {
+        await wish(work.tx, row, { splitAt: null });
+        work.note("shard.split_withdrawn", String(row.shardId));
+        return false;
+      }),
+  );
+
   app.post(
     `${SHARD}/merge`,
     {
@@ -167,6 +185,24 @@ export function registerShardWishes(app: App, deps: Deps): void {
         if ((await mergeShards(work.tx, { workerId: null, shardId })) !== undefined) return false;
         await wish(work.tx, row, { mergeNext: true, splitAt: null });
         return true;
+      }),
+  );
+
+  app.delete(
+    `${SHARD}/merge`,
+    {
+      schema: {
+        tags,
+        summary: "Take back a merge that its owner has not carried out yet",
+        params: ShardParams,
+        response: { 200: ShardEnvelope, ...problems },
+      },
+    },
+    (request, reply) =>
+      carryOut(deps, request, reply, async (work, row) => {
+        await wish(work.tx, row, { mergeNext: false });
+        work.note("shard.merge_withdrawn", String(row.shardId));
+        return false;
       }),
   );
 }
