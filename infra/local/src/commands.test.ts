@@ -7,7 +7,7 @@ import { Refusal } from "./refusal.ts";
 const EXPECTED = [
   ["pairing-link", "companies", "numbers", "status"],
   ["workers", "drain", "resume", "metrics"],
-  ["shards", "moves", "pin", "unpin", "pause", "unpause", "split", "merge"],
+  ["shards", "moves", "pin", "unpin", "pause", "unpause", "split", "merge", "unsplit", "unmerge"],
   ["reconnect-all", "pair-all", "jobs", "job", "cancel-job"],
   ["dead", "replay"],
 ].flat();

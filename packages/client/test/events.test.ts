@@ -308,7 +308,7 @@ describe("over NATS", () => {
       { label: "listening" },
     );
     const stored = (
-      await owner.receive(
+      await owner.store(
         line.numberNo,
         ...["1", "2", "3", "4", "5"].map((text) => textFrom(person, { text })),
       )

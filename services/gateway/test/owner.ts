@@ -219,10 +219,14 @@ export class Owner implements AsyncDisposable {
 
   /** Commits what came in, and publishes it as the relay would. */
   async receive(numberNo: number, ...items: InboundItem[]): Promise<StoredEvent[]> {
+    return this.#publish(await this.store(numberNo, ...items));
+  }
+
+  /** Stores what came, and publishes nothing yet. */
+  async store(numberNo: number, ...items: InboundItem[]): Promise<StoredEvent[]> {
     const source = await this.#source(numberNo);
     const { keyring } = this.#world.database;
-    const { events } = await commitInbound(this.#db, keyring, source, items);
-    return this.#publish(events);
+    return (await commitInbound(this.#db, keyring, source, items)).events;
   }
 
   /** What waits to be sent, each claimed as by an owner that is connected. */
