@@ -18,8 +18,8 @@ export type SseOptions = HttpOptions & {
    */
   readonly since?: Date;
   /**
-   * Everything written before this time was handled: store it. Called at most once a second. After a restart
-   * some seconds of events come again, by the same ids.
+   * Everything written before this time was handled: store it. Called as soon as the stream is open, then at
+   * most once a second. After a restart some seconds of events come again, by the same ids.
    */
   readonly onProgress?: (since: Date) => void;
   /** The state of the connection, for a log. */
@@ -50,7 +50,7 @@ class SseReader {
   readonly #open = new Map<string, number>();
   /** When the last event was written that came. Times are those of the log. */
   #heardAt: number | undefined;
-  #toldAt = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #tries = 0;
 
   constructor(options: SseOptions, inbox: Inbox, signal: AbortSignal) {
@@ -122,7 +122,11 @@ class SseReader {
     if (name === "lag") this.#options.onState?.(isLagging(value) ? "lagging" : "open");
     if (name === "ended") throw new StreamEnded(textOf(value, "reason") ?? "unknown");
     // The state is of now; what is repeated after it is older. So it is a place to go on from only at first.
-    if (name === "snapshot") this.#heardAt ??= timeOf(value, "serverTime");
+    if (name === "snapshot" && this.#heardAt === undefined) {
+      this.#heardAt = timeOf(value, "serverTime");
+      // Whoever is killed before the first event must not begin anew behind it.
+      this.#tellProgress();
+    }
     const event = readEvent(value);
     if (!event) return;
     const loggedAt = timeOf(value, "loggedAt") ?? event.time.getTime();
@@ -144,6 +148,10 @@ class SseReader {
 
   #handled(id: string): void {
     this.#open.delete(id);
+    this.#tellProgress();
+  }
+
+  #tellProgress(): void {
     const { onProgress } = this.#options;
     const now = performance.now();
     if (!onProgress || this.#heardAt === undefined || now - this.#toldAt < PROGRESS_MS) return;
