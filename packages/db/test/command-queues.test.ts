@@ -14,6 +14,7 @@ import {
   listCommands,
   raiseFences,
   releaseShards,
+  recoverCommands,
   replayCommand,
   withCompany,
 } from "../src/index.ts";
@@ -277,5 +278,34 @@ describe("commands that end badly", () => {
     );
     assert.deepEqual(ids(seenByA), [all[2], all[0]]);
     assert.equal(await raiseFences(world.worker, a.number.shardId, 0), 0);
+  });
+});
+
+describe("claims whose answer was lost", () => {
+  test("come back to the worker that does not know of them, and to nobody else", async () => {
+    const one = await ownedNumber(world);
+    const { shardId } = one.number;
+    const [known, lost] = [await enqueue(one.fence), await enqueue(one.fence)];
+    assert.equal((await claim(shardId)).length, 2);
+    assert.deepEqual(await claim(shardId), []);
+    const owner = { workerId: "w1", shardIds: [shardId] };
+    assert.equal(await recoverCommands(world.worker, { ...owner, workerId: "w2" }, [known]), 0);
+    assert.equal(await recoverCommands(world.worker, { ...owner, shardIds: [] }, [known]), 0);
+    assert.equal(await recoverCommands(world.worker, owner, [known]), 1);
+    const again = await claim(shardId);
+    assert.deepEqual(ids(again), [lost]);
+    assert.equal(again[0]?.attempts, 2);
+    assert.equal(await finish(one.fence, { commandId: lost }), true);
+    assert.equal(await recoverCommands(world.worker, owner, [known, lost]), 0);
+  });
+
+  test("a queue with a name goes on behind one that came back", async () => {
+    const one = await ownedNumber(world);
+    const { shardId } = one.number;
+    const [first] = [await enqueue(one.fence, "a chat"), await enqueue(one.fence, "a chat")];
+    assert.deepEqual(ids(await claim(shardId)), [first]);
+    const owner = { workerId: "w1", shardIds: [shardId] };
+    assert.equal(await recoverCommands(world.worker, owner, []), 1);
+    assert.deepEqual(ids(await claim(shardId)), [first]);
   });
 });

@@ -57,6 +57,8 @@ import {
   type RedisServer,
 } from "@manyline/testkit";
 
+import { startPostgresProxy } from "./postgres-proxy.ts";
+
 const SERVICE = new URL("..", import.meta.url).pathname;
 let serial = 0;
 
@@ -64,6 +66,8 @@ export type RoomOptions = {
   timeScale?: number;
   /** Its own Postgres, to be stopped and started. */
   ownPostgres?: boolean;
+  /** The workers reach Postgres by way of a proxy that can lose answers. */
+  proxiedPostgres?: boolean;
   env?: Record<string, string>;
 };
 
@@ -82,6 +86,13 @@ export async function openRoom(options: RoomOptions = {}) {
     startRedis(),
     startWhatsAppSimulator({ port: 0, speed: timeScale }),
   ]);
+  const proxy = options.proxiedPostgres
+    ? await startPostgresProxy(database.urls.worker)
+    : undefined;
+  const env = {
+    ...(proxy ? { DATABASE_WORKER_URL: proxy.urlFor(database.urls.worker) } : {}),
+    ...options.env,
+  };
   const platform = openDatabase({ url: database.urls.platform, applicationName: "test" });
   const app = openDatabase({ url: database.urls.app, applicationName: "test" });
   const bus = createBus({ servers: [nats.url], name: "test", logger: createSilentLogger() });
@@ -90,6 +101,7 @@ export async function openRoom(options: RoomOptions = {}) {
   const others: ChildProcess[] = [];
   const room = {
     postgres,
+    proxy,
     database,
     nats,
     redis,
@@ -108,7 +120,7 @@ export async function openRoom(options: RoomOptions = {}) {
       timeScale,
       log,
       media,
-      env: options.env ?? {},
+      env,
     }),
     startWorker: async () => {
       room.worker = await startWorker({
@@ -119,11 +131,11 @@ export async function openRoom(options: RoomOptions = {}) {
         timeScale,
         log,
         media,
-        env: options.env ?? {},
+        env,
       });
     },
     /** One more worker beside the first. */
-    spawn: async (env: Record<string, string> = {}) => {
+    spawn: async (more: Record<string, string> = {}) => {
       const child = await startWorker({
         database,
         nats,
@@ -132,7 +144,7 @@ export async function openRoom(options: RoomOptions = {}) {
         timeScale,
         log,
         media,
-        env: { ...options.env, ...env },
+        env: { ...env, ...more },
       });
       others.push(child);
       return child;
@@ -169,6 +181,7 @@ export async function openRoom(options: RoomOptions = {}) {
       await bus.close();
       await Promise.all([platform.stop(), app.stop()]);
       await simulator.close();
+      await proxy?.close();
       await database.stop();
       await Promise.all([nats, redis, ...(postgres ? [postgres] : [])].map((one) => one.stop()));
       await rm(dir, { recursive: true, force: true });

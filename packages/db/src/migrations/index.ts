@@ -18,6 +18,7 @@ import * as people from "./20261121-0805-people.ts";
 import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
+import * as lostCommands from "./20261121-0840-lost-commands.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -38,6 +39,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0810-inbound": inbound,
   "20261121-0820-sends": sends,
   "20261121-0830-pace": pace,
+  "20261121-0840-lost-commands": lostCommands,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -117,6 +117,23 @@ export async function claimCommands(
 }
 
 /**
+ * Puts commands that the worker claimed without getting to know of it back into the queue; those in `known` were
+ * given to their numbers. The lost claim counts as an attempt. Returns how many.
+ */
+export async function recoverCommands(
+  executor: Executor,
+  owner: { workerId: string; shardIds: number[] },
+  known: readonly string[],
+): Promise<number> {
+  const row = await firstRow(
+    executor,
+    sql<{ count: number }>`select recover_commands(${owner.workerId}, ${owner.shardIds}::int[],
+      ${known}::text[]) as count`,
+  );
+  return row?.count ?? 0;
+}
+
+/**
  * Ends a claimed command, in a fenced transaction of its number and under the epoch that claimed it. False
  * when no such fence is held, or the command has ended (it was past its deadline): then nothing was written
  * and nothing is to be told. Outside a transaction use `giveUpCommand`.

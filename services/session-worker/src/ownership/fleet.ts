@@ -3,7 +3,6 @@ import { ANY_SHARD_POKE, parseSendPayload } from "@manyline/contracts";
 import {
   adoptNumbers,
   changedNumbers,
-  claimCommands,
   endedBlocks,
   FencedError,
   getOwnedNumber,
@@ -22,16 +21,13 @@ import type { BusSubscription } from "@manyline/runtime";
 import type { WorkerContext } from "../numbers/context.ts";
 import { NumberActor } from "../numbers/number-actor.ts";
 import { SerialQueue } from "../numbers/serial-queue.ts";
+import { CommandClaims } from "./command-claims.ts";
 import { SendDispatcher } from "./send-dispatcher.ts";
 
 const POLL_MS = 2_000;
 /** What was removed, and what should be served and is not, is looked for at every fifth poll. */
 const SWEEP_EVERY = 5;
 const SEEN_EVERY_MS = 60_000;
-/** A claim walks over all numbers with open commands, so few large ones are better than many small ones. */
-const COMMANDS_AT_ONCE = 500;
-/** Of one number; the rest of its backlog stays in the database. */
-const COMMANDS_PER_NUMBER = 16;
 /** Clocks of two connections may differ by a transaction's length. */
 const CHANGE_OVERLAP_MS = 5_000;
 /** Messages that expire at one poll. */
@@ -51,6 +47,7 @@ export class Fleet {
   #changedSince = new Date();
   #polls = 0;
   readonly #telling = new Set<number>();
+  readonly #commands: CommandClaims;
   readonly #sends: SendDispatcher;
   #isPolling = false;
   #pollAgain = false;
@@ -58,6 +55,7 @@ export class Fleet {
   constructor(context: WorkerContext, shards: () => ReadonlyMap<number, number>) {
     this.#context = context;
     this.#shards = shards;
+    this.#commands = new CommandClaims(context);
     this.#sends = new SendDispatcher(context, (numberNo) => this.#actors.get(numberNo));
   }
 
@@ -322,20 +320,18 @@ export class Fleet {
   }
 
   async #runCommands(): Promise<void> {
-    const { db } = this.#context;
-    const workerId = this.#context.workerId();
-    for (;;) {
+    if (this.#polls % SWEEP_EVERY === 0) this.#commands.noteDoubt(0);
+    for (let isMore = true; isMore;) {
       const shardIds = [...this.#shards().keys()].filter((shardId) => !this.#leaving.has(shardId));
       if (shardIds.length === 0) return;
-      const limits = { limit: COMMANDS_AT_ONCE, perNumber: COMMANDS_PER_NUMBER };
-      const commands = await claimCommands(db, { workerId, shardIds }, limits);
-      for (const command of commands) {
+      isMore = await this.#commands.run(shardIds, async (command) => {
         const actor =
           this.#actors.get(command.numberNo) ?? (await this.#adoptOne(command.numberNo));
         if (actor) actor.command(command);
-        else await giveUpCommand(db, command, "the number is gone").catch(ignoreFenced);
-      }
-      if (commands.length < COMMANDS_AT_ONCE) return;
+        else {
+          await giveUpCommand(this.#context.db, command, "the number is gone").catch(ignoreFenced);
+        }
+      });
     }
   }
 
