@@ -15,7 +15,8 @@ const PEOPLE_OF_NUMBER = 2;
 const PEOPLE_OF_COMPANY = 4;
 const FIRST_CONTACT = 79_620_000_000;
 const ANSWER_MS = 10_000;
-const PAUSE_MS = { low: 50, high: 400 };
+/** Between two tries; doubles with each. */
+const PAUSE_MS = { first: 200, most: 2_000 };
 /** So long a client tries the same request. */
 const PATIENCE_MS = 180_000;
 
@@ -73,9 +74,13 @@ export class MessageLoad {
     this.#steady.timer = setInterval(() => this.burst(each, each), everyMs);
   }
 
+  stop(): void {
+    clearInterval(this.#steady.timer);
+  }
+
   /** Resolves when everything that was begun was taken. Throws what cannot be taken. */
   async finish(): Promise<void> {
-    clearInterval(this.#steady.timer);
+    this.stop();
     await Promise.all(this.#lanes.values());
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -162,7 +167,7 @@ export class MessageLoad {
       body: JSON.stringify(body),
     };
     const endsAt = performance.now() + PATIENCE_MS;
-    for (;;) {
+    for (let pauseMs = PAUSE_MS.first; ; pauseMs = Math.min(PAUSE_MS.most, 2 * pauseMs)) {
       const answer = await ask(`${this.#fleet.gatewayUrl}${path}`, request);
       if (answer?.status === 202) {
         if (answer.body["isRepeated"] === true) this.repeatedAnswers += 1;
@@ -173,7 +178,7 @@ export class MessageLoad {
         throw new Error(`a message was not accepted: ${told}`);
       }
       this.retries += 1;
-      await delay(this.#random.between(PAUSE_MS.low, PAUSE_MS.high));
+      await delay(this.#random.between(pauseMs / 2, pauseMs));
     }
   }
 

@@ -29,6 +29,8 @@ const COMPANIES = 10;
 const NUMBERS_EACH = 4;
 const BURSTS = 25;
 const BURST = 8;
+/** So long after the beginning of a burst most of it is on its way. */
+const INTO_BURST_MS = 120;
 const SETTLE_MS = 90_000;
 
 class Chaos {
@@ -95,7 +97,7 @@ class Chaos {
     for (const blow of blows) {
       await delay(this.#random.between(0, 2_000));
       await Promise.race([this.#burst.promise, delay(2_000)]);
-      await delay(this.#random.between(0, 400));
+      await delay(this.#random.between(0, INTO_BURST_MS));
       await blow();
     }
   }

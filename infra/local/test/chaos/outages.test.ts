@@ -1,11 +1,15 @@
-/** What every worker needs goes away for half a minute. */
+/** What every worker needs goes away for half a minute, while messages come and go: each is accounted for. CHAOS_KEEP: a folder that gets the processes' logs. */
 import assert from "node:assert/strict";
+import { resolve } from "node:path";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { until } from "@manyline/testkit";
 import type { Fleet } from "../../src/testing/fleet.ts";
 import { bentAuthStates } from "./auth-state.ts";
 import { Load } from "./load.ts";
+import { openMessageFacts } from "./message-facts.ts";
+import { MessageLoad } from "./message-load.ts";
+import { assertNothingWrong, judgeMessages } from "./message-report.ts";
 import { createRandom } from "./random.ts";
 import { Scenario } from "./scenario.ts";
 
@@ -13,10 +17,14 @@ const OUTAGE_MS = 30_000;
 /** Longer than a query may take, so that the workers give up what Postgres carries out afterwards. */
 const HANG_MS = 20_000;
 const WORKERS = 3;
+const KEEP = process.env["CHAOS_KEEP"];
 const NUMBERS = 60;
 /** Within so long every number is connected again. */
 const BACK_MS = 10_000;
 const RECLAIM_LIMIT_MS = 36_000;
+/** Messages each way, and how often. */
+const BURST = 2;
+const BURST_EVERY_MS = 500;
 
 test("Postgres is down for 30 s: nobody takes over, and what broke is back within 10 s", async (t) => {
   await withoutPostgres(t, {
@@ -45,8 +53,9 @@ async function withoutPostgres(
     end: (fleet: Fleet) => Promise<void>;
   },
 ): Promise<void> {
-  await using scenario = await Scenario.open({ workers: WORKERS, companies: NUMBERS });
+  await using scenario = await openScenario();
   const { fleet, audit, traffic } = scenario;
+  await using messages = await startMessages(scenario);
   const load = new Load(fleet, createRandom(1));
   load.start();
   await delay(2_000);
@@ -63,6 +72,7 @@ async function withoutPostgres(
     `connected during the outage: at least ${least} of ${NUMBERS}; all again ${Math.round(backMs)} ms after it (bar ${outage.backWithinMs}); changes of owner ${changes.length}`,
   );
   t.diagnostic(`reconnect commands: ${[...load.answers].map((one) => one.join(" × ")).join(", ")}`);
+  await messages.judge(t);
   assert.deepEqual(changes, [], "changes of owner");
   assert.ok(backMs <= outage.backWithinMs, `back after ${backMs} ms`);
   await scenario.settle("the last reconnect commands");
@@ -72,8 +82,9 @@ async function withoutPostgres(
 }
 
 test("NATS is down for 30 s: takeovers and commands work, and no event is lost", async (t) => {
-  await using scenario = await Scenario.open({ workers: WORKERS, companies: NUMBERS });
+  await using scenario = await openScenario();
   const { fleet, audit } = scenario;
+  await using messages = await startMessages(scenario);
   scenario.sampler.start();
   const downAt = performance.now();
   await fleet.nats.stop();
@@ -90,18 +101,47 @@ test("NATS is down for 30 s: takeovers and commands work, and no event is lost",
     { deadlineMs: 60_000, label: "every event published" },
   );
   await scenario.settle("the outage of NATS");
+  await messages.judge(t);
   await noHarm(scenario);
 });
 
 test("Redis is down: nothing changes but the copies in it", async (t) => {
-  await using scenario = await Scenario.open({ workers: WORKERS, companies: NUMBERS });
+  await using scenario = await openScenario();
+  await using messages = await startMessages(scenario);
   scenario.sampler.start();
   await scenario.fleet.redis.stop();
   await survives(t, scenario);
   await scenario.fleet.redis.start();
   await scenario.settle("the outage of Redis");
+  await messages.judge(t);
   await noHarm(scenario);
 });
+
+function openScenario(): Promise<Scenario> {
+  const logs = KEEP === undefined ? {} : { logs: resolve(KEEP) };
+  return Scenario.open({ workers: WORKERS, companies: NUMBERS, ...logs });
+}
+
+/** People and programs write without a pause, until they are judged. */
+async function startMessages(
+  scenario: Scenario,
+): Promise<AsyncDisposable & { judge: (t: TestContext) => Promise<void> }> {
+  const { fleet } = scenario;
+  const facts = openMessageFacts(fleet);
+  const load = await MessageLoad.open(fleet, createRandom(2));
+  load.keepWriting(BURST, BURST_EVERY_MS);
+  return {
+    judge: async (t) => {
+      await load.finish();
+      assert.ok(load.written.length > 0 && load.accepted.length > 0, "messages were written");
+      assertNothingWrong(await judgeMessages(t, load, facts));
+    },
+    [Symbol.asyncDispose]: async () => {
+      load.stop();
+      await facts[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** A worker is killed and one asked to leave; commands are carried out. */
 async function survives(t: TestContext, scenario: Scenario): Promise<void> {
