@@ -22,6 +22,7 @@ import { createFileSource } from "./files.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import type { WorkerContext } from "./numbers/context.ts";
 import { FleetGate } from "./numbers/fleet-gate.ts";
+import { createInboundCommits } from "./numbers/inbound-commits.ts";
 import { createOpener, type Opener } from "./numbers/opener.ts";
 import { createSeedCopies } from "./numbers/seed-copies.ts";
 import { createStatusCommits } from "./numbers/status-commits.ts";
@@ -133,6 +134,7 @@ export async function startWorker(
       gate: new FleetGate(),
       copies: createSeedCopies(redis, logger),
       statusCommits: createStatusCommits(db, relay),
+      inboundCommits: createInboundCommits(db, keyring),
       ...figures(clock),
       pace: {
         ...PACE,

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Keyring, Sealer } from "../crypto/keyring.ts";
 import { unpack, pack } from "../crypto/pack.ts";
-import { FencedError, isRetriable } from "../errors.ts";
+import { FencedError, isRetriable, isUnavailable } from "../errors.ts";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
 import { beginLogins, type Fence } from "./fence.ts";
@@ -105,23 +105,55 @@ export async function writeAuth(
   write: AuthWrite,
 ): Promise<void> {
   const sealer = await keyring.sealer(executor, fence.companyNo);
-  await callWriteAuth(executor, fence, sealer, write, false);
+  const [held] = await callWriteAuth(executor, [writeCall(fence, sealer, write, false)]);
+  if (held !== true) throw new FencedError(fence);
 }
+
+/**
+ * The same for many numbers at the same moment, in one statement and one commit: the way to the database costs
+ * more than what is written. In the order of `writes`: true, or why this one was not written; a number whose
+ * fence is not held leaves the others alone, and so does a write that Postgres refuses. Outside of transactions.
+ * @throws when Postgres is away
+ */
+export async function writeAuths(
+  executor: Executor,
+  keyring: Keyring,
+  writes: readonly { fence: Fence; write: AuthWrite }[],
+): Promise<(true | Error)[]> {
+  try {
+    const calls: RawBuilder<boolean>[] = [];
+    for (const { fence, write } of writes) {
+      calls.push(writeCall(fence, await keyring.sealer(executor, fence.companyNo), write, false));
+    }
+    const held = await callWriteAuth(executor, calls);
+    return writes.map(({ fence }, place) => held[place] === true || new FencedError(fence));
+  } catch (error) {
+    if (isUnavailable(error)) throw error;
+    if (writes.length === 1) return [asError(error)];
+    const alone: (true | Error)[] = [];
+    for (const one of writes) alone.push(...(await writeAuths(executor, keyring, [one])));
+    return alone;
+  }
+}
+
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error("not written", { cause: error });
 
 /** Erases credentials and all keys: after a real logout, or when a person unlinks. In a fenced transaction. */
 export async function eraseAuth(tx: Tx, fence: Fence): Promise<void> {
   // What a connection of the erased credentials still writes must not bring keys back.
   await beginLogins(tx, [fence]);
-  await callWriteAuth(tx, fence, undefined, {}, true);
+  const [held] = await callWriteAuth(tx, [writeCall(fence, undefined, {}, true)]);
+  if (held !== true) throw new FencedError(fence);
 }
 
-async function callWriteAuth(
-  executor: Executor,
+/** The call that writes, and says whether the fence was held. */
+function writeCall(
   fence: Fence,
   sealer: Sealer | undefined,
   write: AuthWrite,
   isErasing: boolean,
-): Promise<void> {
+): RawBuilder<boolean> {
   const puts: { kind: string; key: string; value: Buffer }[] = [];
   const gone: { kind: string; key: string }[] = [];
   for (const { kind, key, value } of uniqueSorted(write.keys ?? [])) {
@@ -157,16 +189,25 @@ async function callWriteAuth(
           ${journal.map(({ hash }) => hash)},
           ${journal.map((entry) => sealEntry(sealer, fence.numberNo, entry))})`;
   const { companyNo, numberNo, epoch, login } = fence;
-  const statement =
-    login === undefined
-      ? sql<{ held: boolean }>`select ${call} as held`
-      : sql<{ held: boolean }>`select case
-          when hold_login(${companyNo}, ${numberNo}, ${epoch}, ${login}) then ${call} else false end as held`;
+  return login === undefined
+    ? sql<boolean>`${call}`
+    : sql<boolean>`case when hold_login(${companyNo}, ${numberNo}, ${epoch}, ${login}) then ${call} else false end`;
+}
+
+/** In the order of the calls: whether each was made under its fence. All in one statement, one after another. */
+async function callWriteAuth(
+  executor: Executor,
+  calls: readonly RawBuilder<boolean>[],
+): Promise<boolean[]> {
+  const statement = sql<{ place: number; held: boolean }>`${sql.join(
+    calls.map((call, place) => sql`select ${sql.lit(place)} as place, ${call} as held`),
+    sql` union all `,
+  )}`;
   for (let tries = 1; ; tries += 1) {
     try {
-      const row = await firstRow(executor, statement);
-      if (row?.held !== true) throw new FencedError(fence);
-      return;
+      const held: boolean[] = [];
+      for (const row of await rows(executor, statement)) held[row.place] = row.held;
+      return held;
     } catch (error) {
       // Inside a transaction the whole of it must be repeated, by its caller.
       if (!isRetriable(error) || executor.isTransaction || tries >= MAX_TRIES) throw error;

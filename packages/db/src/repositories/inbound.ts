@@ -4,13 +4,14 @@ import {
   type OutgoingEvent,
   type Person,
 } from "@manyline/contracts";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
-import { FencedError } from "../errors.ts";
-import { type Database, firstRow, inTransaction, rows, type Tx } from "../open.ts";
+import { FencedError, isUnavailable } from "../errors.ts";
+import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
-import { batchOf, storable, storableDeep } from "./inbound-batch.ts";
+import { holdFences } from "./fence.ts";
+import { type Batch, batchOf, storable, storableDeep } from "./inbound-batch.ts";
 import {
   changeEvent,
   createdEvent,
@@ -55,49 +56,131 @@ export async function commitInbound(
   source: InboundSource,
   items: readonly InboundItem[],
 ): Promise<InboundResult> {
-  if (items.length === 0) return { events: [], repeated: 0 };
-  const batch = batchOf(items);
-  const hasMedia = batch.items.some((item) => item.kind === "message" && item.media);
-  const sealer = hasMedia ? await keyring.sealer(db, source.fence.companyNo) : undefined;
-  return inTransaction(db, async (tx) => {
-    const row = await firstRow(
-      tx,
-      sql<{ opened: Opened | null }>`select ${batch.call(source)} as opened`,
-    );
-    const opened = row?.opened;
-    if (!opened) throw new FencedError(source.fence);
+  const [result] = await commitInbounds(db, keyring, [{ source, items }]);
+  if (result === undefined || result instanceof Error)
+    throw result ?? new FencedError(source.fence);
+  return result;
+}
 
-    const people = opened.persons.map(personOf);
-    const told = opened.persons.flatMap((person, index) =>
-      peopleEvents(source, people[index], person, opened.moved),
-    );
-    const messages: FreshMessage[] = [];
-    const changes: FreshChange[] = [];
-    for (const [index, item] of batch.items.entries()) {
-      const fresh = freshOf(opened, people, source, batch, index);
-      if (!fresh) continue;
-      const { isKnown, knownId, ...place } = fresh;
-      if (item.kind === "message") {
-        const known = { messageId: knownId ?? newMessageId(), contextId: place.targetId };
-        const data = messageData(source, item, place, known);
-        messages.push({ ...place, item, isKnown, data });
-        told.push(messageEvent(source, item.event, data, place.seq));
-      } else {
-        changes.push({ ...place, item });
-        told.push(changeEvent(source, item, place, place.targetId));
-      }
+/** Items of one number. */
+export type InboundCommit = { source: InboundSource; items: readonly InboundItem[] };
+
+/**
+ * The same for many numbers at the same moment, each of them once, in one transaction: the ways to the database
+ * cost more than what is written. In the order of `commits`: what was committed, or why it was not; a number
+ * whose fence is not held leaves the others alone, and so does a batch that Postgres refuses.
+ * @throws when Postgres is away
+ */
+export async function commitInbounds(
+  db: Database,
+  keyring: Keyring,
+  commits: readonly InboundCommit[],
+): Promise<(InboundResult | Error)[]> {
+  try {
+    return await commitTogether(db, keyring, commits);
+  } catch (error) {
+    if (isUnavailable(error)) throw error;
+    if (commits.length === 1) {
+      return [error instanceof Error ? error : new Error("not committed", { cause: error })];
     }
-    const hashes = items.flatMap(({ journal }) => journal ?? []);
-    const events = await store(tx, source, messages, told, hashes);
-    await readable(tx, source, messages);
-    await applyChanges(tx, source, changes);
-    for (const { item, data } of messages) {
-      if (!item.media || !data.media || !sealer) continue;
-      const context = mediaContext(source.fence.numberNo, data.media.id);
-      await addMedia(tx, source, item, data, sealer.seal(context, item.media.source));
+    const alone: (InboundResult | Error)[] = [];
+    for (const one of commits) alone.push(...(await commitInbounds(db, keyring, [one])));
+    return alone;
+  }
+}
+
+/** A number's batch under way. */
+type Working = InboundCommit & {
+  batch: Batch;
+  opened: Opened;
+  told: OutgoingEvent[];
+  messages: FreshMessage[];
+  changes: FreshChange[];
+};
+
+async function commitTogether(
+  db: Database,
+  keyring: Keyring,
+  commits: readonly InboundCommit[],
+): Promise<(InboundResult | Error)[]> {
+  const batches = commits.map(({ items }) => batchOf(items));
+  // Locks are taken in one order, whoever takes them.
+  const order = [...commits.keys()].filter((place) => (commits[place]?.items.length ?? 0) > 0);
+  const numberAt = (place: number): number => commits[place]?.source.fence.numberNo ?? 0;
+  order.sort((a, b) => numberAt(a) - numberAt(b));
+  return inTransaction(db, async (tx) => {
+    const results: (InboundResult | Error)[] = commits.map(() => ({ events: [], repeated: 0 }));
+    const working = new Map<number, Working>();
+    for (const [place, opened] of await open(tx, commits, batches, order)) {
+      const [commit, batch] = [commits[place], batches[place]];
+      if (!commit || !batch) continue;
+      if (opened) working.set(place, work(commit, batch, opened));
+      else results[place] = new FencedError(commit.source.fence);
     }
-    return { events, repeated: batch.items.length - messages.length - changes.length };
+    const all = [...working.values()];
+    // Each of them was let through for itself alone.
+    if (all.length > 1)
+      await holdFences(
+        tx,
+        all.map(({ source }) => source.fence),
+      );
+    const stored = await store(tx, all);
+    for (const [place, one] of working) {
+      const { source, messages, changes, batch } = one;
+      await readable(tx, source, messages);
+      await applyChanges(tx, source, changes);
+      await addAllMedia(tx, keyring, one);
+      const repeated = batch.items.length - messages.length - changes.length;
+      results[place] = { events: stored.get(one) ?? [], repeated };
+    }
+    return results;
   });
+}
+
+/** By place of the commit: what the database makes of it; null: the fence is another's. */
+async function open(
+  tx: Tx,
+  commits: readonly InboundCommit[],
+  batches: readonly Batch[],
+  order: readonly number[],
+): Promise<[number, Opened | null][]> {
+  const calls = order.flatMap((place) => {
+    const [commit, batch] = [commits[place], batches[place]];
+    return commit && batch
+      ? [sql`select ${sql.lit(place)} as place, ${batch.call(commit.source)} as opened`]
+      : [];
+  });
+  if (calls.length === 0) return [];
+  const found = await rows(
+    tx,
+    sql<{ place: number; opened: Opened | null }>`${sql.join(calls, sql` union all `)}`,
+  );
+  return found.map(({ place, opened }) => [place, opened]);
+}
+
+function work(commit: InboundCommit, batch: Batch, opened: Opened): Working {
+  const { source } = commit;
+  const people = opened.persons.map(personOf);
+  const told = opened.persons.flatMap((person, index) =>
+    peopleEvents(source, people[index], person, opened.moved),
+  );
+  const messages: FreshMessage[] = [];
+  const changes: FreshChange[] = [];
+  for (const [index, item] of batch.items.entries()) {
+    const fresh = freshOf(opened, people, source, batch, index);
+    if (!fresh) continue;
+    const { isKnown, knownId, ...place } = fresh;
+    if (item.kind === "message") {
+      const known = { messageId: knownId ?? newMessageId(), contextId: place.targetId };
+      const data = messageData(source, item, place, known);
+      messages.push({ ...place, item, isKnown, data });
+      told.push(messageEvent(source, item.event, data, place.seq));
+    } else {
+      changes.push({ ...place, item });
+      told.push(changeEvent(source, item, place, place.targetId));
+    }
+  }
+  return { ...commit, batch, opened, told, messages, changes };
 }
 
 function peopleEvents(
@@ -154,21 +237,33 @@ function contentOf({ item, data }: FreshMessage): string | null {
 }
 
 /** New messages, the events of everything, and the journal: one statement. */
-async function store(
-  tx: Tx,
-  { fence }: InboundSource,
-  all: readonly FreshMessage[],
-  told: readonly OutgoingEvent[],
-  hashes: readonly Buffer[],
-): Promise<StoredEvent[]> {
-  const { companyNo, numberNo } = fence;
+async function store(tx: Tx, all: readonly Working[]): Promise<Map<Working, StoredEvent[]>> {
+  const calls = all.flatMap((one) => storeCall(one) ?? []);
+  if (calls.length === 0) return new Map();
+  const written = await rows(tx, sql<WrittenEvent>`${sql.join(calls, sql` union all `)}`);
+  const byId = new Map(written.map((row) => [row.eventId, row]));
+  return new Map(
+    all.map((one) => {
+      const { companyNo, numberNo } = one.source.fence;
+      const events = one.told.map((event) => ({ companyNo, numberNo, event }));
+      const own = events.flatMap(({ event }) => byId.get(event.envelope.id) ?? []);
+      return [one, storedEvents(events, own)];
+    }),
+  );
+}
+
+function storeCall({
+  source,
+  messages: all,
+  told,
+  items,
+}: Working): RawBuilder<unknown> | undefined {
+  const { companyNo, numberNo } = source.fence;
+  const hashes = items.flatMap(({ journal }) => journal ?? []);
   const messages = all.filter(({ isKnown }) => !isKnown);
-  const events = told.map((event) => ({ companyNo, numberNo, event }));
-  if (messages.length + events.length + hashes.length === 0) return [];
+  if (messages.length + told.length + hashes.length === 0) return undefined;
   const envelopes = told.map(({ envelope }) => envelope);
-  const written = await rows(
-    tx,
-    sql<WrittenEvent>`select * from store_inbound(${companyNo}, ${numberNo},
+  return sql`select * from store_inbound(${companyNo}, ${numberNo},
       ${messages.map(({ data }) => data.messageId)}::text[],
       ${messages.map(({ chatNo }) => chatNo)}::bigint[],
       ${messages.map(({ contactNo }) => contactNo)}::bigint[],
@@ -184,9 +279,7 @@ async function store(
       ${envelopes.map(({ type }) => type)}::text[],
       ${told.map(({ natsSubject }) => natsSubject)}::text[],
       ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[],
-      ${hashes}::bytea[])`,
-  );
-  return storedEvents(events, written);
+      ${hashes}::bytea[])`;
 }
 
 /** Messages that were waiting and can be read now. */
@@ -218,6 +311,15 @@ async function applyChanges(
     ${known.map(({ item }) => item.kind)}::text[], ${known.map(textOf)}::text[],
     ${known.map(({ from }) => from.contactId ?? "me")}::text[],
     ${known.map(({ item }) => item.at.toISOString())}::timestamptz[])`.execute(tx);
+}
+
+async function addAllMedia(tx: Tx, keyring: Keyring, { source, messages }: Working): Promise<void> {
+  for (const { item, data } of messages) {
+    if (!item.media || !data.media) continue;
+    const sealer = await keyring.sealer(tx, source.fence.companyNo);
+    const context = mediaContext(source.fence.numberNo, data.media.id);
+    await addMedia(tx, source, item, data, sealer.seal(context, item.media.source));
+  }
 }
 
 async function addMedia(

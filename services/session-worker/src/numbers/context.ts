@@ -8,6 +8,7 @@ import type { PairingFigures } from "../domain/pairing-machine.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Reports } from "../reports.ts";
 import type { FleetGate } from "./fleet-gate.ts";
+import type { InboundCommits } from "./inbound-commits.ts";
 import type { Opener } from "./opener.ts";
 import type { SeedCopies } from "./seed-copies.ts";
 import type { StatusCommits } from "./status-commits.ts";
@@ -31,6 +32,7 @@ export type WorkerContext = {
   readonly gate: FleetGate;
   readonly copies: SeedCopies;
   readonly statusCommits: StatusCommits;
+  readonly inboundCommits: InboundCommits;
   readonly pairing: PairingFigures & { unwatchedMs: number };
   readonly limits: LimitFigures;
   readonly pace: PaceFigures;

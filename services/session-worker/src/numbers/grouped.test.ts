@@ -34,3 +34,20 @@ it("a failed run rejects its own calls, and the next ones go on", async () => {
   isBroken = false;
   assert.equal(await grouped.add(2), 2);
 });
+
+it("with two lanes a run that hangs does not hold up what comes after it", async () => {
+  const hung = Promise.withResolvers<void>();
+  const grouped = new Grouped<string, string>(
+    async (items) => {
+      if (items.includes("hangs")) await hung.promise;
+      return items;
+    },
+    10,
+    2,
+  );
+  const first = grouped.add("hangs");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(await Promise.all([grouped.add("a"), grouped.add("b")]), ["a", "b"]);
+  hung.resolve();
+  assert.equal(await first, "hangs");
+});

@@ -1,28 +1,34 @@
 /**
- * Does for many what many ask for at the same moment. One run goes at a time; what comes meanwhile waits for the
- * next, so a lone call is not delayed and a thousand share a few dozen runs.
+ * Does for many what many ask for at the same moment. One run goes at a time, or as many as there are lanes; what
+ * comes meanwhile waits for the next, so a lone call is not delayed and a thousand share a few dozen runs.
  */
 export class Grouped<Item, Result> {
   readonly #run: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>;
   readonly #most: number;
   readonly #waiting: ({ item: Item } & PromiseWithResolvers<Result>)[] = [];
-  #isRunning = false;
+  readonly #lanes: number;
+  #running = 0;
 
   /** `run` answers in the order of the items, at most `most` of them; an Error rejects that item's call alone. */
-  constructor(run: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>, most: number) {
+  constructor(
+    run: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>,
+    most: number,
+    lanes = 1,
+  ) {
     this.#run = run;
     this.#most = most;
+    this.#lanes = lanes;
   }
 
   add(item: Item): Promise<Result> {
     const waiting = { item, ...Promise.withResolvers<Result>() };
     this.#waiting.push(waiting);
-    if (!this.#isRunning) void this.#work();
+    if (this.#running < this.#lanes) void this.#work();
     return waiting.promise;
   }
 
   async #work(): Promise<void> {
-    this.#isRunning = true;
+    this.#running += 1;
     // What is asked for in the same turn belongs together.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
@@ -38,6 +44,6 @@ export class Grouped<Item, Result> {
         for (const one of group) one.reject(error);
       }
     }
-    this.#isRunning = false;
+    this.#running -= 1;
   }
 }

@@ -6,7 +6,6 @@
  */
 import type { CompanyId, NumberId } from "@manyline/contracts";
 import {
-  commitInbound,
   FencedError,
   openJournal,
   type InboundItem,
@@ -138,9 +137,9 @@ export class InboundPump {
 
   async #commitItems(items: readonly InboundItem[]): Promise<void> {
     if (items.length === 0) return;
-    const { db, keyring, relay, reports } = this.#context;
+    const { inboundCommits, relay, reports } = this.#context;
     const { events } = await this.#journal.patiently(() =>
-      commitInbound(db, keyring, this.#source(), items),
+      inboundCommits.add({ source: this.#source(), items }),
     );
     if (events.length === 0) return;
     relay.publish(events);

@@ -1,4 +1,7 @@
-/** Credentials and Signal keys in the database. What many logins read at the same moment is read together. */
+/**
+ * Credentials and Signal keys in the database. What many logins read at the same moment is read together, and what
+ * many numbers write is written together: each message is a write.
+ */
 import {
   FencedError,
   findJournal,
@@ -6,7 +9,7 @@ import {
   preloadAuth,
   readAuth,
   readKeys,
-  writeAuth,
+  writeAuths,
   type AuthWrite,
   type Database,
   type Fence,
@@ -35,12 +38,19 @@ export type AuthStore = {
 };
 
 const MOST_AT_ONCE = 32;
+/** Writes under way: one that waits for its number's fence must not hold up all the others. */
+const WRITE_LANES = 2;
 
 export function createAuthStore(db: Database, keyring: Keyring): AuthStore {
   const loads = new Grouped<Fence, PreloadedAuth>(async (fences) => {
     const found = await preloadAuth(db, keyring, fences);
     return fences.map((fence) => found.get(fence.numberNo) ?? new FencedError(fence));
   }, MOST_AT_ONCE);
+  const writes = new Grouped<{ fence: Fence; write: AuthWrite }, true>(
+    (some) => writeAuths(db, keyring, some),
+    MOST_AT_ONCE,
+    WRITE_LANES,
+  );
   /** Writes under way, by number: a closed connection may still have one when the next one begins. */
   const writing = new Map<number, Promise<unknown>>();
   return {
@@ -56,7 +66,7 @@ export function createAuthStore(db: Database, keyring: Keyring): AuthStore {
     read: (fence, kind, keys) => readKeys(db, keyring, fence, kind, keys),
     write: async (fence, write) => {
       const { numberNo } = fence;
-      const written = writeAuth(db, keyring, fence, write);
+      const written = writes.add({ fence, write });
       const all = Promise.allSettled([writing.get(numberNo), written]);
       writing.set(numberNo, all);
       void all.finally(() => {

@@ -1,0 +1,129 @@
+/** What many numbers write at the same moment is written together, and fails apart. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { messageReceived } from "@manyline/contracts";
+import { commitInbounds, FencedError, readKeys, writeAuths } from "../src/index.ts";
+import {
+  dataOf,
+  entry,
+  hashOf,
+  openLine,
+  sisterLine,
+  storedMessages,
+  stranger,
+  textFrom,
+  type Line,
+} from "./message-support.ts";
+import { openWorld, type World } from "./support.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+});
+after(() => world[Symbol.asyncDispose]());
+
+const key = (value: string, name = "one") => ({
+  kind: "session",
+  key: name,
+  value: Buffer.from(value),
+});
+
+async function journal({ source }: Line): Promise<{ hash: Buffer; isDone: boolean }[]> {
+  const { rows } = await world.superuser.query<{ hash: Buffer; isDone: boolean }>(
+    `select hash, done_at is not null as "isDone" from inbound_journal where number_no = $1`,
+    [source.fence.numberNo],
+  );
+  return rows;
+}
+
+async function session({ source }: Line): Promise<string | undefined> {
+  const { worker, test: database } = world;
+  const found = await readKeys(worker, database.keyring, source.fence, "session", ["one"]);
+  return found.get("one")?.toString();
+}
+
+test("keys of many numbers: a fence that is lost and a write that is refused leave the others alone", async () => {
+  const [one, fenced, refused] = [
+    await openLine(world),
+    await openLine(world),
+    await openLine(world),
+  ];
+  const sister = await sisterLine(world, one);
+  const stale = { ...fenced.source.fence, epoch: fenced.source.fence.epoch - 1 };
+  const outcomes = await writeAuths(world.worker, world.test.keyring, [
+    { fence: sister.source.fence, write: { keys: [key("sister")], journal: [entry("sister")] } },
+    { fence: stale, write: { keys: [key("stale")], journal: [entry("stale")] } },
+    // Postgres stores no zero byte.
+    { fence: refused.source.fence, write: { keys: [key("refused", "o\0ne"), key("half")] } },
+    { fence: one.source.fence, write: { keys: [key("first")], journal: [entry("one")] } },
+    { fence: one.source.fence, write: { keys: [key("second")] } },
+  ]);
+  assert.deepEqual([outcomes[0], outcomes[3], outcomes[4]], [true, true, true]);
+  assert.ok(outcomes[1] instanceof FencedError);
+  assert.ok(outcomes[2] instanceof Error && !(outcomes[2] instanceof FencedError));
+  assert.deepEqual(
+    [await session(sister), await session(fenced), await session(refused), await session(one)],
+    ["sister", undefined, undefined, "second"],
+  );
+  assert.deepEqual(await journal(one), [{ hash: hashOf("one"), isDone: false }]);
+  assert.deepEqual(await journal(sister), [{ hash: hashOf("sister"), isDone: false }]);
+  assert.deepEqual(await journal(fenced), []);
+});
+
+test("messages of many numbers: each its own, in its own chats; what fails, fails alone", async () => {
+  const [one, fenced, bent] = [await openLine(world), await openLine(world), await openLine(world)];
+  const sister = await sisterLine(world, one);
+  const other = await openLine(world);
+  const stale = { ...fenced.source.fence, epoch: fenced.source.fence.epoch - 1 };
+  const anna = stranger();
+  await writeAuths(
+    world.worker,
+    world.test.keyring,
+    [one, sister].map(({ source: { fence } }) => ({ fence, write: { journal: [entry("a")] } })),
+  );
+  const commits = [
+    { source: other.source, items: [textFrom(anna, { text: "to other" })] },
+    { source: { ...fenced.source, fence: stale }, items: [textFrom(anna)] },
+    {
+      source: sister.source,
+      items: [textFrom(anna, { text: "to sister", journal: [hashOf("a")] })],
+    },
+    { source: one.source, items: [textFrom(anna, { text: "to one", journal: [hashOf("a")] })] },
+    { source: one.source, items: [] },
+  ];
+  const told = await commitInbounds(world.worker, world.test.keyring, commits);
+  assert.ok(told[1] instanceof FencedError);
+  const received = [0, 2, 3].map((place) => {
+    const result = told[place];
+    assert.ok(result && !(result instanceof Error));
+    return dataOf(result.events, messageReceived);
+  });
+  assert.deepEqual(
+    received.map(({ text }) => text),
+    ["to other", "to sister", "to one"],
+  );
+  // One person per company, one chat per number.
+  assert.equal(received[1]?.from.contactId, received[2]?.from.contactId);
+  assert.notEqual(received[0]?.from.contactId, received[1]?.from.contactId);
+  assert.equal(new Set(received.map(({ chat }) => chat.id)).size, 3);
+  assert.deepEqual(told[4], { events: [], repeated: 0 });
+  for (const line of [one, sister, other])
+    assert.equal((await storedMessages(world, line)).length, 1);
+  assert.equal((await storedMessages(world, fenced)).length, 0);
+  for (const line of [one, sister])
+    assert.deepEqual(await journal(line), [{ hash: hashOf("a"), isDone: true }]);
+
+  const again = await commitInbounds(world.worker, world.test.keyring, [
+    ...commits.slice(2, 4),
+    // Nothing is known of the sender: the batch is refused before it reaches the database.
+    { source: bent.source, items: [textFrom({})] },
+    { source: other.source, items: [textFrom(anna, { text: "and again" })] },
+  ]);
+  assert.deepEqual(again.slice(0, 2), [
+    { events: [], repeated: 1 },
+    { events: [], repeated: 1 },
+  ]);
+  assert.ok(again[2] instanceof TypeError);
+  assert.ok(again[3] && !(again[3] instanceof Error));
+  assert.equal(dataOf(again[3].events, messageReceived).text, "and again");
+});
