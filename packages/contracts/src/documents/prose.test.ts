@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { it } from "node:test";
 import { MAX_EVENT_BYTES } from "../events/envelope.ts";
+import { QUEUE_LENGTH, SEND_LIFE } from "../message.ts";
 import { PAIRING } from "../pairing.ts";
+import {
+  CHECK_PHONES,
+  FILE_KINDS,
+  READ_MESSAGES,
+  SEND_BYTES,
+  SEND_KIND_NAMES,
+  SEND_LENGTHS,
+} from "../rest/sends.ts";
 import { EVENTS_MAX_AGE_MS } from "../subjects.ts";
 
 const root = new URL("../../../../", import.meta.url);
@@ -31,6 +40,27 @@ it("docs/limits.md names the figures the code has", () => {
   }
 });
 
+it("docs/messages.md names the kinds and figures the code has", () => {
+  const page = read("docs/messages.md");
+  const whole = (figure: number): string => figure.toLocaleString("en");
+  for (const kind of SEND_KIND_NAMES)
+    assert.match(page, new RegExp(`^\\| \`${kind}\` \\|`, "m"), kind);
+  for (const kind of FILE_KINDS) {
+    const row = page.split("\n").find((line) => line.startsWith(`| \`${kind}\` |`)) ?? "";
+    assert.ok(row.includes(`${SEND_BYTES[kind] / 1_048_576} MiB`), row);
+  }
+  for (const claim of [
+    `| ${whole(SEND_LENGTHS.text)} characters |`,
+    `caption ${whole(SEND_LENGTHS.caption)} characters`,
+    `| ${READ_MESSAGES} of one chat`,
+    `at most ${CHECK_PHONES} at once`,
+    `**As long as there is room.** ${whole(QUEUE_LENGTH)} messages`,
+    `(${SEND_LIFE.least} s to ${SEND_LIFE.most / 86_400} days)`,
+  ]) {
+    assert.ok(page.includes(claim), claim);
+  }
+});
+
 it("README and docs/architecture.md map the rooms there are, and every link leads somewhere", () => {
   const rooms = ["packages", "services", "apps"].flatMap((folder) =>
     readdirSync(new URL(folder, root)).map((name) => `${folder}/${name}`),
@@ -48,6 +78,9 @@ it("README and docs/architecture.md map the rooms there are, and every link lead
     "docs/limits.md",
     "docs/architecture.md",
     "docs/events.md",
+    "docs/messages.md",
+    "docs/operations.md",
+    "docs/state-machines.md",
   ]) {
     for (const [, target] of read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
       assert.ok(
