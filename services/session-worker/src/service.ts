@@ -140,6 +140,7 @@ export async function startWorker(
         burst: config.sendBurst,
         firstContactsPerDay: config.firstContacts,
       },
+      recycling: { lifeMs: config.recycleAfterMs, silenceMs: config.silenceMs },
       backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
       phonePepper: keyring.pepper,
     }),
