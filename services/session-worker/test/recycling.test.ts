@@ -26,11 +26,22 @@ const close = async (): Promise<void> => {
   await room.close();
 };
 
+/** Lines of the worker's log. */
+async function logged(): Promise<Record<string, unknown>[]> {
+  const lines = (await readFile(room.log, "utf8")).split("\n").filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** What the worker tells of itself in numbers. */
+async function metrics(): Promise<string> {
+  const started = (await logged()).findLast(({ event }) => event === "worker.started");
+  const answer = await fetch(`http://127.0.0.1:${String(started?.["health_port"])}/metrics`);
+  return answer.text();
+}
+
 /** Why connections of the number were replaced so far, as the worker's log tells. */
 async function recycled({ number }: Linked): Promise<string[]> {
-  const lines = (await readFile(room.log, "utf8")).split("\n").filter(Boolean);
-  return lines
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return (await logged())
     .filter(({ event, ...line }) => {
       return event === "connection.recycled" && line["number_id"] === number.numberId;
     })
@@ -82,6 +93,11 @@ describe("an old connection", () => {
       assert.deepEqual(new Set(await recycled(one)), new Set(["age"]));
     }
     assert.equal(stats.clientRetries, clientRetries);
+    const told = await metrics();
+    assert.match(told, /^manyline_worker_sockets_recycled_total\{.*reason="age".*\} [1-9]/m);
+    assert.match(told, /^manyline_worker_cache_entries\{.*cache="mappings".*\} [1-9]/m);
+    assert.match(told, /^manyline_worker_key_cache_bytes(\{.*\})? [1-9]/m);
+    assert.match(told, /^process_memory_bytes\{.*kind="heap_used".*\} [1-9]/m);
   });
 
   it("stays as long as something is under way over it", async () => {
