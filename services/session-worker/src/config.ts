@@ -103,6 +103,18 @@ export function buildConfig(r: ConfigReader) {
       min: 10,
       meaning: "longest wait before a reconnect",
     }),
+    recycleAfterMs: r.durationMs("RECYCLE_AFTER_MS", {
+      default: 36 * 3_600_000,
+      min: 1_000,
+      meaning:
+        "a connection is replaced by a fresh one after this time, a third more or less, at a quiet moment",
+    }),
+    silenceMs: r.durationMs("WA_SILENCE_MS", {
+      default: 2 * 3_600_000,
+      min: 1_000,
+      meaning:
+        "without a message or receipt for so long, and 20 times longer than usual, a connection is taken for deaf and replaced",
+    }),
     capacity: r.integer("WORKER_CAPACITY", {
       default: 2_500,
       min: 1,

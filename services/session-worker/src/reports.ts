@@ -1,6 +1,7 @@
 /** One function per business event: a log line and a low-cardinality counter. Never a code, QR, key or phone. */
 import type { OwnedNumber } from "@manyline/db";
 import { createMetrics, type Logger } from "@manyline/runtime";
+import type { RecycleReason } from "./domain/line-watch.ts";
 import type { Reaction } from "./domain/closing-reasons.ts";
 import type { ConnectionEnd } from "./providers/provider.ts";
 
@@ -14,6 +15,8 @@ export type Reports = {
   sendTried(outcome: string): void;
   /** WhatsApp did not take a message. */
   refused(number: OwnedNumber, code: string): void;
+  /** A number gets a fresh connection. */
+  recycled(number: OwnedNumber, reason: RecycleReason): void;
   closed(number: OwnedNumber, end: ConnectionEnd, reaction: Reaction): void;
   failed(what: string, number: OwnedNumber, error: unknown): void;
   shardClaimed(shardId: number, epoch: number, numbers: number): void;
@@ -26,6 +29,9 @@ export function createReports(logger: Logger): Reports {
   const events = metrics.counter("manyline_worker_events", { description: "events committed" });
   const closings = metrics.counter("manyline_worker_closings", {
     description: "connections to WhatsApp that ended",
+  });
+  const recycled = metrics.counter("manyline_worker_sockets_recycled", {
+    description: "connections that were replaced by fresh ones",
   });
   const failures = metrics.counter("manyline_worker_failures", {
     description: "tasks of a number that failed",
@@ -58,6 +64,10 @@ export function createReports(logger: Logger): Reports {
     refused: (number, code) => {
       refusals.add(1, { code });
       logger.info({ event: "message.refused", ...of(number), code }, "message refused");
+    },
+    recycled: (number, reason) => {
+      recycled.add(1, { reason });
+      logger.info({ event: "connection.recycled", ...of(number), reason }, "connection recycled");
     },
     closed: (number, end, reaction) => {
       closings.add(1, { code: String(end.code ?? "none"), reaction });

@@ -32,6 +32,7 @@ import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
 import { createSharedCaches } from "./providers/linked/shared-caches.ts";
+import { startReclaim } from "./reclaim.ts";
 import { createReports } from "./reports.ts";
 
 /** Longest random pause before an opening that is one of many. */
@@ -93,8 +94,10 @@ export async function startWorker(
   const media = openMediaStore(config.media);
   const caches = createSharedCaches();
   scope.defer("caches", () => caches.close());
+  const authStore = createAuthStore(db, keyring);
+  scope.defer("reclaim", startReclaim(clock, authStore.cache, caches));
   const provider = createLinkedProvider(
-    createAuthStore(db, keyring),
+    authStore,
     createFileSource(db, media),
     {
       url: config.waUrl,
@@ -142,6 +145,7 @@ export async function startWorker(
         burst: config.sendBurst,
         firstContactsPerDay: config.firstContacts,
       },
+      recycling: { lifeMs: config.recycleAfterMs, silenceMs: config.silenceMs },
       backoff: { baseMs: config.reconnectBaseMs, capMs: config.reconnectCapMs },
       phonePepper: keyring.pepper,
     }),

@@ -3,6 +3,7 @@ import type { Database, EventRelay, Keyring } from "@manyline/db";
 import type { MediaStore } from "@manyline/media";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { BackoffFigures } from "../domain/backoff.ts";
+import type { RecycleFigures } from "../domain/line-watch.ts";
 import type { PaceFigures } from "../domain/pace.ts";
 import type { PairingFigures } from "../domain/pairing-machine.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -37,6 +38,7 @@ export type WorkerContext = {
   readonly limits: LimitFigures;
   readonly pace: PaceFigures;
   readonly backoff: BackoffFigures;
+  readonly recycling: RecycleFigures;
   /** Key of the per-phone limit: a phone is stored there only as a keyed hash. */
   readonly phonePepper: Buffer;
   /** Past its lease's deadline a worker neither writes nor sends. */

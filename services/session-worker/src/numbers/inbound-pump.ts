@@ -179,6 +179,10 @@ export class InboundPump {
 
   #leaveToEngine({ hash }: Received): void {
     this.#forEngine.set(hash.toString("hex"), hash);
+    this.#settleLater();
+  }
+
+  #settleLater(): void {
     this.#cancelTimer ??= this.#context.clock.setTimer(ENGINE_MS, () => {
       this.#cancelTimer = undefined;
       void this.#settleForEngine();
@@ -191,7 +195,8 @@ export class InboundPump {
       await this.#commitItems([{ kind: "nothing", journal: hashes }]);
       for (const hash of hashes) this.#forEngine.delete(hash.toString("hex"));
     } catch (error) {
-      // The next owner finds them open and settles them.
+      // Else the next owner finds them open and settles them.
+      if (!this.#signal.aborted && !(error instanceof FencedError)) this.#settleLater();
       this.#failed("inbound", error);
     }
   }

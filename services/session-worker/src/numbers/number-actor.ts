@@ -2,18 +2,9 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
-import {
-  companyPhoneMissing,
-  pairingFailed,
-  parsePhone,
-  type ErrorCode,
-  type ErrorFacts,
-  type Phone,
-} from "@manyline/contracts";
+import { parsePhone, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
 import {
   checkPairingCode,
-  endOrphanAttempts,
-  markPhoneMissing,
   FencedError,
   isPhoneLinkedElsewhere,
   type CommandRow,
@@ -21,12 +12,14 @@ import {
   type OwnedNumber,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
+import type { RecycleReason } from "../domain/line-watch.ts";
 import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import { tellBlocked, tellUnblocked, type CooldownFacts } from "./cooldown.ts";
 import { runErrand, type ErrandParts } from "./errands.ts";
 import { NumberJournal } from "./journal.ts";
 import { phoneHash, tellLimited } from "./pairing-limits.ts";
+import { askForPhone, endOrphans } from "./pairing-notes.ts";
 import { PairingRunner } from "./pairing-runner.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { Outbox } from "./outbox.ts";
@@ -44,6 +37,8 @@ export class NumberActor {
   readonly #keeper: SessionKeeper;
   readonly #traffic: NumberTraffic;
   #runner: PairingRunner | undefined;
+  /** Commands that are done beside the queue. */
+  #errands = 0;
 
   constructor(context: WorkerContext, number: OwnedNumber) {
     this.#context = context;
@@ -79,20 +74,11 @@ export class NumberActor {
   /** What a former owner left half done is ended; a linked number that should be connected is opened. */
   start(): void {
     this.#traffic.inbound.start();
-    this.#run("start", async () => {
-      if (this.#number.hasLiveAttempt) await this.#endOrphans();
+    void this.#run("start", async () => {
+      if (this.#number.hasLiveAttempt) await endOrphans(this.#journal);
       await this.#settle();
       if (!this.shouldBeOpen || this.#journal.status !== "connecting")
         this.#keeper.noteNothingToOpen();
-    });
-  }
-
-  async #endOrphans(): Promise<void> {
-    await this.#journal.commit(async (entry) => {
-      const orphans = await endOrphanAttempts(entry.tx, this.#journal.fence);
-      for (const orphan of orphans) {
-        entry.emit(pairingFailed, { attemptId: orphan.attemptId, code: "UNAVAILABLE" });
-      }
     });
   }
 
@@ -103,7 +89,7 @@ export class NumberActor {
 
   /** The gateway changed the number or its company. */
   changed(number: OwnedNumber): void {
-    this.#run("change", async () => {
+    void this.#run("change", async () => {
       const before = this.#number;
       this.#number = { ...number, isLinked: this.#keeper.isLinked };
       this.#journal.notePhone(number.phone as Phone | null);
@@ -124,7 +110,7 @@ export class NumberActor {
       kind: "consumer",
       attributes: { company_id: companyId, number_id: numberId },
     } as const;
-    this.#run(command.verb, async () => {
+    void this.#run(command.verb, async () => {
       try {
         await withSpan(`command ${command.verb}`, span, () => this.#execute(command));
       } catch (error) {
@@ -149,7 +135,7 @@ export class NumberActor {
         await this.#runner?.stop("cancelled");
         return this.#done(command, {});
       case "ask_phone":
-        return this.#askPhone(command);
+        return askForPhone(this.#journal, this.#number, command, !this.#fallbackPhone());
       case "unlink": {
         await this.#runner?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
@@ -159,12 +145,33 @@ export class NumberActor {
       case "show_typing":
       case "fetch_media":
         // WhatsApp may take its time: the number's queue does not wait for it.
-        void this.#beside(command.verb, runErrand(this.#errandParts(), command));
+        this.#errands += 1;
+        void this.#beside(command.verb, runErrand(this.#errandParts(), command)).finally(() => {
+          this.#errands -= 1;
+        });
         return undefined;
       default:
         // A newer gateway may know more than this worker does.
         return this.#refuse(command, "INTERNAL");
     }
+  }
+
+  /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
+  get recycleDue(): RecycleReason | undefined {
+    const { outbox, watch } = this.#traffic;
+    if (!this.isOpen || this.#runner || this.#errands > 0 || !outbox.isIdle) return undefined;
+    return watch.due(this.#context.clock.monotonic());
+  }
+
+  /** Closes the connection and opens another, if that is still due when its turn in the queue comes. */
+  async recycle(): Promise<void> {
+    await this.#run("recycle", async () => {
+      const reason = this.recycleDue;
+      if (!reason) return;
+      this.#traffic.watch.noteRecycled(reason);
+      this.#context.reports.recycled(this.#number, reason);
+      await this.#keeper.open("reconnecting");
+    });
   }
 
   /** These waited too long to be sent. */
@@ -190,7 +197,7 @@ export class NumberActor {
   /** The company's cooldown began: a number without credentials says so. */
   blocked(until: Date): void {
     if (this.#keeper.isLinked) return;
-    this.#run("blocked", () => tellBlocked(this.#journal, this.#cooldownFacts(), until));
+    void this.#run("blocked", () => tellBlocked(this.#journal, this.#cooldownFacts(), until));
     this.#context.copies.blocked(this.#number.companyId, until);
   }
 
@@ -359,20 +366,9 @@ export class NumberActor {
   #endOf(runner: PairingRunner, next: () => unknown): void {
     if (this.#runner !== runner) return;
     this.#runner = undefined;
-    this.#run("after pairing", async () => {
+    void this.#run("after pairing", async () => {
       // Replaced by another attempt in the same breath: that one goes on.
       if (!this.#runner) await next();
-    });
-  }
-
-  /** Nobody can be asked for a link without a phone: the company is told, once until it gives one. */
-  async #askPhone(command: CommandRow): Promise<void> {
-    const { companyNo, numberId } = this.#number;
-    const isMissing = this.#fallbackPhone() === null;
-    await this.#journal.commit(async (entry) => {
-      const asked = isMissing && (await markPhoneMissing(entry.tx, companyNo));
-      if (asked) entry.emit(companyPhoneMissing, { numberId });
-      await entry.finish(command.commandId, { state: "done", result: { asked } });
     });
   }
 
@@ -389,8 +385,8 @@ export class NumberActor {
     );
   }
 
-  #run(what: string, task: () => Promise<unknown>): void {
-    void this.#queue
+  async #run(what: string, task: () => Promise<unknown>): Promise<void> {
+    await this.#queue
       .add(async () => {
         if (!this.#abort.signal.aborted) await task();
       })

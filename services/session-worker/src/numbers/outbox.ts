@@ -102,6 +102,11 @@ export class Outbox {
     this.#cancelTimer = undefined;
   }
 
+  /** Nothing is under way. */
+  get isIdle(): boolean {
+    return this.#flights.size === 0 && this.#running.size === 0;
+  }
+
   /** How many messages can be claimed now. */
   get room(): number {
     if (!this.#connection || this.#isDraining || this.#signal.aborted) return 0;

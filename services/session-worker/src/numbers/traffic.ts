@@ -1,5 +1,6 @@
 /** Everything that passes over a number's connection: what comes, what is sent, what becomes of it. */
 import { commitInbound, FencedError, findSent, type OwnedNumber } from "@manyline/db";
+import { LineWatch } from "../domain/line-watch.ts";
 import type { WorkerContext } from "./context.ts";
 import { InboundPump } from "./inbound-pump.ts";
 import type { NumberJournal } from "./journal.ts";
@@ -14,6 +15,7 @@ export type NumberTraffic = {
   inbound: InboundPump;
   outbox: Outbox;
   statuses: StatusPump;
+  watch: LineWatch;
   /** For the one who opens connections. */
   handlers: Traffic;
 };
@@ -24,13 +26,14 @@ export function createTraffic(
   journal: NumberJournal,
   signal: AbortSignal,
 ): NumberTraffic {
-  const { db, keyring, relay, reports } = context;
+  const { db, keyring, relay, reports, clock } = context;
   const { numberNo } = number();
   const inbound = new InboundPump(context, number, journal, signal);
   const statuses = new StatusPump(context, number, journal, signal);
   const outbox = new Outbox(context, number, journal, statuses, signal, () =>
     context.askSends(numberNo),
   );
+  const watch = new LineWatch(context.recycling);
   /** What is only good to know: told if it works, now or never. */
   const inPassing = (what: string, work: Promise<unknown>): void => {
     work.catch((error: unknown) => {
@@ -41,9 +44,16 @@ export function createTraffic(
     inbound,
     outbox,
     statuses,
+    watch,
     handlers: {
-      onReceived: (entries) => inbound.take(entries),
-      onReceipts: (receipts) => outbox.receive(receipts),
+      onReceived: (entries) => {
+        watch.heard(clock.monotonic());
+        inbound.take(entries);
+      },
+      onReceipts: (receipts) => {
+        watch.heard(clock.monotonic());
+        return outbox.receive(receipts);
+      },
       onTimelock: (timelock) => inPassing("restriction", outbox.restrictions.note(timelock)),
       onPerson: (person) => {
         const commit = async (): Promise<void> => {
@@ -56,8 +66,14 @@ export function createTraffic(
         inPassing("person", commit());
       },
       findSent: (id) => journal.patiently(() => findSent(db, journal.fence, id, REPEAT_MS)),
-      onUp: (connection) => outbox.up(connection),
-      onDown: () => outbox.down(),
+      onUp: (connection) => {
+        watch.opened(clock.monotonic());
+        outbox.up(connection);
+      },
+      onDown: () => {
+        watch.closed();
+        outbox.down();
+      },
     },
   };
 }

@@ -22,6 +22,7 @@ import type { WorkerContext } from "../numbers/context.ts";
 import { NumberActor } from "../numbers/number-actor.ts";
 import { SerialQueue } from "../numbers/serial-queue.ts";
 import { CommandClaims } from "./command-claims.ts";
+import { Recycler } from "./recycler.ts";
 import { SendDispatcher } from "./send-dispatcher.ts";
 
 const POLL_MS = 2_000;
@@ -48,6 +49,7 @@ export class Fleet {
   #polls = 0;
   readonly #telling = new Set<number>();
   readonly #commands: CommandClaims;
+  readonly #recycler: Recycler;
   readonly #sends: SendDispatcher;
   #isPolling = false;
   #pollAgain = false;
@@ -56,6 +58,7 @@ export class Fleet {
     this.#context = context;
     this.#shards = shards;
     this.#commands = new CommandClaims(context);
+    this.#recycler = new Recycler(context);
     this.#sends = new SendDispatcher(context, (numberNo) => this.#actors.get(numberNo));
   }
 
@@ -282,9 +285,17 @@ export class Fleet {
       if (actor && isChanged(actor.number, number)) actor.changed(number);
     }
     this.#changedSince = startedAt;
+    this.#recycler.look(this.#staying());
     this.#polls += 1;
     if (this.#polls % SWEEP_EVERY === 0) await this.#sweep();
     for (const companyNo of await endedBlocks(db, workerId)) this.#tellUnblocked(companyNo);
+  }
+
+  /** Numbers that are not about to be handed over. */
+  *#staying(): Iterable<NumberActor> {
+    for (const actor of this.#actors.values()) {
+      if (!this.#leaving.has(actor.number.shardId)) yield actor;
+    }
   }
 
   /** Numbers that were removed are let go; shards with numbers that nobody serves are adopted again. */

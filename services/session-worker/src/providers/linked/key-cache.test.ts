@@ -14,3 +14,16 @@ it("keeps what was used last, within its bytes", () => {
   assert.deepEqual(cache.get("a"), value("a"));
   assert.notEqual(cache.newConnection(), cache.newConnection());
 });
+
+it("drops what connections that are over have left, and only that", () => {
+  const cache = createKeyCache();
+  const [one, two] = [cache.newConnection(), cache.newConnection()];
+  for (const connection of [one, two]) cache.set(`${connection}/session/a`, Buffer.alloc(100));
+  assert.equal(cache.sweep(), 0);
+  const { bytes } = cache;
+  cache.endConnection(one);
+  assert.equal(cache.sweep(), 1);
+  assert.equal(cache.get(`${one}/session/a`), undefined);
+  assert.ok(cache.get(`${two}/session/a`));
+  assert.deepEqual([cache.size, cache.bytes], [1, bytes / 2]);
+});

@@ -5,8 +5,14 @@
 export type KeyCache = {
   get(name: string): Buffer | undefined;
   set(name: string, value: Buffer): void;
-  /** A name no other connection uses. What a connection leaves behind is never found again and ages out. */
+  /** A name no other connection uses. What a connection leaves behind is never found again. */
   newConnection(): string;
+  /** What the connection left behind goes with the next sweep. */
+  endConnection(name: string): void;
+  /** Forgets what connections that are over have left. Returns how many entries. */
+  sweep(): number;
+  readonly size: number;
+  readonly bytes: number;
 };
 
 /** About 20,000 contacts' devices. */
@@ -19,6 +25,7 @@ export function createKeyCache(maxBytes = MAX_BYTES): KeyCache {
   const entries = new Map<string, Buffer>();
   let bytes = 0;
   let connections = 0;
+  const over = new Set<string>();
   const remove = (name: string): void => {
     const value = entries.get(name);
     if (value && entries.delete(name)) bytes -= value.length + ENTRY_BYTES;
@@ -42,5 +49,22 @@ export function createKeyCache(maxBytes = MAX_BYTES): KeyCache {
       }
     },
     newConnection: () => String((connections += 1)),
+    endConnection: (name) => {
+      over.add(name);
+    },
+    sweep: () => {
+      const before = entries.size;
+      for (const name of entries.keys()) {
+        if (over.has(name.slice(0, name.indexOf("/")))) remove(name);
+      }
+      over.clear();
+      return before - entries.size;
+    },
+    get size() {
+      return entries.size;
+    },
+    get bytes() {
+      return bytes;
+    },
   };
 }

@@ -161,6 +161,7 @@ export function openKeyStore(
       isEnded = true;
       loaded = undefined;
       known.clear();
+      cache.endConnection(connection);
     },
     keys: {
       get: async <Kind extends keyof SignalDataTypeMap>(kind: Kind, ids: string[]) => {

@@ -77,7 +77,7 @@ export async function openLogin(
     caches,
     socketHandlers,
     {
-      makeSignalRepository: createSignalRepository(stanzas, journal),
+      makeSignalRepository: createSignalRepository(stanzas, journal, caches.mappings()),
       getMessage: async ({ id, remoteJid }) => {
         const send = id ? await handlers.findSent(id) : undefined;
         return send && remoteJid ? sender?.repeat(send, remoteJid) : undefined;

@@ -6,6 +6,8 @@
 import { NodeCache } from "@cacheable/node-cache";
 import { DEFAULT_CACHE_TTLS, type CacheStore, type SocketConfig } from "@whiskeysockets/baileys";
 
+import { Lru } from "./lru.ts";
+
 /** At about 200 bytes an entry this is at most 20 MB a cache. */
 const MAX_ENTRIES = 100_000;
 
@@ -14,7 +16,24 @@ type Cached = Pick<
   "msgRetryCounterCache" | "callOfferCache" | "userDevicesCache" | "placeholderResendCache"
 >;
 
-export type SharedCaches = { forNumber(numberId: string): Cached; close(): void };
+/** Which phone and which LID are one person, as the library keeps it per connection. */
+export type MappingCache = {
+  get(key: string): string | undefined;
+  set(key: string, value: string): void;
+  /** The connection is over. */
+  clear(): void;
+};
+
+export type SharedCaches = {
+  forNumber(numberId: string): Cached;
+  /** For one connection. */
+  mappings(): MappingCache;
+  /** Forgets what connections that are over have left. Returns how many entries. */
+  sweep(): number;
+  /** Entries by cache. */
+  sizes(): Record<string, number>;
+  close(): void;
+};
 
 export function createSharedCaches(): SharedCaches {
   const make = (ttlSeconds: number) =>
@@ -23,7 +42,31 @@ export function createSharedCaches(): SharedCaches {
   const calls = make(DEFAULT_CACHE_TTLS.CALL_OFFER);
   const devices = make(DEFAULT_CACHE_TTLS.USER_DEVICES);
   const placeholders = make(DEFAULT_CACHE_TTLS.MSG_RETRY);
+  /** The library's own has no bound, and a timer of three days for each entry. */
+  const mappings = new Lru<string>(MAX_ENTRIES);
+  let connections = 0;
+  const over = new Set<string>();
   return {
+    mappings: () => {
+      const connection = String((connections += 1));
+      return {
+        get: (key) => mappings.get(`${connection}/${key}`),
+        set: (key, value) => mappings.set(`${connection}/${key}`, value),
+        clear: () => over.add(connection),
+      };
+    },
+    sweep: () => {
+      const dropped = mappings.sweep((name) => !over.has(name.slice(0, name.indexOf("/"))));
+      over.clear();
+      return dropped;
+    },
+    sizes: () => ({
+      retries: retries.getStats().keys,
+      calls: calls.getStats().keys,
+      devices: devices.getStats().keys,
+      placeholders: placeholders.getStats().keys,
+      mappings: mappings.size,
+    }),
     forNumber: (numberId) => ({
       msgRetryCounterCache: prefixed(retries, numberId),
       callOfferCache: prefixed(calls, numberId),

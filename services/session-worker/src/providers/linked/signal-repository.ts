@@ -21,6 +21,7 @@ import {
   type SocketConfig,
 } from "@whiskeysockets/baileys";
 import { keepLibsignalInContext } from "./libsignal-context.ts";
+import type { MappingCache } from "./shared-caches.ts";
 import type { StanzaIndex, StanzaPart } from "./stanzas.ts";
 
 /** What the repository needs of the number's owner. All of it rejects only when the connection is being ended. */
@@ -42,10 +43,12 @@ export type JournalValue = { hash: Buffer; part: StanzaPart; plaintext: Buffer }
 export function createSignalRepository(
   stanzas: StanzaIndex,
   journal: DecryptJournal,
+  mappings?: MappingCache,
 ): SocketConfig["makeSignalRepository"] {
   keepLibsignalInContext();
   return (auth, logger, pnToLid) => {
     const base = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
+    if (mappings) replaceMappings(base.lidMapping, mappings);
     // The library has put its transactions around our store before it asks for a repository.
     const keys = auth.keys as SignalKeyStoreWithTransaction;
     /** The context of this moment: no transaction. */
@@ -163,6 +166,14 @@ function createLock(): <T>(name: string, work: () => Promise<T>) => Promise<T> {
       if (tails.get(name) === tail) tails.delete(name);
     }
   };
+}
+
+/** Throws when the library's insides are not as expected: then its own would grow without bound. */
+function replaceMappings(store: object, mappings: MappingCache): void {
+  if (!("mappingCache" in store)) {
+    throw new TypeError("Baileys keeps phones and LIDs in another way; is this another version?");
+  }
+  store.mappingCache = mappings;
 }
 
 /** Whoever waits for this is forgotten together with its connection. */
