@@ -20,7 +20,7 @@ import {
   type SignalRepositoryWithLIDStore,
   type SocketConfig,
 } from "@whiskeysockets/baileys";
-import { keepLibsignalInContext } from "./libsignal-context.ts";
+import { repairLibsignal } from "./libsignal-repairs.ts";
 import type { StanzaIndex, StanzaPart } from "./stanzas.ts";
 
 /** What the repository needs of the number's owner. All of it rejects only when the connection is being ended. */
@@ -43,7 +43,7 @@ export function createSignalRepository(
   stanzas: StanzaIndex,
   journal: DecryptJournal,
 ): SocketConfig["makeSignalRepository"] {
-  keepLibsignalInContext();
+  repairLibsignal();
   return (auth, logger, pnToLid) => {
     const base = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
     // The library has put its transactions around our store before it asks for a repository.
