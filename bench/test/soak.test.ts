@@ -13,7 +13,7 @@ it("a soak loses nothing, and leaves no handles behind", async (t) => {
   t.diagnostic(run.stdout.trim());
   assert.equal(run.code, 0, run.stdout + run.stderr);
   assert.match(run.stdout, /RSS slope: -?[\d.]+ ± [\d.]+ MiB\/h/);
-  assert.ok(run.figure(/(\d+) messages in/) > 50);
+  assert.ok(run.figure(/logins; (\d+) messages in/) > 50);
   // One connection each, as at the beginning.
   const [, before, after] =
     /^open files +(\d+) +\d+ +\d+ +(\d+)$/m.exec(run.stdout)?.map(Number) ?? [];

@@ -41,7 +41,7 @@ const BUDGETS: Record<string, number> = {
   "packages/db": 150,
   "services/session-worker": 480,
   "services/gateway": 150,
-  bench: 240,
+  bench: 290,
   "packages/simulators": 150,
 };
 const DEFAULT_BUDGET = 90;
@@ -75,7 +75,7 @@ export function listSuites(root: string): Suite[] {
     })),
     {
       name: "chaos",
-      budgetSeconds: 660,
+      budgetSeconds: 780,
       kind: "tests",
       args: [`${LOCAL_ROOM}/test/chaos/*.test.ts`],
       needs: ["nats", "redis"],

@@ -102,9 +102,10 @@ test("outbound: all is well when each is shown once", () => {
     accepted: count,
     shown: on,
     repeats,
+    claimedAgain,
     ...wrong
   } = judgeOutbound(accepted, rows, shown, sent);
-  assert.deepEqual([count, on, repeats], [5, 5, 0]);
+  assert.deepEqual([count, on, repeats, claimedAgain], [5, 5, 0, 0]);
   for (const list of Object.values(wrong)) assert.deepEqual(list, []);
 });
 
@@ -129,6 +130,7 @@ test("outbound: a row that is missing, shared or told of by nobody, and a status
   const [first] = rows;
   const [answer] = accepted;
   assert.ok(first && answer);
+  assert.equal(judge([{ ...first, attempts: 2 }, ...rows.slice(1)]).claimedAgain, 1);
   assert.deepEqual(judge(rows, [...accepted, answer]).sharedRow, ["msg_a1"]);
   assert.deepEqual(judge([{ ...first, state: "sent" }, ...rows.slice(1)]).notDelivered, [
     "msg_a1 sent",

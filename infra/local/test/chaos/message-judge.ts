@@ -124,6 +124,8 @@ export type OutboundVerdict = {
   outOfOrder: string[];
   /** Arrived once more with the same id; a phone shows it once. */
   repeats: number;
+  /** Claimed by a second owner, because the first one ended in the middle of it. */
+  claimedAgain: number;
   notDelivered: string[];
   /** Messages of which `message.sent` was not told exactly once. */
   notToldOnce: string[];
@@ -164,6 +166,7 @@ export function judgeOutbound(
       expected,
       shown.map(({ id }) => id),
     ),
+    claimedAgain: rows.filter(({ attempts }) => attempts > 1).length,
     repeats: shown.reduce((sum, { copies }) => sum + copies - 1, 0),
     notDelivered: rows
       .filter(({ state }) => state !== "delivered" && state !== "read")

@@ -15,6 +15,7 @@ const PEOPLE_OF_NUMBER = 2;
 const PEOPLE_OF_COMPANY = 4;
 const FIRST_CONTACT = 79_620_000_000;
 const ANSWER_MS = 10_000;
+const SIMULATOR_MS = 60_000;
 /** Between two tries; doubles with each. */
 const PAUSE_MS = { first: 200, most: 2_000 };
 /** So long a client tries the same request. */
@@ -185,7 +186,9 @@ export class MessageLoad {
   async #simulator(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
     const answer = await ask(`${this.#fleet.simulator.httpUrl}${path}`, {
       method,
-      headers: { "content-type": "application/json" },
+      signal: AbortSignal.timeout(SIMULATOR_MS),
+      // A kept connection may be closed under a request, which cannot be repeated: it would write twice.
+      headers: { "content-type": "application/json", connection: "close" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (answer?.status !== 200) throw new Error(`${method} ${path}: ${answer?.status ?? "none"}`);
@@ -199,7 +202,7 @@ async function ask(
   request: RequestInit,
 ): Promise<{ status: number; body: Record<string, unknown> } | undefined> {
   try {
-    const response = await fetch(url, { ...request, signal: AbortSignal.timeout(ANSWER_MS) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), ...request });
     const body = (await response.json()) as Record<string, unknown>;
     return { status: response.status, body };
   } catch {

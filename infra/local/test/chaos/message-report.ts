@@ -86,6 +86,7 @@ export async function judgeMessages(
     "out: 202 without a row / two with one / rows without a 202": `${both(outbound.withoutRow, outbound.sharedRow)} / ${outbound.extraRows.length}`,
     "out: shown by phones": outbound.shown,
     "out: lost": outbound.lost.length,
+    "out: claimed once more, after the owner ended in the middle": outbound.claimedAgain,
     "out: repeats with the same id, which phones drop": outbound.repeats,
     "out: repeats or messages with another id": outbound.underAnotherId.length,
     "out: nobody's": outbound.invented.length,

@@ -11,6 +11,7 @@ import type { Phone } from "../phone.ts";
 import { bytes, el } from "../stanza.ts";
 import type { Stanza } from "../stanza.ts";
 import type { Party } from "./letter.ts";
+import { keepSessionsWhole } from "./whole-sessions.ts";
 
 /** libsignal's type of a message that opens a session */
 const OPENS_SESSION = 3;
@@ -48,6 +49,7 @@ export async function decryptFrom(
   enc: Stanza,
 ): Promise<proto.IMessage> {
   const cipher = new SessionCipher(phone.keys, addressOf(phone.account, sender));
+  keepSessionsWhole(cipher);
   const body = bytes(enc) ?? Buffer.alloc(0);
   const padded =
     enc.attrs["type"] === "pkmsg"

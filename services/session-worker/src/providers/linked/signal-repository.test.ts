@@ -347,3 +347,31 @@ it("numbers that open a session with the same person at once both have it", asyn
     }),
   );
 });
+
+it("two who write to each other for the first time at once understand each other from then on", async () => {
+  const [alice, bob] = [new Party(), new Party()];
+  const ends = [
+    { own: alice, jid: BOB, other: bob, from: ALICE },
+    { own: bob, jid: ALICE, other: alice, from: BOB },
+  ];
+  await alice.repository.injectE2ESession({ jid: BOB, session: await bob.bundle(7) });
+  await bob.repository.injectE2ESession({ jid: ALICE, session: await alice.bundle(8) });
+  for (let round = 0; round < 6; round += 1) {
+    // All of it crosses on the way.
+    const sent = await Promise.all(
+      ends.map(({ own, jid }) =>
+        own.repository.encryptMessage({ jid, data: padded({ conversation: `r${round}` }) }),
+      ),
+    );
+    for (const [at, { other, from, jid }] of ends.entries()) {
+      const one = sent[at];
+      assert.ok(one);
+      const node = stanza(`${at} ${round}`, one);
+      other.stanzas.note({ ...node, attrs: { ...node.attrs, from } }, { id: jid, lid: undefined });
+      const { type, ciphertext } = one;
+      const plaintext = await other.repository.decryptMessage({ jid: from, type, ciphertext });
+      assert.equal(textOf(plaintext), `r${round}`);
+    }
+  }
+  assert.deepEqual([alice.missing, bob.missing], [[], []]);
+});

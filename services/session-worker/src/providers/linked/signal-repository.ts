@@ -20,7 +20,7 @@ import {
   type SignalRepositoryWithLIDStore,
   type SocketConfig,
 } from "@whiskeysockets/baileys";
-import { keepLibsignalInContext } from "./libsignal-context.ts";
+import { repairLibsignal } from "./libsignal-repairs.ts";
 import type { MappingCache } from "./shared-caches.ts";
 import type { StanzaIndex, StanzaPart } from "./stanzas.ts";
 
@@ -45,7 +45,7 @@ export function createSignalRepository(
   journal: DecryptJournal,
   mappings?: MappingCache,
 ): SocketConfig["makeSignalRepository"] {
-  keepLibsignalInContext();
+  repairLibsignal();
   return (auth, logger, pnToLid) => {
     const base = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid);
     if (mappings) replaceMappings(base.lidMapping, mappings);
