@@ -294,7 +294,7 @@ describe("over NATS", () => {
     const subscription = await start(first);
     // A new durable begins with what is new: wait until it is there.
     const person = stranger();
-    const warm = await owner.receive(line.numberNo, textFrom(person, { text: "0" }));
+    const warm = await owner.store(line.numberNo, textFrom(person, { text: "0" }));
     const message = warm.find(({ type }) => type === "message.received");
     await until(
       async () => {
@@ -308,7 +308,7 @@ describe("over NATS", () => {
       { label: "listening" },
     );
     const stored = (
-      await owner.receive(
+      await owner.store(
         line.numberNo,
         ...["1", "2", "3", "4", "5"].map((text) => textFrom(person, { text })),
       )

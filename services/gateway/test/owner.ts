@@ -214,10 +214,15 @@ export class Owner implements AsyncDisposable {
 
   /** Commits what came in, and publishes it as the relay would. */
   async receive(numberNo: number, ...items: InboundItem[]): Promise<StoredEvent[]> {
+    return this.#publish(await this.store(numberNo, ...items));
+  }
+
+  /** Commits what came in, and leaves it to others to publish it. */
+  async store(numberNo: number, ...items: InboundItem[]): Promise<StoredEvent[]> {
     const source = await this.#source(numberNo);
     const { keyring } = this.#world.database;
     const { events } = await commitInbound(this.#db, keyring, source, items);
-    return this.#publish(events);
+    return events;
   }
 
   /** What waits to be sent, each claimed as by an owner that is connected. */
