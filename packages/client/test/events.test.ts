@@ -294,7 +294,7 @@ describe("over NATS", () => {
     const subscription = await start(first);
     // A new durable begins with what is new: wait until it is there.
     const person = stranger();
-    const warm = await owner.receive(line.numberNo, textFrom(person, { text: "0" }));
+    const warm = await owner.store(line.numberNo, textFrom(person, { text: "0" }));
     const message = warm.find(({ type }) => type === "message.received");
     await until(
       async () => {

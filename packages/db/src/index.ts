@@ -95,6 +95,7 @@ export * from "./repositories/polls.ts";
 export * from "./repositories/message-reads.ts";
 export * from "./repositories/message-requests.ts";
 export * from "./repositories/media.ts";
+export { forgetDroppedFiles, listDroppedFiles } from "./repositories/message-retention.ts";
 export * from "./repositories/sends.ts";
 export {
   claimSends,

@@ -7,9 +7,12 @@ import {
   enqueueCommand,
   enqueueMessage,
   fencedTransaction,
+  forgetDroppedFiles,
   hashPhone,
   housekeeping,
   insertAttempt,
+  insertMedia,
+  listDroppedFiles,
   registerWorker,
   revokeToken,
   spendPairingCode,
@@ -254,6 +257,32 @@ test("what de-duplicates goes after 8 and 9 days, files with the messages; what 
   assert.deepEqual(await age(9.1), [0, 1, 1, 0]);
   assert.deepEqual(await age(91), [0, 0, 0, 1]);
   assert.equal(await count("inbound_journal", "value is not null"), 1);
+});
+
+test("files whose rows are gone are listed until they were removed", async () => {
+  const line = await openLine(world);
+  const { companyNo, numberNo } = line.source.fence;
+  const upload = async (digit: string): Promise<string> => {
+    const mediaId = `med_${digit.repeat(32)}`;
+    const location = `${companyNo}/${digit.repeat(2)}/${mediaId}`;
+    const what = { kind: "upload", mimeType: "image/png", bytes: 1, sha256: "x", fileName: null };
+    await withCompany(world.app, companyNo, (tx) =>
+      insertMedia(tx, { companyNo, numberNo, mediaId, location, ...what }),
+    );
+    return location;
+  };
+  const [old, gone, kept] = [await upload("a"), await upload("b"), await upload("c")];
+  await world.superuser.query(
+    "update media set created_at = now() - interval '91 days' where location = $1",
+    [old],
+  );
+  await housekeeping(world.worker);
+  assert.deepEqual(await listDroppedFiles(world.worker, 10), [old]);
+  await world.superuser.query("update media set state = 'gone' where location = $1", [gone]);
+  assert.deepEqual(new Set(await listDroppedFiles(world.worker, 10)), new Set([old, gone]));
+  assert.equal((await listDroppedFiles(world.worker, 1)).length, 1);
+  assert.equal(await forgetDroppedFiles(world.worker, [old, gone, kept]), 2);
+  assert.deepEqual(await listDroppedFiles(world.worker, 10), []);
 });
 
 test("months of messages are made ahead, and dropped when they ended 90 days ago", async () => {

@@ -152,7 +152,13 @@ export async function startWorker(
   });
   const { leases, fleet, handOver } = ownership;
 
-  const housekeeper = new Housekeeper(db, leases.workerId, logger, config.eventDays);
+  const housekeeper = new Housekeeper({
+    db,
+    media,
+    logger,
+    workerId: leases.workerId,
+    eventDays: config.eventDays,
+  });
   const health = createHealth({
     checks: {
       postgres: () => db.ping(),

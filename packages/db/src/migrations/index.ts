@@ -19,6 +19,7 @@ import * as inbound from "./20261121-0810-inbound.ts";
 import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
 import * as lostCommands from "./20261121-0840-lost-commands.ts";
+import * as droppedFiles from "./20261121-0850-dropped-files.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -40,6 +41,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0820-sends": sends,
   "20261121-0830-pace": pace,
   "20261121-0840-lost-commands": lostCommands,
+  "20261121-0850-dropped-files": droppedFiles,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

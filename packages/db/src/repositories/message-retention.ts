@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import type { Executor } from "../open.ts";
+import { type Executor, rows } from "../open.ts";
 import { type Count, countOf, keep } from "./counted.ts";
 
 /** Makes the partitions of this and the next months. Role worker; returns how many were missing. */
@@ -36,4 +36,24 @@ export async function deleteOldIdempotency(executor: Executor, keepMs: number): 
 /** Deletes up to `limit` rows of numbers that were removed. Returns how many. */
 export async function purgeRemovedNumbers(executor: Executor, limit: number): Promise<number> {
   return countOf(executor, sql<Count>`select purge_removed_numbers(${limit}) as count`);
+}
+
+/** Locations of files that nobody needs any more, the oldest first. Role worker. */
+export async function listDroppedFiles(executor: Executor, limit: number): Promise<string[]> {
+  const found = await rows(
+    executor,
+    sql<{ location: string }>`select location from list_dropped_files(${limit}) as f (location)`,
+  );
+  return found.map(({ location }) => location);
+}
+
+/** These were removed from the store. Returns how many were on the list. */
+export async function forgetDroppedFiles(
+  executor: Executor,
+  locations: readonly string[],
+): Promise<number> {
+  return countOf(
+    executor,
+    sql<Count>`select forget_dropped_files(${[...locations]}::text[]) as count`,
+  );
 }

@@ -14,6 +14,7 @@ import type {
   InboundJournalTable,
   MediaTable,
   MessagesTable,
+  DroppedFilesTable,
   RemovedNumbersTable,
   SeenTable,
 } from "./messages.ts";
@@ -53,6 +54,7 @@ export type Schema = {
   pairingPhoneLimits: PairingPhoneLimitsTable;
   pairingWatch: PairingWatchTable;
   removedNumbers: RemovedNumbersTable;
+  droppedFiles: DroppedFilesTable;
   seen: SeenTable;
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;

@@ -190,3 +190,15 @@ export type RemovedNumbersTable = {
   numberNo: number;
   removedAt: Generated<Date>;
 };
+
+/**
+ * Files of the media store whose rows are deleted or say that they are gone, and that are still to be removed.
+ *
+ * Writer: triggers on `media`, and `forget_dropped_files`.
+ * Retention: until the file is removed.
+ */
+export type DroppedFilesTable = {
+  companyNo: number;
+  location: string;
+  droppedAt: Generated<Date>;
+};
