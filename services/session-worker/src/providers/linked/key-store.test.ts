@@ -114,3 +114,17 @@ it("is over with the first failure, which its owner hears of first", async () =>
     assert.equal(log.filter((line) => line.startsWith("refused")).length, 1);
   }
 });
+
+it("neither asks for nor stores a key whose name Postgres would refuse", async () => {
+  const { keys, log, writes } = open();
+  const [bad, long] = ["1\0@g.us", "1".repeat(3_000)];
+  const found = await keys.get("sender-key", [bad, long]);
+  assert.deepEqual(Object.keys(found), []);
+  const value = Buffer.from("key");
+  await keys.set({ "sender-key": { [bad]: value, [long]: value, good: value } });
+  assert.deepEqual(
+    writes.flatMap((write) => (write.keys ?? []).map(({ key }) => key)),
+    ["good"],
+  );
+  assert.deepEqual(log, []);
+});

@@ -23,6 +23,12 @@ const CACHED = new Set([
 ]);
 const ABSENT = Buffer.alloc(0);
 
+/**
+ * Whether a key of this name can be stored. Strangers name some of them: a message may bring the sender key of
+ * whatever group it likes. One that Postgres refused would cost the number its connection.
+ */
+export const isKeyName = (name: string): boolean => name.length <= 300 && !name.includes("\0");
+
 /** No message at all, padded as the library expects it: for one that was told long ago. */
 const NOTHING = Buffer.of(1);
 
@@ -168,6 +174,7 @@ export function openKeyStore(
         const found: { [id: string]: SignalDataTypeMap[Kind] } = {};
         const missing: string[] = [];
         for (const id of ids) {
+          if (!isKeyName(id)) continue;
           const value = answer(kind, id);
           if (value === undefined) missing.push(id);
           else if (value !== null) found[id] = unpackKey(kind, value);
@@ -186,7 +193,13 @@ export function openKeyStore(
           attrs: packPart(part),
           plaintext,
         }));
-        await guarded(() => write(packKeys(keys), makesPreKeys, journal));
+        await guarded(() =>
+          write(
+            packKeys(keys).filter(({ key }) => isKeyName(key)),
+            makesPreKeys,
+            journal,
+          ),
+        );
       },
     },
   };

@@ -5,7 +5,8 @@ type Card = NonNullable<MessageContent["contacts"]>[number];
 
 /** The phones of a card: WhatsApp's own ids where it gives them, else the digits as written. */
 export function cardOf(name: string | null | undefined, vcard: string | null | undefined): Card {
-  const phones: string[] = [];
+  // A set: a card may name a hundred thousand of them, and everybody's numbers wait meanwhile.
+  const phones = new Set<string>();
   let fullName = "";
   // Long lines are folded: a line that begins with a blank continues the one before.
   for (const line of (vcard ?? "").replaceAll(/\r?\n[ \t]/g, "").split(/\r?\n/)) {
@@ -17,7 +18,7 @@ export function cardOf(name: string | null | undefined, vcard: string | null | u
     if (property === "FN") fullName ||= value;
     if (property !== "TEL") continue;
     const digits = /waid=(\d+)/i.exec(key)?.[1] ?? value.replaceAll(/\D/g, "");
-    if (digits !== "" && !phones.includes(digits)) phones.push(digits);
+    if (digits !== "") phones.add(digits);
   }
-  return { name: name || fullName, phones, ...(vcard ? { vcard } : {}) };
+  return { name: name || fullName, phones: [...phones], ...(vcard ? { vcard } : {}) };
 }

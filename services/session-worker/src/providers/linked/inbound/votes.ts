@@ -7,6 +7,7 @@ import type { Fence } from "@manyline/db";
 import { decryptPollVote, jidNormalizedUser } from "@whiskeysockets/baileys";
 import type { AuthStore } from "../auth-store.ts";
 import { unpackCreds } from "../credentials.ts";
+import { isKeyName } from "../key-store.ts";
 import { ownPollSecret } from "../poll-secret.ts";
 import type { StanzaPart } from "../stanzas.ts";
 import type { EncryptedVote } from "./kinds.ts";
@@ -34,6 +35,8 @@ export async function keepPollSecret(
   providerMessageId: string,
   secret: Buffer,
 ): Promise<void> {
+  // Nobody but its sender loses anything: the message itself is told.
+  if (!isKeyName(providerMessageId)) return;
   await store.write(fence, { keys: [{ kind: KIND, key: providerMessageId, value: secret }] });
 }
 
@@ -45,6 +48,7 @@ export async function readVote(
   { attrs, isOwn }: StanzaPart,
 ): Promise<string[] | null> {
   const { pollId } = vote;
+  if (!isKeyName(pollId)) return null;
   const options = await store.pollOptions(fence, pollId);
   if (!options) return null;
   const creds = await store.creds(fence);
