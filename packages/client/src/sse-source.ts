@@ -52,6 +52,8 @@ class SseReader {
   #heardAt: number | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
   #tries = 0;
+  /** The state was told over this connection. */
+  #isOpen = false;
 
   constructor(options: SseOptions, inbox: Inbox, signal: AbortSignal) {
     this.#options = options;
@@ -99,7 +101,7 @@ class SseReader {
         isStream: true,
         signal,
       });
-      this.#options.onState?.("open");
+      this.#isOpen = false;
       const body = response.body?.pipeThrough(noting<Uint8Array>(heard));
       if (!body) return;
       for await (const { event, data } of readSse(body)) {
@@ -122,11 +124,7 @@ class SseReader {
     if (name === "lag") this.#options.onState?.(isLagging(value) ? "lagging" : "open");
     if (name === "ended") throw new StreamEnded(textOf(value, "reason") ?? "unknown");
     // The state is of now; what is repeated after it is older. So it is a place to go on from only at first.
-    if (name === "snapshot" && this.#heardAt === undefined) {
-      this.#heardAt = timeOf(value, "serverTime");
-      // Whoever is killed before the first event must not begin anew behind it.
-      this.#tellProgress();
-    }
+    if (name === "snapshot") this.#begin(value);
     const event = readEvent(value);
     if (!event) return;
     const loggedAt = timeOf(value, "loggedAt") ?? event.time.getTime();
@@ -139,6 +137,17 @@ class SseReader {
       () => undefined,
     );
     await this.#inbox.room();
+  }
+
+  #begin(snapshot: unknown): void {
+    if (this.#heardAt === undefined) {
+      this.#heardAt = timeOf(snapshot, "serverTime");
+      // Whoever is killed before the first event must not begin anew behind it.
+      this.#tellProgress();
+    }
+    // Not with the first byte: only from here on all that is new is told.
+    if (!this.#isOpen) this.#options.onState?.("open");
+    this.#isOpen = true;
   }
 
   #isWanted({ type }: ManylineEvent): boolean {
