@@ -126,6 +126,35 @@ describe("messages", () => {
     assert.deepEqual(oldest?.reactions, [{ contactId, emoji: "❤" }]);
   });
 
+  test("of what is far too long a list has the beginning, so that pages stay small", async () => {
+    const line = await openLine(world);
+    const contacts = [{ name: "a".repeat(300_000), phones: [] }];
+    const { events } = await line.commit(
+      textFrom(stranger(), { text: "a".repeat(3_000_000) }),
+      textFrom(stranger(), { type: "contact", text: null, content: { contacts } }),
+      textFrom(stranger(), { text: "short" }),
+    );
+    assert.equal(events.length, 6);
+    const page = await history(line);
+    assert.deepEqual(
+      page.map(({ text, isTruncated }) => [text?.length ?? null, isTruncated ?? false]),
+      [
+        [5, false],
+        [null, true],
+        [32_768, true],
+      ],
+    );
+    for (const message of page) assertShape(message);
+    assert.ok(JSON.stringify(page).length < 40_000);
+    const [, cards, long] = await asCompany(line, (tx) =>
+      Promise.all(
+        page.map(({ messageId }) => getMessage(tx, line.source.fence.companyNo, messageId)),
+      ),
+    );
+    assert.equal(long?.text?.length, 3_000_000);
+    assert.deepEqual(cards?.contacts, contacts);
+  });
+
   test("a conversation page by page, also after two people were merged", async () => {
     const line = await openLine(world);
     const [anna, bob] = [stranger(), stranger()];

@@ -112,6 +112,18 @@ describe("a request to send", () => {
     await assert.rejects(enqueue(sister), isCode("NUMBER_NOT_FOUND"));
   });
 
+  test("an answer tells nobody what somebody else wrote", async () => {
+    const line = await openLine(world);
+    const [anna, other] = [stranger(), stranger()];
+    const { messageId } = dataOf(
+      (await line.commit(textFrom(anna, { text: "My diagnosis" }))).events,
+      messageReceived,
+    );
+    const answer = enqueue(line, { to: { phone: other.phone }, contextId: messageId });
+    await assert.rejects(answer, isCode("MESSAGE_NOT_FOUND"));
+    await enqueue(line, { to: { phone: anna.phone }, contextId: messageId });
+  });
+
   test("an answer carries what it answers", async () => {
     const line = await openLine(world);
     const anna = stranger();

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { newMessageId, shardPoke } from "@manyline/contracts";
 import { createToken, inTransaction } from "@manyline/db";
-import type { Scope } from "@manyline/contracts";
+import type { NumberId, Scope } from "@manyline/contracts";
 import { until } from "@manyline/testkit";
 import { ask, openLine, stranger, textFrom } from "./conversations.ts";
 import type { Line } from "./conversations.ts";
-import { Owner } from "./owner.ts";
+import { Owner, numberNoOf } from "./owner.ts";
 import { addCompany, addNumber, openPage, openWorld, record } from "./support.ts";
 import type { Answer, World } from "./support.ts";
 
@@ -286,4 +286,37 @@ test("who may send: scope send; another company's messages cannot be named", asy
   const chat = record(record(done.body["message"])["chat"]);
   assertProblem(await send(other, { ...text, to: chat["id"] }), 404, "CHAT_NOT_FOUND");
   assertProblem(await send(other, { ...text, to: chat["contactId"] }), 404, "CONTACT_NOT_FOUND");
+});
+
+test("a token for one number: its own messages by key, its own files", async () => {
+  const line = await openLine(world, owner);
+  const second = (await addNumber(world, line.company)) as NumberId;
+  const { companyNo } = await owner.number(line.numberNo);
+  const tokenOf = async (numberNo: number): Promise<string> => {
+    const { secret } = await inTransaction(world.deps.platformDb, (tx) =>
+      createToken(tx, { companyNo, numberNo, name: "bound", scopes: ["send"], kind: "api" }),
+    );
+    return secret;
+  };
+  const tokens = [
+    await tokenOf(line.numberNo),
+    await tokenOf(await numberNoOf(world, second)),
+  ] as const;
+  const headers = { "idempotency-key": "the-same" };
+  const by = (token: string, body: Body, more = {}): Promise<Answer> =>
+    ask(world, line, "POST", "/messages", { token, body, ...more });
+  const first = await by(tokens[0], text, { headers });
+  assert.equal(first.status, 202);
+  assert.equal((await by(tokens[0], text, { headers })).body["messageId"], first.body["messageId"]);
+  assertProblem(await by(tokens[1], text, { headers }), 409, "IDEMPOTENCY_MISMATCH");
+
+  const upload = await fetch(`${world.url}/api/whatsapp/sessions/${line.company.id}/media`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${tokens[0]}`, "content-type": "text/plain" },
+    body: "for one's own customers",
+  });
+  const { mediaId } = record(await upload.json());
+  const document = { to, type: "document", mediaId };
+  assertProblem(await by(tokens[1], document), 404, "MEDIA_NOT_FOUND");
+  assert.equal((await by(tokens[0], document)).status, 202);
 });

@@ -212,3 +212,16 @@ describe("in groups", () => {
     });
   }
 });
+
+it("somebody else's poll of the same id does not spoil ours", async () => {
+  const one = await linked(room);
+  const [ann, mallory] = [contact(room, "Ann"), contact(room, "Mallory")];
+  const hello = await ann.messages.sendText(one.phone, "hello");
+  const heard = await toldOf(room, one, "message.received", hello.id);
+  const chatId = String(field(heard, "chat")["id"]);
+  const { providerMessageId: poll } = await ask(one, { chatId }, ann.messages);
+  await mallory.messages.send(one.phone, { ...POLL, options: ["a", "b"] }, poll);
+  await toldOf(room, one, "message.received", poll);
+  const vote = await ann.messages.send(one.phone, voteOn(poll, "no"));
+  assert.deepEqual((await told(one, vote)).options, ["no"]);
+});

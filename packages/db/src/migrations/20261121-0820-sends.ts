@@ -15,6 +15,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
  *
  * open_send prepares one message of a request: the key of the request, the room in the queue, the chat, and
  * the message's place in it. Whoever asks for a key that another request is just using waits for its end.
+ * What is answered must be of the same chat: its words go along, and are not for somebody else to read.
  * A change of a message (p_is_told false) is told when it was sent; until then it has the seq of what it follows.
  * The number's row is held, so that a number that is being removed gets no message any more.
  */
@@ -83,9 +84,11 @@ begin
   select json_build_object('messageId', m.message_id, 'providerMessageId', m.provider_message_id,
       'isOwn', m.direction <> 'in', 'type', m.type, 'text', m.text, 'phone', a.phone, 'lid', a.lid)
     into v_context from messages m
+    join chats h on h.company_no = p_company and h.chat_no = m.chat_no
     left join contacts w on w.company_no = p_company and w.contact_no = m.contact_no
     left join contacts a on a.company_no = p_company and a.contact_no = coalesce(w.merged_into, w.contact_no)
-    where m.company_no = p_company and m.message_id = p_context collate "C" and m.number_no = p_number;
+    where m.company_no = p_company and m.message_id = p_context collate "C" and m.number_no = p_number
+      and coalesce(h.merged_into, h.chat_no) = v_chat;
   select json_build_object(
       'outcome', 'open', 'seq', v_seq,
       'chat', json_build_array(c.chat_no, c.chat_id, c.type, p.contact_id, p.phone, coalesce(c.name, p.name)),

@@ -1,12 +1,13 @@
-import type {
-  ChatSummary,
-  ChatType,
-  Contact,
-  Message,
-  MessageDirection,
-  MessageError,
-  MessageState,
-  Provider,
+import {
+  EVENT_TEXT_LENGTH,
+  type ChatSummary,
+  type ChatType,
+  type Contact,
+  type Message,
+  type MessageDirection,
+  type MessageError,
+  type MessageState,
+  type Provider,
 } from "@manyline/contracts";
 import { type RawBuilder, sql } from "kysely";
 import { type Executor, firstRow, rows } from "../open.ts";
@@ -44,17 +45,30 @@ type MessageRow = {
   userId: string | null;
   username: string | null;
   name: string | null;
+  /** In lists: there is more of it. */
+  isCut?: boolean;
 };
 
+/** So much of a message is in a list, characters and bytes: a page of what strangers sent must fit into memory. */
+const LISTED = { text: EVENT_TEXT_LENGTH, content: 262_144 } as const;
+
 /** Of a message `m`; chats and people as they go on today. */
-const messageColumns = sql.raw(
-  [
-    "m.message_id, n.number_id, n.provider, n.phone_e164 as own_phone, m.direction, m.state, m.seq",
-    "m.provider_message_id, m.type, m.text, m.content, m.at, m.created_at, m.state_at, m.edited_at",
-    "m.deleted_at, m.expires_at, m.reactions, m.error, r.chat_id, r.type as chat_type",
-    "coalesce(r.name, t.name) as chat_name, t.contact_id as chat_contact_id, t.phone as chat_phone",
-    "p.contact_id, p.phone, p.lid, p.user_id, p.username, p.name",
-  ].join(", "),
+const columnsWith = (text: string, content: string) =>
+  sql.raw(
+    [
+      "m.message_id, n.number_id, n.provider, n.phone_e164 as own_phone, m.direction, m.state, m.seq",
+      `m.provider_message_id, m.type, ${text}, ${content}, m.at, m.created_at, m.state_at, m.edited_at`,
+      "m.deleted_at, m.expires_at, m.reactions, m.error, r.chat_id, r.type as chat_type",
+      "coalesce(r.name, t.name) as chat_name, t.contact_id as chat_contact_id, t.phone as chat_phone",
+      "p.contact_id, p.phone, p.lid, p.user_id, p.username, p.name",
+    ].join(", "),
+  );
+const messageColumns = columnsWith("m.text", "m.content");
+const isLong = `octet_length(m.content::text) > ${LISTED.content}`;
+const listedColumns = columnsWith(
+  `left(m.text, ${LISTED.text}) as text`,
+  `case when not ${isLong} then m.content end as content,
+    coalesce(char_length(m.text) > ${LISTED.text}, false) or coalesce(${isLong}, false) as is_cut`,
 );
 const messageTables = sql.raw(`
   join numbers n on n.company_no = m.company_no and n.number_no = m.number_no
@@ -90,7 +104,10 @@ export type MessageQuery = {
   limit: number;
 };
 
-/** Messages of a number, the newest first; changes that were sent are left out. */
+/**
+ * Messages of a number, the newest first; changes that were sent are left out. Of a very long one there is the
+ * beginning of its text; all of it has `getMessage`.
+ */
 export async function listMessages(executor: Executor, query: MessageQuery): Promise<Message[]> {
   const { companyNo, numberNo, chatId, contactId, before = null, limit } = query;
   const page = sql`m.company_no = ${companyNo} and m.number_no = ${numberNo}
@@ -103,7 +120,7 @@ export async function listMessages(executor: Executor, query: MessageQuery): Pro
     : sql`messages m`;
   const found = await rows(
     executor,
-    sql<MessageRow>`select ${messageColumns} from ${from} ${messageTables}
+    sql<MessageRow>`select ${listedColumns} from ${from} ${messageTables}
       where ${page} order by m.message_id desc limit ${limit}`,
   );
   return found.map(messageOf);
@@ -155,6 +172,7 @@ function messageOf(row: MessageRow): Message {
       ? { providerMessageId: context.providerMessageId, messageId: context.messageId }
       : null,
     ...content,
+    ...(row.isCut === true ? { isTruncated: true } : {}),
     at: row.at.toISOString(),
     createdAt: row.createdAt.toISOString(),
     editedAt: iso(row.editedAt),

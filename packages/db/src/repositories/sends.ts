@@ -107,7 +107,7 @@ const FULL_RETRY_SECONDS = 30;
  * Puts a message into the queue of its number: message, key and `message.queued` in the transaction of
  * `withCompany`. Poke the shard after the commit. Whether the number is connected does not matter: it waits.
  * @throws ManylineError IDEMPOTENCY_MISMATCH, QUEUE_FULL, NUMBER_NOT_FOUND, CHAT_NOT_FOUND, CONTACT_NOT_FOUND,
- *   MESSAGE_NOT_FOUND (`contextId`); roll back
+ *   MESSAGE_NOT_FOUND (`contextId` is of no message of this chat); roll back
  */
 export async function enqueueMessage(tx: Tx, input: SendInput): Promise<Enqueued> {
   const messageId = newMessageId();

@@ -58,9 +58,11 @@ type Queued = Sent & {
  * before anything is queued.
  */
 export async function sendMessage(deps: SendDeps, request: SendRequest): Promise<Sent> {
-  const { tenant, key, wanted = null, body } = request;
-  const idempotency =
-    key === undefined ? undefined : { key, hash: requestHash({ number: wanted, body }) };
+  const { tenant, principal, key, body } = request;
+  // Two tokens of a number each, which need not name it, mean two messages.
+  const { numberNo: bound } = principal;
+  const number = bound === null ? (request.wanted ?? null) : { bound, wanted: request.wanted };
+  const idempotency = key === undefined ? undefined : { key, hash: requestHash({ number, body }) };
   const inCompany = <T>(work: (tx: Tx) => Promise<T>): Promise<T> =>
     withCompany(deps.appDb, tenant.companyNo, work);
 
@@ -137,7 +139,7 @@ async function enqueue(
   const line = await lineFor(tx, request);
   const { number, company } = line;
   const { to, contextId } = await recipientFor(deps, tx, request, line);
-  const media = isFile(body) ? await mediaFor(tx, companyNo, body, file) : undefined;
+  const media = isFile(body) ? await mediaFor(tx, request, body, file) : undefined;
   const companyId = parseCompanyId(tenant.companyId);
   if (companyId === undefined) throw new Error("a stored company has no valid id");
   const { messageId, isRepeated, events } = await enqueueMessage(tx, {
@@ -185,7 +187,7 @@ async function recipientFor(
 /** Throws MEDIA_NOT_FOUND, MEDIA_NOT_READY, MEDIA_REFUSED. */
 async function mediaFor(
   tx: Tx,
-  companyNo: number,
+  { tenant: { companyNo }, principal }: Caller,
   body: FileMessage,
   fetched: ReadyFile | undefined,
 ): Promise<Media> {
@@ -193,7 +195,9 @@ async function mediaFor(
   if (fetched) file = fetched;
   else {
     const row = await getMedia(tx, companyNo, body.mediaId ?? "");
-    if (!row) throw new ManylineError("MEDIA_NOT_FOUND");
+    // A token for one number has that one's files.
+    const isForeign = principal.numberNo !== null && row?.numberNo !== principal.numberNo;
+    if (!row || isForeign) throw new ManylineError("MEDIA_NOT_FOUND");
     assertSendable(row, body.type);
     file = row;
   }

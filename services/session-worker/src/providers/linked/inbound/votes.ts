@@ -54,14 +54,17 @@ export async function readVote(
   const creds = await store.creds(fence);
   const { me, signedIdentityKey } = creds ? unpackCreds(creds) : {};
   const kept = (await store.read(fence, KIND, [pollId])).get(pollId);
-  const secret = kept ?? (signedIdentityKey && ownPollSecret(signedIdentityKey.private, pollId));
-  if (!secret) return null;
+  // Somebody else may have made a poll of the same id, to spoil ours: whichever secret opens the vote is its own.
+  const own = signedIdentityKey && ownPollSecret(signedIdentityKey.private, pollId);
   const ours = addresses([me?.id, me?.lid]);
   const theirs = addresses(OTHERS.map((name) => attrs[name]));
   // In a group it may be somebody else's: neither ours nor the voter's.
   const creators = addresses([vote.creator ?? undefined, ...ours, ...theirs]);
-  const hashes = openVote(vote, secret, creators, isOwn ? ours : theirs);
-  return hashes && options.filter((option) => hashes.has(hashOf(option)));
+  const voters = isOwn ? ours : theirs;
+  const opened = [kept, own].map((secret) => secret && openVote(vote, secret, creators, voters));
+  const hashes = opened.find(Boolean);
+  if (!hashes) return null;
+  return options.filter((option) => hashes.has(hashOf(option)));
 }
 
 /** Votes are bound to who made the poll and who votes, in whichever of their addresses the voter's phone uses. */
