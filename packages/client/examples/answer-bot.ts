@@ -6,12 +6,14 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { ManylineClient, isEvent, messageReceived, sseSource, subscribe } from "@manyline/client";
 
-const { MANYLINE_URL = "", MANYLINE_COMPANY = "", MANYLINE_TOKEN = "" } = process.env;
+const { MANYLINE_URL, MANYLINE_COMPANY, MANYLINE_TOKEN } = process.env;
+if (!MANYLINE_URL || !MANYLINE_COMPANY || !MANYLINE_TOKEN)
+  throw new Error("MANYLINE_URL, MANYLINE_COMPANY and MANYLINE_TOKEN are needed");
 const access = { url: MANYLINE_URL, companyId: MANYLINE_COMPANY, token: MANYLINE_TOKEN };
 const place = process.env["PLACE_FILE"] ?? "answer-bot.place";
 const manyline = new ManylineClient(access);
 
-await using subscription = subscribe(
+const subscription = subscribe(
   sseSource({
     ...access,
     only: ["message.received"],
@@ -21,7 +23,9 @@ await using subscription = subscribe(
       writeFileSync(`${place}.new`, since.toISOString());
       renameSync(`${place}.new`, place);
     },
-    onState: (state) => process.stdout.write(`${state}\n`),
+    onState: (state, error) => {
+      process.stdout.write(error instanceof Error ? `${state}: ${error.message}\n` : `${state}\n`);
+    },
   }),
   {
     // One event at a time in each chat, in order; when this throws, the event comes again.

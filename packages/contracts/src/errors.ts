@@ -93,7 +93,7 @@ export const ERRORS = {
     status: 404,
     retry: "never",
     title: "There is no such chat with this number.",
-    remedy: "Send to a phone number, or list the contacts.",
+    remedy: "Send to a phone number, or list the chats.",
   },
   CONTACT_NOT_FOUND: {
     status: 404,

@@ -88,6 +88,18 @@ test("field errors are listed; the framework's errors have codes of ours", () =>
   assert.equal(codeOf("FST_ERR_SOMETHING", 500), "INTERNAL");
 });
 
+test("a body that is no JSON is told so, as no field can be named", () => {
+  const error = Object.assign(new Error("Unexpected token"), {
+    code: "FST_ERR_CTP_INVALID_JSON_BODY",
+    statusCode: 400,
+  });
+  const { status, body } = toProblem(error, "r");
+  assert.deepEqual(
+    [status, body.code, body.detail],
+    [400, "INVALID_REQUEST", "The body is not valid JSON."],
+  );
+});
+
 test("a character that Postgres cannot hold is the caller's mistake", () => {
   const error = Object.assign(new Error("invalid byte sequence for encoding"), { code: "22021" });
   assert.equal(toProblem(error, "r").body.code, "INVALID_REQUEST");

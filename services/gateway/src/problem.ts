@@ -81,6 +81,8 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: "PAYLOAD_TOO_LARGE",
   FST_ERR_CTP_INVALID_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: "INVALID_REQUEST",
+  FST_ERR_CTP_INVALID_JSON_BODY: "INVALID_REQUEST",
+  FST_ERR_CTP_EMPTY_JSON_BODY: "INVALID_REQUEST",
   FST_ERR_BAD_URL: "INVALID_REQUEST",
   FST_ERR_ASYNC_CONSTRAINT: "NOT_FOUND",
   FST_ERR_MAX_PARAM_LENGTH: "NOT_FOUND",
@@ -88,11 +90,20 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   "22021": "INVALID_REQUEST",
 };
 
+/** Where no field can be named. */
+const DETAILS: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: "The body is not valid JSON.",
+  FST_ERR_CTP_EMPTY_JSON_BODY: "The body is empty.",
+};
+
 function frameworkError(error: unknown): ManylineError | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const known = FRAMEWORK_CODES[code];
-  if (known) return new ManylineError(known, {}, { cause: error });
+  if (known) {
+    const detail = DETAILS[code];
+    return new ManylineError(known, detail === undefined ? {} : { detail }, { cause: error });
+  }
   const status = "statusCode" in error ? error.statusCode : undefined;
   if (typeof status !== "number" || status >= 500 || status < 400) return undefined;
   if (status === 413) return new ManylineError("PAYLOAD_TOO_LARGE", {}, { cause: error });

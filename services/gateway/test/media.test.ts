@@ -221,6 +221,10 @@ describe("uploading", () => {
     assert.deepEqual([json.status, json.body["mimeType"]], [201, "application/json"]);
     const document = await send(line, { to, type: "document", mediaId: json.body["mediaId"] });
     assert.equal(record(record(document.body["message"])["media"])["fileName"], "a.json");
+    const claimed = await upload(line, Buffer.from("not a picture"), "image/png");
+    assert.equal(claimed.body["mimeType"], "application/octet-stream");
+    const asPicture = await send(line, { to, type: "image", mediaId: claimed.body["mediaId"] });
+    assertProblem(asPicture, 422, "MEDIA_REFUSED", "wrong_type");
     const nameless = await upload(line, Buffer.from("abc"));
     assert.equal(nameless.body["mimeType"], "application/octet-stream");
   });

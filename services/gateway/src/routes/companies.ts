@@ -103,7 +103,10 @@ export function registerCompanies(app: App, deps: Deps): void {
               }),
             ),
             limit: Type.Optional(
-              Type.String({ pattern: "^[1-9][0-9]{0,2}$", description: "1 to 500, default 100" }),
+              Type.String({
+                pattern: "^([1-9][0-9]?|[1-4][0-9]{2}|500)$",
+                description: "1 to 500, default 100",
+              }),
             ),
           },
           { additionalProperties: false },

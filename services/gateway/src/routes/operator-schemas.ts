@@ -3,7 +3,10 @@ import { ManylineError } from "@manyline/contracts";
 import { Type } from "typebox";
 
 export const LimitField = Type.Optional(
-  Type.String({ pattern: "^[1-9][0-9]{0,2}$", description: "1 to 500, default 100" }),
+  Type.String({
+    pattern: "^([1-9][0-9]?|[1-4][0-9]{2}|500)$",
+    description: "1 to 500, default 100",
+  }),
 );
 
 /** The length of a page, as asked or 100. */

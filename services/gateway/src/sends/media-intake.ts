@@ -80,8 +80,7 @@ export class MediaIntake {
           kind: "upload",
           maxBytes: UPLOAD_BYTES,
           fileName: file.fileName,
-          typeOf: (head) =>
-            sniff(head) ?? plainType(file.contentType) ?? "application/octet-stream",
+          typeOf: (head) => sniff(head) ?? unprovable(plainType(file.contentType)),
         });
       } catch (error) {
         throw error instanceof MediaTooLarge ? uploadTooLarge() : error;
@@ -160,6 +159,13 @@ function sendableType(kind: FileKind, head: Uint8Array, told: string | undefined
   if (kind === "document") return told ?? found ?? "application/octet-stream";
   if (found === undefined || !SEND_MIME[kind].test(found)) throw wrongType(kind, found ?? told);
   return found;
+}
+
+/** What the sender calls a file that nothing shows in its bytes. A picture, video or sound would show. */
+function unprovable(told: string | undefined): string {
+  const { document: _anything, ...shown } = SEND_MIME;
+  const wouldShow = Object.values(shown).some((types) => told !== undefined && types.test(told));
+  return told === undefined || wouldShow ? "application/octet-stream" : told;
 }
 
 /** Hands the first bytes to `look` before anything else is read; what that throws ends it all. */
