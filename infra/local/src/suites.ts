@@ -39,7 +39,7 @@ const LOCAL_ROOM = "infra/local";
 const BUDGETS: Record<string, number> = {
   [LOCAL_ROOM]: 120,
   "packages/db": 150,
-  "services/session-worker": 480,
+  "services/session-worker": 660,
   "services/gateway": 150,
   bench: 290,
   "packages/simulators": 150,
