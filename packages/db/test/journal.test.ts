@@ -31,8 +31,9 @@ describe("the journal", () => {
     );
   const known = (line: Line, name: string) =>
     findJournal(world.worker, world.test.keyring, line.source.fence, [hashOf(name)]);
-  const open = (line: Line, limit = 10) =>
+  const openAll = (line: Line, limit = 10) =>
     openJournal(world.worker, world.test.keyring, line.source.fence, limit);
+  const open = async (line: Line, limit?: number) => (await openAll(line, limit)).entries;
   const ratchet = async (line: Line) => {
     const { rowCount } = await world.superuser.query("select from auth_keys where number_no = $1", [
       line.source.fence.numberNo,
@@ -82,6 +83,26 @@ describe("the journal", () => {
     // The same ciphertext once more, by a decryption that should not have been: it stays done.
     await write(line, "a");
     assert.equal((await open(line)).length, 1);
+  });
+
+  test("one entry that cannot be read holds up no other, and is not decrypted again", async () => {
+    const line = await openLine(world);
+    for (const name of ["x", "y", "z"]) await write(line, name);
+    await world.superuser.query(
+      "update inbound_journal set value = set_byte(value, length(value) - 1, (get_byte(value, length(value) - 1) + 1) % 256) where hash = $1",
+      [hashOf("y")],
+    );
+    const { entries, unreadable } = await openAll(line);
+    assert.deepEqual(
+      entries.map(({ attrs }) => attrs["id"]),
+      ["x", "z"],
+    );
+    assert.deepEqual(
+      unreadable.map(({ hash }) => hash),
+      [hashOf("y")],
+    );
+    const found = await known(line, "y");
+    assert.deepEqual([found.size, found.get(hashOf("y").toString("hex"))?.content], [1, undefined]);
   });
 
   test("a stale owner's commit changes nothing, and the next owner's replay tells it once", async () => {

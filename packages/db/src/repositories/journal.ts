@@ -12,12 +12,18 @@ import type { Fence } from "./fence.ts";
  */
 export type JournalEntry = { hash: Buffer; attrs: Record<string, string>; plaintext: Buffer };
 
-/** `content` is undefined when the message is committed and its plaintext erased: there is nothing left to tell. */
+/**
+ * `content` is undefined when there is nothing left to tell: the message is committed and its plaintext erased,
+ * or the entry cannot be read (`openJournal` says so).
+ */
 export type KnownEntry = {
   content: { attrs: Record<string, string>; plaintext: Buffer } | undefined;
 };
 
 export type OpenEntry = JournalEntry & { receivedAt: Date };
+
+/** Bytes that were damaged, or are of a form this version does not know. */
+export type UnreadableEntry = { hash: Buffer; error: unknown };
 
 export function sealEntry(sealer: Sealer, numberNo: number, entry: JournalEntry): Buffer {
   const { hash, attrs, plaintext } = entry;
@@ -39,6 +45,16 @@ function openEntry(
   const plaintext = parts.get("plaintext");
   if (!attrs || !plaintext) throw new CryptoError("an entry of the journal is not whole");
   return { attrs: JSON.parse(attrs.toString()) as Record<string, string>, plaintext };
+}
+
+function tryOpen(
+  ...entry: Parameters<typeof openEntry>
+): ReturnType<typeof openEntry> | { error: unknown } {
+  try {
+    return openEntry(...entry);
+  } catch (error) {
+    return { error };
+  }
 }
 
 /**
@@ -65,8 +81,9 @@ export async function findJournal(
     : undefined;
   for (const { hash, value } of found) {
     if (hash === null) continue;
+    const content = value === null || !sealer ? undefined : tryOpen(sealer, numberNo, hash, value);
     known.set(hash.toString("hex"), {
-      content: value === null ? undefined : sealer && openEntry(sealer, numberNo, hash, value),
+      content: content && "attrs" in content ? content : undefined,
     });
   }
   return known;
@@ -74,6 +91,7 @@ export async function findJournal(
 
 /**
  * What was decrypted and is not committed, oldest first: to be committed at the start, before anything new.
+ * One that cannot be read does not hold up the others. `limit` counts both.
  * @throws FencedError when the fence is not of this epoch
  */
 export async function openJournal(
@@ -81,7 +99,7 @@ export async function openJournal(
   keyring: Keyring,
   fence: Fence,
   limit: number,
-): Promise<OpenEntry[]> {
+): Promise<{ entries: OpenEntry[]; unreadable: UnreadableEntry[] }> {
   const { companyNo, numberNo } = fence;
   type Row = { hash: Buffer | null; value: Buffer | null; receivedAt: Date };
   const found = await readUnderFence<Row>(
@@ -94,11 +112,15 @@ export async function openJournal(
       order by j.entry_no`,
   );
   const sealer = await keyring.sealer(executor, companyNo);
-  return found.flatMap(({ hash, value, receivedAt }) =>
-    hash === null || value === null
-      ? []
-      : [{ hash, receivedAt, ...openEntry(sealer, numberNo, hash, value) }],
-  );
+  const entries: OpenEntry[] = [];
+  const unreadable: UnreadableEntry[] = [];
+  for (const { hash, value, receivedAt } of found) {
+    if (hash === null || value === null) continue;
+    const opened = tryOpen(sealer, numberNo, hash, value);
+    if ("attrs" in opened) entries.push({ hash, receivedAt, ...opened });
+    else unreadable.push({ hash, error: opened.error });
+  }
+  return { entries, unreadable };
 }
 
 /** `query` reads from `fence` with an outer join: no row at all means that the fence is another's. */

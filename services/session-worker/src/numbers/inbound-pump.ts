@@ -93,11 +93,12 @@ export class InboundPump {
     // What comes from now on may or may not be among what is read.
     this.#mustRead = false;
     try {
-      const found = await this.#journal.patiently(() =>
+      const { entries, unreadable } = await this.#journal.patiently(() =>
         openJournal(db, keyring, this.#journal.fence, limit),
       );
-      if (found.length === limit) this.#mustRead = true;
-      return found.filter(({ hash }) => {
+      if (entries.length + unreadable.length === limit) this.#mustRead = true;
+      for (const { hash, error } of unreadable) this.#park(hash, error);
+      return entries.filter(({ hash }) => {
         const name = hash.toString("hex");
         return !this.#forEngine.has(name) && !this.#parked.has(name);
       });
@@ -113,7 +114,7 @@ export class InboundPump {
     } catch (error) {
       if (this.#signal.aborted || error instanceof FencedError) throw error;
       const [only] = entries;
-      if (entries.length === 1 && only) this.#park(only, error);
+      if (entries.length === 1 && only) this.#park(only.hash, error);
       // One bent message must not hold up the others.
       else for (const entry of entries) await this.#commit([entry]);
     }
@@ -207,8 +208,10 @@ export class InboundPump {
     this.#context.reports.failed(what, this.#number(), error);
   }
 
-  #park(entry: Received, error: unknown): void {
-    this.#parked.add(entry.hash.toString("hex"));
+  #park(hash: Buffer, error: unknown): void {
+    const name = hash.toString("hex");
+    if (this.#parked.has(name)) return;
+    this.#parked.add(name);
     this.#failed("inbound_entry", error);
   }
 }
