@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ManylineError, newMediaId } from "@manyline/contracts";
+import { ManylineError, newMediaId, newMessageId } from "@manyline/contracts";
 import { sendBody } from "./send-body.ts";
 
 const to = "79007654321";
@@ -16,6 +16,7 @@ const fields = (body: unknown): string[] => {
 
 test("of a wrong body the fields are told that its own kind minds", () => {
   const mediaId = newMediaId();
+  const messageId = newMessageId();
   for (const [body, expected] of [
     [{ type: "text", to, text: "a" }, []],
     [{ type: "image", to, mediaId, caption: "a" }, []],
@@ -33,8 +34,19 @@ test("of a wrong body the fields are told that its own kind minds", () => {
       { type: "poll", to, poll: { name: "a", options: ["b", "c"], selectable: 3 } },
       ["poll.selectable"],
     ],
+    [{ type: "poll", to, poll: { name: "a", options: ["b", "b"] } }, ["poll.options"]],
+    [{ type: "reaction", messageId, emoji: null }, []],
+    [{ type: "reaction", messageId, emoji: "hello" }, ["emoji"]],
+    [{ type: "reaction", messageId, emoji: "👍👍" }, ["emoji"]],
+    [{ type: "reaction", messageId, emoji: "5" }, ["emoji"]],
     [{ type: "location", to, location: { latitude: 91, longitude: 0 } }, ["location.latitude"]],
   ] as const) {
     assert.deepEqual(fields(body), expected, JSON.stringify(body));
+  }
+});
+
+test("a reaction is any one emoji, however many code points it has", () => {
+  for (const emoji of ["👍", "❤️", "❤", "👨‍👩‍👧‍👦", "🇩🇪", "1️⃣", "👍🏽", "☺", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"]) {
+    assert.deepEqual(fields({ type: "reaction", messageId: newMessageId(), emoji }), [], emoji);
   }
 });

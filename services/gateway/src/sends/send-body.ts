@@ -23,13 +23,30 @@ export function sendBody(body: unknown): SendMessage {
   if (error) throw error;
   const send = body as SendMessage;
   checkFile(send);
-  if (send.type === "poll" && (send.poll.selectable ?? 1) > send.poll.options.length) {
+  if (send.type === "poll") checkPoll(send.poll);
+  if (send.type === "reaction" && send.emoji !== null && !ONE_EMOJI.test(send.emoji)) {
+    throw invalidRequest({ field: "emoji", message: "must be one emoji, or null" });
+  }
+  return send;
+}
+
+/** What Unicode recommends for interchange, or a pictograph that leaves its look open (a bare heart). */
+const ONE_EMOJI = /^(?:\p{RGI_Emoji}|\p{Extended_Pictographic})$/v;
+
+function checkPoll({
+  options,
+  selectable = 1,
+}: Extract<SendMessage, { type: "poll" }>["poll"]): void {
+  if (selectable > options.length) {
     throw invalidRequest({
       field: "poll.selectable",
       message: "must not be more than the options",
     });
   }
-  return send;
+  // A vote names its options by their text.
+  if (new Set(options).size < options.length) {
+    throw invalidRequest({ field: "poll.options", message: "must differ from each other" });
+  }
 }
 
 /** No schema of ours says "exactly one of two". */
