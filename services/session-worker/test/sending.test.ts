@@ -103,6 +103,16 @@ describe("a text", () => {
     }
     await untilSend(room, one, queued, "message.delivered");
   });
+
+  it("to a group it does not belong to fails, and says that it may not", async () => {
+    const { server } = room.simulator;
+    const [ann, bo] = [contact(room, "Ann"), contact(room, "Bo")];
+    const members = [server.phone(bo.phone).account];
+    const group = createGroup(server.phone(ann.phone).account, "Others", members);
+    const queued = await enqueue(room, one, { groupId: group.jid }, { text: "let me in" });
+    const failed = await untilSend(room, one, queued, "message.failed");
+    assert.equal((failed.data["error"] as { code: string }).code, "NOT_ALLOWED");
+  });
 });
 
 describe("changes", () => {

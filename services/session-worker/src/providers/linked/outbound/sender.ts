@@ -5,6 +5,7 @@
 import type { Readable } from "node:stream";
 import {
   generateWAMessage,
+  isJidGroup,
   isLidUser,
   type BinaryNode,
   type proto,
@@ -96,11 +97,19 @@ export class Sender {
     const { providerMessageId: id } = send;
     const ack = this.#awaitAck(id);
     try {
-      await this.#line.add(async () => {
-        if (this.#isOver) return;
+      const refused = await this.#line.add(async () => {
+        if (this.#isOver) return undefined;
         state.mayHaveLeft = true;
-        await this.#limited(this.#relay(address, id, message, contents));
+        try {
+          await this.#limited(this.#relay(address, id, message, contents));
+          return undefined;
+        } catch (error) {
+          const code = groupRefusal(address, error);
+          if (code === undefined) throw error;
+          return code;
+        }
       });
+      if (refused !== undefined) return { kind: "refused", code: refused };
       ack.startClock();
       return await ack.outcome;
     } finally {
@@ -175,4 +184,14 @@ export class Sender {
       },
     };
   }
+}
+
+/**
+ * The code with which WhatsApp refuses to tell who is in a group, such as one the number does not belong to. The
+ * library asks before it writes the stanza, so nothing has left.
+ */
+function groupRefusal({ jid }: Address, error: unknown): string | undefined {
+  if (isJidGroup(jid) !== true || !(error instanceof Error) || !("data" in error)) return undefined;
+  const { data } = error;
+  return typeof data === "number" && data >= 400 && data < 500 ? String(data) : undefined;
 }
