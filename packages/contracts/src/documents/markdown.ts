@@ -91,6 +91,21 @@ The machine-readable form is [asyncapi.yaml](../asyncapi.yaml). This page is mad
 Message events carry a \`seq\` in the envelope, which grows by one with each event of a chat: delivery may be out of
 order, \`seq\` tells the order.
 
+## Over SSE
+
+The event's name is its type and \`id\` its id; \`data\` is the CloudEvent and \`loggedAt\`, when it was written. What
+stands between the events is of the stream itself and has no id:
+
+| name | when | data |
+| --- | --- | --- |
+| \`snapshot\` | first of all, and after what was missed was repeated | the status answer, with \`serverTime\`. From the first one on everything new is told |
+| \`lost\` | the log does not hold the event that Last-Event-ID names | \`lastEventId\` |
+| \`lag\` | events may be late, or are not any more | \`lagging\`, \`serverTime\` |
+| \`ended\` | the stream will not go on: do not come again with this token or number | \`reason\`: \`expired\`, \`revoked\`, \`number_removed\`, \`company_removed\` |
+
+To miss nothing, come again with \`?since=\` 15 s before the last \`loggedAt\` and drop by \`id\` what you have had: a
+commit may appear some seconds after a younger one. A comment every 15 s keeps the connection alive.
+
 ${sections.join("\n")}
 ## Shapes
 
