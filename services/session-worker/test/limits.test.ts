@@ -25,7 +25,11 @@ describe("limits", () => {
     const refused = await room.command(one, "pair_code", { phone });
     assert.equal(refused.error?.["code"], "RATE_LIMITED");
     assert.equal(refused.error?.["detail"], "Wait 30 minutes");
-    assert.ok((await room.events(one)).map(({ type }) => type).includes("session.blocked"));
+    // Each number of the company tells of the cooldown by itself, right after the refusal.
+    await until(
+      async () => (await room.events(one)).some(({ type }) => type === "session.blocked"),
+      { label: "the block" },
+    );
     assert.ok((await room.status(one)).blockedUntil);
     await until(async () => (await room.events(one)).at(-1)?.type === "session.disconnected", {
       label: "the end of the block",
