@@ -19,7 +19,7 @@ const HANG_MS = 20_000;
 const WORKERS = 3;
 const KEEP = process.env["CHAOS_KEEP"];
 const NUMBERS = 60;
-/** Within so long every number is connected again; a machine that is busy with other things gets three times as long. */
+/** Within so long every number is or was connected again; a machine that is busy with other things gets three times as long. */
 const BACK_MS = 10_000;
 const BUSY = 3;
 const RECLAIM_LIMIT_MS = 36_000;
@@ -64,13 +64,14 @@ async function withoutPostgres(
   await outage.begin(fleet);
   const least = await leastConnected(scenario, outage.outageMs);
   await outage.end(fleet);
-  const backMs = await scenario.settle("the outage of Postgres");
+  const backMs = await allBack(scenario);
+  await scenario.settle("the outage of Postgres");
   // Longer than a lease: whoever wanted to take over would have done so.
   await delay(12_000);
   await load.stop();
   const changes = (await audit.changes()).slice(before);
   t.diagnostic(
-    `connected during the outage: at least ${least} of ${NUMBERS}; all again ${Math.round(backMs)} ms after it (bar ${outage.backWithinMs}); changes of owner ${changes.length}`,
+    `connected during the outage: at least ${least} of ${NUMBERS}; each again ${Math.round(backMs)} ms after it (bar ${outage.backWithinMs}); changes of owner ${changes.length}`,
   );
   t.diagnostic(`reconnect commands: ${[...load.answers].map((one) => one.join(" × ")).join(", ")}`);
   await messages.judge(t);
@@ -178,6 +179,23 @@ async function noHarm(scenario: Scenario): Promise<void> {
 }
 
 /** How many numbers were connected at the worst moment of the next `ms`. */
+/**
+ * Milliseconds until each number was seen connected: people go on pressing "reconnect", so there may be no moment
+ * at which all are.
+ */
+async function allBack({ fleet, traffic }: Scenario): Promise<number> {
+  const begunAt = performance.now();
+  let away = fleet.numbers;
+  await until(
+    () => {
+      away = away.filter((one) => traffic.labelOf(one) === undefined);
+      return away.length === 0;
+    },
+    { deadlineMs: 90_000, intervalMs: 50, label: "every number connected again" },
+  );
+  return performance.now() - begunAt;
+}
+
 async function leastConnected({ fleet, traffic }: Scenario, ms: number): Promise<number> {
   const endsAt = performance.now() + ms;
   let least = fleet.numbers.length;
