@@ -3,6 +3,7 @@
  * bench when. Spoken to over Node's channel between processes, one question at a time.
  */
 import type { WASocket } from "@whiskeysockets/baileys";
+import { memoryNow, type Memory } from "./memory.ts";
 import { openBare, prepareBare, type BareTask } from "./bare-sockets.ts";
 
 /** One message: from the device of this place, to this phone. */
@@ -24,7 +25,7 @@ export type BareAnswer = {
   open: true;
   send: BareSent[];
   received: BareReceived[];
-  memory: { rss: number; heapUsed: number };
+  memory: Memory;
 };
 
 /** The machine's clock, finer than milliseconds. */
@@ -57,11 +58,7 @@ const answers: { [Name in keyof BareAnswer]: (given: AskOf<Name>) => Promise<Bar
     received = [];
     return all;
   },
-  memory: async () => {
-    for (let times = 0; times < 3; times += 1) globalThis.gc?.();
-    const { rss, heapUsed } = process.memoryUsage();
-    return { rss, heapUsed };
-  },
+  memory: memoryNow,
 };
 type AskOf<Name> = Extract<BareAsk, { ask: Name }>;
 

@@ -3,11 +3,11 @@
  * writes what is left to the file that MEMORY_FILE names. Needs `--expose-gc`.
  */
 import { writeFileSync } from "node:fs";
+import { memoryNow } from "./memory.ts";
 
 const { MEMORY_FILE } = process.env;
 if (MEMORY_FILE !== undefined) {
   process.on("SIGUSR2", () => {
-    for (let times = 0; times < 3; times += 1) globalThis.gc?.();
-    writeFileSync(MEMORY_FILE, JSON.stringify(process.memoryUsage()));
+    void memoryNow().then((memory) => writeFileSync(MEMORY_FILE, JSON.stringify(memory)));
   });
 }

@@ -10,9 +10,9 @@ import type { BareVariant } from "./bare-sockets.ts";
 import type { Ground } from "./ground.ts";
 import { untilClosed } from "./measure.ts";
 import { seedDevices } from "./message-sides.ts";
+import type { Memory } from "./memory.ts";
 import { databaseNow, untilOpen } from "./progress.ts";
 
-export type Memory = { rss: number; heapUsed: number };
 export type OpenSessions = AsyncDisposable & {
   pid: number;
   /** Before it had any number. */
