@@ -224,21 +224,19 @@ async function sayCosts(
     ],
     ["outbound, at a pace", options.paced, () => outbound(ground, product, wire, paced)],
   ];
-  const rows: string[][] = [];
-  for (const [name, count, work] of kinds) {
-    const written = await writtenBy(client, async () => void (await work()));
-    const total = [...written.rows.values()].reduce((sum, one) => sum + one, 0);
-    const tables = [...written.rows]
+  const written = await writtenBy(
+    client,
+    kinds.map(([, , work]) => work),
+  );
+  const rows = kinds.map(([name, count], place) => {
+    const one = written[place] ?? { rows: new Map<string, number>(), walBytes: 0 };
+    const total = [...one.rows.values()].reduce((sum, one) => sum + one, 0);
+    const tables = [...one.rows]
       .toSorted(([, a], [, b]) => b - a)
       .map(([table_, rowCount]) => `${table_} ${(rowCount / count).toFixed(2)}`)
       .join(", ");
-    rows.push([
-      name,
-      (total / count).toFixed(2),
-      `${(written.walBytes / count).toFixed(0)} B`,
-      tables,
-    ]);
-  }
+    return [name, (total / count).toFixed(2), `${(one.walBytes / count).toFixed(0)} B`, tables];
+  });
   say();
   say(table(["written per message", "rows", "WAL", "rows by table"], rows));
   say(`aim: at most ${BARS.rows} rows per inbound message`);

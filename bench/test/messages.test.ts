@@ -7,9 +7,9 @@ import { runBench } from "./run-bench.ts";
 
 it("messages go both ways on all sides, and what they write is counted", async (t) => {
   const run = await runBench("messages", [
-    "--numbers=8",
-    "--messages=80",
-    "--paced=20",
+    "--numbers=6",
+    "--messages=60",
+    "--paced=10",
     "--rounds=1",
   ]);
   t.diagnostic(run.stdout.trim());

@@ -136,6 +136,8 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
         ],
         logFile: join(folder, `${name}.log`),
         env: {
+          // As everything that starts a worker sets it.
+          NODE_OPTIONS: "--max-semi-space-size=8",
           DATABASE_WORKER_URL: urls.worker,
           DATABASE_RELAY_URL: urls.relay,
           NATS_URL: nats.url,

@@ -10,24 +10,34 @@ const STATISTICS_MS = 10_500;
 /** What leases and the life of a worker write whether or not anybody writes a message. */
 const OTHERS = new Set(["shard_leases", "workers", "numbers", "session_health", "housekeeping"]);
 
-/** Rows and bytes that `work` has written, with what comes after it; what the process writes at rest is taken off. */
-export async function writtenBy(client: Client, work: () => Promise<void>): Promise<Written> {
+/**
+ * Rows and bytes that each of `works` has written, with what comes after it; what the process writes to the log at
+ * rest is taken off.
+ */
+export async function writtenBy(
+  client: Client,
+  works: readonly (() => Promise<unknown>)[],
+): Promise<Written[]> {
   const atRest = await readWritten(client);
   await delay(STATISTICS_MS);
-  const before = await readWritten(client);
-  const restBytes = before.walBytes - atRest.walBytes;
-  const startedAt = performance.now();
-  await work();
-  await delay(STATISTICS_MS);
-  const after = await readWritten(client);
-  const share = (performance.now() - startedAt) / STATISTICS_MS;
-  const rows = [...after.rows]
-    .map(([name, count]) => [name, count - (before.rows.get(name) ?? 0)] as const)
-    .filter(([name, count]) => count > 0 && !OTHERS.has(name));
-  return {
-    rows: new Map(rows),
-    walBytes: Math.max(0, after.walBytes - before.walBytes - restBytes * share),
-  };
+  let before = await readWritten(client);
+  const restPerMs = (before.walBytes - atRest.walBytes) / STATISTICS_MS;
+  const all: Written[] = [];
+  for (const work of works) {
+    const startedAt = performance.now();
+    await work();
+    await delay(STATISTICS_MS);
+    const after = await readWritten(client);
+    const earlier = before.rows;
+    const rows = [...after.rows]
+      .map(([name, count]) => [name, count - (earlier.get(name) ?? 0)] as const)
+      .filter(([name, count]) => count > 0 && !OTHERS.has(name));
+    const atRestBytes = restPerMs * (performance.now() - startedAt);
+    const walBytes = Math.max(0, after.walBytes - before.walBytes - atRestBytes);
+    all.push({ rows: new Map(rows), walBytes });
+    before = after;
+  }
+  return all;
 }
 
 async function readWritten(client: Client): Promise<Written> {
