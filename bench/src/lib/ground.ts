@@ -129,6 +129,8 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
         name,
         cwd: join(SERVICES, "session-worker"),
         args: [
+          // As everything that starts a worker has it.
+          "--max-semi-space-size=8",
           ...(worker.nodeArgs ?? []),
           "--import",
           "@manyline/runtime/telemetry",
@@ -136,8 +138,6 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
         ],
         logFile: join(folder, `${name}.log`),
         env: {
-          // As everything that starts a worker sets it.
-          NODE_OPTIONS: "--max-semi-space-size=8",
           DATABASE_WORKER_URL: urls.worker,
           DATABASE_RELAY_URL: urls.relay,
           NATS_URL: nats.url,

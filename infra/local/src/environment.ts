@@ -78,7 +78,6 @@ export function environments(input: {
     },
     sessionWorker: {
       ...common,
-      NODE_OPTIONS: "--max-semi-space-size=8",
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
       ...(simulator === undefined

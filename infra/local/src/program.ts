@@ -14,6 +14,8 @@ export type ProgramOptions = {
   entry: string;
   /** Services load their telemetry before anything else. */
   hasTelemetry?: boolean;
+  /** Of Node itself. */
+  nodeArgs?: string[];
   args?: string[];
   env: NodeJS.ProcessEnv;
   port: number;
@@ -34,6 +36,7 @@ export function createProgram(options: ProgramOptions): ManagedServer {
     command: process.execPath,
     args: [
       "--enable-source-maps",
+      ...(options.nodeArgs ?? []),
       ...(options.hasTelemetry === true ? ["--import", "@manyline/runtime/telemetry"] : []),
       join(dir, options.entry),
       ...(options.args ?? []),

@@ -183,6 +183,8 @@ export class Stack {
           ...common,
           name,
           room: "services/session-worker",
+          // Its README says why.
+          nodeArgs: ["--max-semi-space-size=8"],
           env: {
             WORKER_HOST: `worker-${index + 1}`,
             ...envs.sessionWorker,
