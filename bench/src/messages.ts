@@ -230,7 +230,7 @@ async function sayCosts(
   );
   const rows = kinds.map(([name, count], place) => {
     const one = written[place] ?? { rows: new Map<string, number>(), walBytes: 0 };
-    const total = [...one.rows.values()].reduce((sum, one) => sum + one, 0);
+    const total = [...one.rows.values()].reduce((sum, value) => sum + value, 0);
     const tables = [...one.rows]
       .toSorted(([, a], [, b]) => b - a)
       .map(([table_, rowCount]) => `${table_} ${(rowCount / count).toFixed(2)}`)
