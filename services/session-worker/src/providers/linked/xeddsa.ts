@@ -8,6 +8,7 @@
  */
 import { createPublicKey, verify, type KeyObject } from "node:crypto";
 import { Curve } from "@whiskeysockets/baileys";
+import { Lru } from "./lru.ts";
 
 const P = 2n ** 255n - 19n;
 /** DER prefix of an Ed25519 SubjectPublicKeyInfo. */
@@ -16,9 +17,31 @@ const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 const MAX_CACHED_KEYS = 1_000;
 const keys = new Map<string, KeyObject>();
 
+/**
+ * The server shows every connection the same certificates: what has been verified once, byte for byte, is not
+ * verified again. It is a twentieth of what a login costs.
+ */
+const MAX_VERIFIED = 1_000;
+
 /** Replaces the check that never fails. Process-wide; done once at start. */
 export function repairSignatureCheck(): void {
-  Curve.verify = (publicKey, message, signature) => verifyXEdDSA(publicKey, message, signature);
+  Curve.verify = rememberVerified(verifyXEdDSA);
+}
+
+type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
+
+/** Remembers what was found to be true, by all of its bytes; what is not is checked each time. */
+export function rememberVerified(check: Verify): Verify {
+  const verified = new Lru<true>(MAX_VERIFIED);
+  return (publicKey, message, signature) => {
+    const name = [publicKey, message, signature]
+      .map((bytes) => Buffer.from(bytes).toString("base64"))
+      .join("|");
+    if (verified.get(name)) return true;
+    const isTrue = check(publicKey, message, signature);
+    if (isTrue) verified.set(name, true);
+    return isTrue;
+  };
 }
 
 /** Is `signature` (64 bytes) over `message` made with the private half of this X25519 key (32 bytes, or 33 with its type byte)? */
