@@ -160,8 +160,8 @@ function flood(socket: net.Socket, line: string): void {
   pour();
 }
 
-function drip(socket: net.Socket, answer: string): void {
-  const timer = setInterval(() => socket.write(answer), 20);
+function drip(socket: net.Socket, interim: string): void {
+  const timer = setInterval(() => socket.write(interim), 20);
   socket.once("close", () => clearInterval(timer));
 }
 
