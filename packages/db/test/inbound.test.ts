@@ -20,6 +20,7 @@ import {
   types,
   type Line,
 } from "./message-support.ts";
+import type { PersonInput } from "../src/index.ts";
 import { openWorld, type World } from "./support.ts";
 
 let world: World;
@@ -333,13 +334,19 @@ test("groups: one chat, its members as senders, its name as last heard; an admin
   assert.equal(one?.chat.id, two?.chat.id);
   const renamed = await line.commit(textFrom(bob, { chat: { ...chat, name: "Team 2" } }));
   assert.equal(dataOf(renamed.events, messageReceived).chat.name, "Team 2");
-  const deletion = await line.commit({
-    kind: "delete",
-    target: first.providerMessageId,
-    providerMessageId: providerId(),
-    chat,
-    from: bob,
-    at: new Date(),
-  });
-  assert.deepEqual(types(deletion.events), ["message.deleted"]);
+  const deletion = (from: PersonInput, isByAdmin?: true) =>
+    line.commit({
+      kind: "delete",
+      target: first.providerMessageId,
+      providerMessageId: providerId(),
+      chat,
+      from,
+      at: new Date(),
+      ...(isByAdmin ? { isByAdmin } : {}),
+    });
+  assert.deepEqual(types((await deletion(bob)).events), [], "any member might, else");
+  const [kept] = await stored(line);
+  assert.deepEqual([kept?.["text"], kept?.["deleted_at"]], [first.text, null]);
+  assert.deepEqual(types((await deletion(bob, true)).events), ["message.deleted"]);
+  assert.deepEqual(types((await deletion(anna)).events), ["message.deleted"]);
 });

@@ -318,5 +318,23 @@ describe("the queue", () => {
     assert.deepEqual(types(await note(line, expired, expired)), ["message.expired"]);
     assert.deepEqual(ids(await claim(line)), [next.messageId]);
     assert.deepEqual(await note(line, { ...expired, messageId: next.messageId }), []);
+    // Its time is over as well: it cannot expire, but somebody has to say that nobody knows.
+    await world.superuser.query(
+      "update messages set expires_at = now() - interval '1 s' where message_id = $1",
+      [next.messageId],
+    );
+    const [claimed] = await overdueSends(world.worker, { workerId: "w1", shardIds }, 10);
+    assert.deepEqual([claimed?.messageId, claimed?.state], [next.messageId, "sending"]);
+  });
+
+  test("of the last places in the queue each is given once, however many ask at a time", async () => {
+    const line = await openLine(world);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 16 }, (_, nth) =>
+        enqueue(line, { queueLength: 5, to: { phone: String(79_330_000_000 + nth) } }),
+      ),
+    );
+    const taken = outcomes.filter(({ status }) => status === "fulfilled");
+    assert.equal(taken.length, 5);
   });
 });

@@ -47,7 +47,8 @@ export class FolderStore implements MediaStore {
         throw error;
       }
     } catch (error) {
-      if (hasCode(error, "ENOENT")) return undefined;
+      // A folder that was not there at all is not mounted.
+      if (hasCode(error, "ENOENT") && (await isThere(this.#root))) return undefined;
       throw isSystemError(error) ? new MediaStoreError("not opened", { cause: error }) : error;
     }
   }
@@ -75,6 +76,13 @@ export class FolderStore implements MediaStore {
       else if (entry.isFile()) yield path;
     }
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A new name is on the disk when its folder is. */

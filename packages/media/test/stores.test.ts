@@ -127,6 +127,11 @@ test("a folder: what is old goes, also what a crash has left", async () => {
   assert.deepEqual(await readdir(join(folder, "media", "incoming")), []);
 });
 
+test("a folder that is not there at all is away, and so is not each file in it", async () => {
+  const nowhere = openMediaStore(join(folder, "unmounted"));
+  await assert.rejects(nowhere.open(`7/ab/${key.mediaId}`), MediaStoreError);
+});
+
 test("a bucket that is away, or refuses, is an error that may pass", async () => {
   const store = storeOf("bucket");
   isDown = true;

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { createServer } from "node:http";
 import type { RequestListener } from "node:http";
+import { syncBuiltinESMExports } from "node:module";
+import net from "node:net";
 import { after, before, test } from "node:test";
+import type { TestContext } from "node:test";
 import { FetchRefused, addressGuard, guardedGet } from "../src/index.ts";
 import type { FetchRefusal } from "../src/index.ts";
 
@@ -17,6 +21,10 @@ const answer: RequestListener = (request, response) => {
     response.writeHead(302, { location: `http://127.0.0.2:${port}/file` }).end();
   } else if (request.url === "/round") {
     response.writeHead(307, { location: "/round" }).end();
+  } else if (request.url === "/elsewhere") {
+    response.writeHead(302, { location: `http://files.example:${port}/file` }).end();
+  } else if (request.url === "/packed") {
+    response.writeHead(200, { "content-encoding": "gzip" }).end("bomb");
   } else if (request.url === "/slow") {
     response.writeHead(200).write("a");
   } else response.writeHead(404).end();
@@ -81,3 +89,99 @@ test("the time is for all of it, the body included", async () => {
   const { body } = await get(`http://127.0.0.1:${port}/slow`, local, 300);
   await assert.rejects(body.toArray(), isRefused("timeout"));
 });
+
+type Found = (error: null, addresses: dns.LookupAddress[]) => void;
+
+/** What a name stands for, each time somebody asks. */
+function resolveTo(t: TestContext, ...answers: readonly (readonly string[])[]): () => number {
+  let count = 0;
+  const lookUp = (_name: string, _options: object, callback: Found): void => {
+    const addresses = answers[Math.min(count, answers.length - 1)] ?? [];
+    count += 1;
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: net.isIP(address) })),
+    );
+  };
+  t.mock.method(dns, "lookup", lookUp as typeof dns.lookup);
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  return () => count;
+}
+
+test("a name that stands for another address later leads to the one that was judged", async (t) => {
+  const asked = resolveTo(t, ["127.0.0.1"], ["10.0.0.1"]);
+  const { body } = await get(`http://files.example:${port}/file`);
+  assert.equal(Buffer.concat(await body.toArray()).toString(), "abc");
+  assert.equal(asked(), 1);
+});
+
+test("a redirect to the same name is judged by what it stands for then", async (t) => {
+  resolveTo(t, ["127.0.0.1"], ["127.0.0.2"]);
+  await assert.rejects(get(`http://files.example:${port}/elsewhere`), isRefused("address"));
+});
+
+test("a name with one address inside among public ones is refused", async (t) => {
+  resolveTo(t, ["127.0.0.1", "::ffff:10.0.0.1"]);
+  await assert.rejects(get(`http://files.example:${port}/file`), isRefused("address"));
+});
+
+test("what comes packed is not unpacked", async () => {
+  await assert.rejects(get(`http://127.0.0.1:${port}/packed`), isRefused("encoding"));
+});
+
+const HOSTILE: readonly (readonly [string, (socket: net.Socket) => void, FetchRefusal])[] = [
+  [
+    "changes the protocol",
+    (socket) => socket.write("HTTP/1.1 101 Fine\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"),
+    "unreachable",
+  ],
+  ["speaks no HTTP", (socket) => socket.write("SSH-2.0-OpenSSH_9.6\r\n"), "unreachable"],
+  ["closes without a word", (socket) => socket.end(), "unreachable"],
+  ["says nothing", () => undefined, "timeout"],
+  ["sends header after header", (socket) => flood(socket, "x-more: 1\r\n"), "unreachable"],
+  [
+    "sends interim answers for ever",
+    (socket) => drip(socket, "HTTP/1.1 103 Early\r\n\r\n"),
+    "timeout",
+  ],
+];
+
+function flood(socket: net.Socket, line: string): void {
+  socket.write("HTTP/1.1 200 OK\r\n");
+  const more = line.repeat(1_000);
+  const pour = (): void => {
+    while (!socket.destroyed && socket.write(more));
+  };
+  socket.on("drain", pour);
+  pour();
+}
+
+function drip(socket: net.Socket, interim: string): void {
+  const timer = setInterval(() => socket.write(interim), 20);
+  socket.once("close", () => clearInterval(timer));
+}
+
+for (const [what, misbehave, reason] of HOSTILE) {
+  test(`a server that ${what} is given up`, { timeout: 5_000 }, async () => {
+    const sockets = new Set<net.Socket>();
+    const hostile = net.createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => undefined).once("data", () => misbehave(socket));
+    });
+    await new Promise<void>((resolve) => {
+      hostile.listen(0, "127.0.0.1", resolve);
+    });
+    const address = hostile.address();
+    const at = typeof address === "object" && address ? address.port : 0;
+    try {
+      await assert.rejects(get(`http://127.0.0.1:${at}/`, local, 500), isRefused(reason));
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      hostile.close();
+    }
+  });
+}

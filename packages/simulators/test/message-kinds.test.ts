@@ -223,6 +223,8 @@ for (const addressing of ["lid", "pn"] as const) {
         ],
       );
     }
+    const ofAnn = { kind: "delete", target: ann.messages.sent[0]?.id ?? "" } as const;
+    await assert.rejects(bob.messages.send(group.jid, ofAnn), { code: "not_admin" });
     addMembers(group, ann.account, [carl.account]);
     await carl.messages.sendText(group.jid, "I am new");
     await chat.hears("I am new");

@@ -4,6 +4,7 @@ import { Compile } from "typebox/compile";
 import type { TSchema } from "typebox";
 import { invalidRequest } from "./problem.ts";
 import type { FieldError } from "./problem.ts";
+import { wordsOfPattern } from "./pattern-words.ts";
 
 /**
  * Checks requests with the very schemas that the types come from. Nothing is coerced and nothing
@@ -45,6 +46,9 @@ function fieldErrors(error: SchemaError, part: string): FieldError[] {
   }
   // How `additionalProperties: false` tells of each field: by the schema `false` that it has for it.
   if (error.keyword === "boolean") return [{ field: at(), message: "is not known here" }];
+  if (error.keyword === "pattern" && typeof error.params.pattern === "string") {
+    return [{ field: at(), message: wordsOfPattern(error.params.pattern) }];
+  }
   return [{ field: at(), message: error.message }];
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { readdir } from "node:fs/promises";
+import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { ManylineError, newMediaId } from "@manyline/contracts";
 import { setMediaGone, setMediaStored } from "@manyline/db";
@@ -43,7 +44,8 @@ before(async () => {
     } else if (path === "/cut") {
       response.writeHead(200, { "content-length": "1000" }).write(PNG);
       setTimeout(() => response.destroy(), 20);
-    } else if (path === "/empty") response.writeHead(200, { "content-length": "0" }).end();
+    } else if (path === "/packed") response.writeHead(200, { "content-encoding": "gzip" }).end(PNG);
+    else if (path === "/empty") response.writeHead(200, { "content-length": "0" }).end();
     else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => {
@@ -154,6 +156,7 @@ describe("sending a file by its address", () => {
       [{ type: "image", url: `${site}/endless` }, "too_large"],
       [{ type: "image", url: `${site}/cut` }, "unreachable"],
       [{ type: "image", url: `${site}/empty` }, "empty"],
+      [{ type: "document", url: `${site}/packed` }, "encoding"],
       [{ type: "image", url: `${site}/none` }, "status"],
       [{ type: "image", url: "http://127.0.0.1:9/" }, "unreachable"],
       [{ type: "image", url: "http://user:secret@127.0.0.1/" }, "bad_url"],
@@ -187,6 +190,28 @@ describe("sending a file by its address", () => {
     assert.equal(again.body["isRepeated"], true);
     assertProblem(await send(line, { ...body, caption: "x" }, "once"), 409, "IDEMPOTENCY_MISMATCH");
     assert.deepEqual(asked, ["/photo.png"], "once for the one message");
+  });
+
+  test("a server that answers with another protocol takes up no place", async () => {
+    const line = await openLine(world, owner);
+    const rude = net.createServer((socket) => {
+      socket
+        .on("error", () => undefined)
+        .once("data", () => {
+          socket.write("HTTP/1.1 101 Fine\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        });
+    });
+    await new Promise<void>((resolve) => {
+      rude.listen(0, "127.0.0.1", resolve);
+    });
+    const address = rude.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    const body = { to, type: "image", url: `http://127.0.0.1:${port}/photo.png` };
+    // More than are taken in at a time.
+    for (let nth = 0; nth < 9; nth += 1) {
+      assertProblem(await send(line, body), 422, "MEDIA_REFUSED", "unreachable");
+    }
+    rude.close();
   });
 
   test("two at once with one key: one message, one file", async () => {

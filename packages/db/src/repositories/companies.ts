@@ -188,11 +188,12 @@ export async function updateCompany(
 /**
  * Deletes a company: numbers, credentials, attempts, commands, tokens, its data key (which shreds what a
  * backup still holds) and its events. Role platform. The audit log stays. Append `company.removed` after
- * this call, in the same transaction.
+ * this call, in the same transaction. The events last: deleting the rest waits for whoever is writing one.
  */
 export async function deleteCompany(tx: Tx, companyNo: number): Promise<boolean> {
+  const count = await changed(tx, sql`delete from companies where company_no = ${companyNo}`);
   await sql`delete from whatsapp_events where company_no = ${companyNo}`.execute(tx);
-  return (await changed(tx, sql`delete from companies where company_no = ${companyNo}`)) > 0;
+  return count > 0;
 }
 
 /**

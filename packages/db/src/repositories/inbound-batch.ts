@@ -109,6 +109,7 @@ export function batchOf(all: readonly InboundItem[]): Batch {
 }
 
 function kindOf(item: ChatItem): string {
+  if (item.kind === "delete" && item.isByAdmin === true) return "admin_delete";
   return item.kind === "message" && item.event === "waiting" ? "waiting" : item.kind;
 }
 

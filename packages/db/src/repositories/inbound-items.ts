@@ -68,7 +68,8 @@ export type ChangeItem = Stanza & {
   target: string;
 } & (
     | { kind: "edit"; text: string | null }
-    | { kind: "delete" }
+    /** `isByAdmin`: WhatsApp has let it through as that of an admin, who may delete what others wrote in a group. */
+    | { kind: "delete"; isByAdmin?: boolean }
     | { kind: "reaction"; emoji: string | null }
   );
 

@@ -1,3 +1,4 @@
+import { ManylineError } from "@manyline/contracts";
 import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
@@ -49,14 +50,24 @@ export type StoredMedia = Pick<
   "companyNo" | "mediaId" | "numberNo" | "kind" | "mimeType" | "bytes" | "sha256" | "fileName"
 > & { location: string };
 
-/** A file that was uploaded or fetched for sending and lies in the store. Role app, in `withCompany`. */
+/**
+ * A file that was uploaded or fetched for sending and lies in the store. Role app, in `withCompany`. The number is
+ * held: nothing of one that is being removed is added.
+ * @throws ManylineError NUMBER_NOT_FOUND: it was removed meanwhile, and the file is nobody's
+ */
 export async function insertMedia(tx: Tx, media: StoredMedia): Promise<void> {
-  await sql`insert into media (company_no, media_id, number_no, kind, mime_type, bytes, sha256, file_name, state,
-      location, stored_at)
-    values (${media.companyNo}, ${media.mediaId}, ${media.numberNo}, ${media.kind}, ${media.mimeType},
-      ${media.bytes}, ${media.sha256}, ${media.fileName}, 'stored', ${media.location}, clock_timestamp())`.execute(
+  const count = await changed(
     tx,
+    sql`with held as (
+        select company_no, number_no from numbers
+        where company_no = ${media.companyNo} and number_no = ${media.numberNo} for key share
+      )
+      insert into media (company_no, media_id, number_no, kind, mime_type, bytes, sha256, file_name, state,
+        location, stored_at)
+      select company_no, ${media.mediaId}, number_no, ${media.kind}, ${media.mimeType}, ${media.bytes}::bigint,
+        ${media.sha256}, ${media.fileName}, 'stored', ${media.location}, clock_timestamp() from held`,
   );
+  if (count === 0) throw new ManylineError("NUMBER_NOT_FOUND");
 }
 
 /**
@@ -88,6 +99,25 @@ export async function readMediaSource(
     mediaId: row.mediaId,
     source: source && sealer ? sealer.open(mediaContext(numberNo, row.mediaId), source) : null,
   };
+}
+
+/**
+ * Where the file will be, before it is fetched: whoever drops the row from now on has it removed there. In a fenced
+ * transaction. False when there is nothing to fetch any more.
+ */
+export async function notePlaceOfMedia(
+  tx: Tx,
+  fence: Fence,
+  mediaId: string,
+  location: string,
+): Promise<boolean> {
+  const count = await changed(
+    tx,
+    sql`update media set location = ${location}
+      where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} and media_id = ${mediaId}
+        and state = 'remote'`,
+  );
+  return count > 0;
 }
 
 /** The file was fetched and lies in the store. In a fenced transaction. False when its message was deleted meanwhile. */

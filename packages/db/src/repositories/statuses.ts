@@ -123,9 +123,14 @@ export type OverdueSend = {
   numberNo: number;
   messageId: string;
   expiresAt: Date;
+  /** `sending`: it was claimed and may have left. */
+  state: "queued" | "sending";
 };
 
-/** Messages of the worker's shards whose time in the queue is over: note them as `expired`. */
+/**
+ * Messages of the worker's shards whose time is over: those that wait are `expired`; what became of one that was
+ * claimed nobody knows, unless it is under way right now.
+ */
 export async function overdueSends(
   executor: Executor,
   owner: { workerId: string; shardIds: readonly number[] },
@@ -133,10 +138,10 @@ export async function overdueSends(
 ): Promise<OverdueSend[]> {
   return rows(
     executor,
-    sql<OverdueSend>`select m.company_no, m.number_no, m.message_id, m.expires_at
+    sql<OverdueSend>`select m.company_no, m.number_no, m.message_id, m.expires_at, m.state
       from messages m join companies c on c.company_no = m.company_no
       join shard_leases l on l.shard_id = c.shard_id
-      where m.is_open and m.expires_at < statement_timestamp() and m.state = 'queued'
+      where m.is_open and m.expires_at < statement_timestamp() and m.state in ('queued', 'sending')
         and l.owner = ${owner.workerId} and l.shard_id = any (${owner.shardIds}::int[])
       order by m.expires_at limit ${limit}`,
   );

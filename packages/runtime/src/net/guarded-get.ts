@@ -8,7 +8,7 @@ import type { AddressGuard } from "./address-guard.ts";
 /**
  * `bad_url`: it cannot be fetched by anybody. `address`: the guard refuses where it leads. `unreachable`: no
  * name, no connection, or broken off. `timeout`. `redirects`: too many, or to nowhere. `status`: the server
- * answered something else than 200.
+ * answered something else than 200. `encoding`: it sent the file compressed, though nobody asked it to.
  */
 export type FetchRefusal =
   | "bad_url"
@@ -16,7 +16,8 @@ export type FetchRefusal =
   | "unreachable"
   | "timeout"
   | "redirects"
-  | "status";
+  | "status"
+  | "encoding";
 
 /** Why a customer's URL gave nothing. The message holds neither the URL nor an address. */
 export class FetchRefused extends Error {
@@ -62,8 +63,11 @@ export async function guardedGet(url: string, options: GuardedOptions): Promise<
   for (let left = options.maxRedirects ?? 3; ; left -= 1) {
     const answer = await get(target, options.guard, timeout);
     const { statusCode = 0, headers } = answer;
-    if (statusCode === 200) return bodyOf(answer, timeout);
+    const isPlain = /^(identity)?$/i.test(headers["content-encoding"]?.trim() ?? "");
+    if (statusCode === 200 && isPlain) return bodyOf(answer, timeout);
     answer.destroy();
+    // What it unpacks to nobody can tell beforehand.
+    if (statusCode === 200) throw new FetchRefused("encoding");
     if (!REDIRECTS.has(statusCode)) throw new FetchRefused("status", { status: statusCode });
     if (left <= 0 || headers.location === undefined) throw new FetchRefused("redirects");
     target = parse(headers.location, target);
@@ -102,6 +106,8 @@ function get(url: URL, guard: AddressGuard, signal: AbortSignal): Promise<http.I
       found,
     )
       .on("error", refuse)
+      // Whoever answers with another protocol (101) ends neither in an answer nor in an error.
+      .on("close", () => refuse(new Error("closed without an answer")))
       .end();
   } catch (error) {
     refuse(error);

@@ -11,6 +11,7 @@ export const PHONE_ERRORS = {
   passkey_required: "Confirm with your passkey to link this device.",
   offline: "The phone has no connection.",
   not_in_group: "You can't send messages to this group because you're not a member.",
+  not_admin: "Only an admin can delete what somebody else wrote.",
   no_poll: "This poll is no longer available.",
 } as const;
 export type PhoneErrorCode = keyof typeof PHONE_ERRORS;

@@ -35,6 +35,7 @@ const REFUSALS: Readonly<Record<FetchRefusal, string>> = {
   timeout: "The server took too long.",
   redirects: "The address leads in circles, or nowhere.",
   status: "The server did not answer with the file.",
+  encoding: "The server sent the file compressed, though it was not asked to.",
 };
 
 /** Takes files in; nothing is left in the store when one is refused. */
@@ -200,19 +201,29 @@ function translated(error: unknown): unknown {
   if (error instanceof MediaStoreError)
     return new ManylineError("UNAVAILABLE", {}, { cause: error });
   if (error instanceof ManylineError) return error;
-  // The other side broke off in the middle.
-  const isBroken = error instanceof Error && "code" in error && error.code === "ECONNRESET";
+  const isBroken = error instanceof Error && "code" in error && BROKEN_OFF.has(String(error.code));
   return isBroken ? translated(new FetchRefused("unreachable", { cause: error })) : error;
 }
+
+/** The other side broke off, in the middle or before anybody read. */
+const BROKEN_OFF: ReadonlySet<string> = new Set(["ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE"]);
 
 function tooLarge(maxBytes: number): ManylineError {
   const detail = `A file of this kind is at most ${maxBytes} bytes.`;
   return new ManylineError("MEDIA_REFUSED", { reason: "too_large", maxBytes, detail });
 }
 
+const EXPECTED: Readonly<Record<FileKind, string>> = {
+  image: "A picture is JPEG, PNG or WebP.",
+  sticker: "A sticker is WebP.",
+  voice: "A voice message is Opus in an Ogg file.",
+  audio: "A sound is Ogg, Opus, MP3, MP4, AAC, AMR or WAV.",
+  video: "A video is MP4, 3GP or QuickTime.",
+  document: "A document may be anything that has a media type.",
+};
+
 function wrongType(kind: FileKind, found: string | undefined): ManylineError {
-  const hint = kind === "voice" ? " A voice message is Opus in an Ogg file." : "";
-  const detail = `This is ${found ?? "nothing known"}, which cannot be sent as ${kind}.${hint}`;
+  const detail = `This is ${found ?? "nothing known"}, which cannot be sent as ${kind}. ${EXPECTED[kind]}`;
   return new ManylineError("MEDIA_REFUSED", { reason: "wrong_type", detail });
 }
 

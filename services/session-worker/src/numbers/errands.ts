@@ -2,11 +2,14 @@
 import { type CommandArgs, SEND_BYTES } from "@manyline/contracts";
 import {
   type CommandRow,
+  getMedia,
+  notePlaceOfMedia,
   type OwnedNumber,
   readMediaSource,
   setMediaGone,
   setMediaStored,
 } from "@manyline/db";
+import { locationOf } from "@manyline/media";
 import { type LoginConnection, FileGoneError } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { CommandOutcome, NumberJournal } from "./journal.ts";
@@ -78,17 +81,27 @@ async function fetchMedia(
   const file = await readMediaSource(db, keyring, fence, mediaId);
   if (file?.state === "stored") return done();
   if (!file?.source) return failed("MEDIA_NOT_FOUND");
+  const key = { companyNo: fence.companyNo, mediaId };
   try {
     const content = await provider.fetchFile(file.source);
-    const key = { companyNo: fence.companyNo, mediaId };
+    // Said first: whoever drops the row from now on, with its company for instance, has the file removed as well.
+    const isWanted = await journal.commit((entry) =>
+      notePlaceOfMedia(entry.tx, fence, mediaId, locationOf(key)),
+    );
+    if (!isWanted) return failed("MEDIA_NOT_FOUND");
     const stored = await store.put(key, content, { maxBytes: SEND_BYTES.document });
     if (file.sha256 !== null && file.sha256 !== stored.sha256) {
       await store.remove(stored.location);
       throw new FileGoneError("not the file that was announced");
     }
-    const isKept = await journal.commit((entry) =>
-      setMediaStored(entry.tx, fence, mediaId, stored),
-    );
+    const isKept = await journal
+      .commit((entry) => setMediaStored(entry.tx, fence, mediaId, stored))
+      .catch(async (error: unknown) => {
+        // Let go meanwhile. A row that is still there takes care of its file; of one that is gone nobody would.
+        const row = await getMedia(db, fence.companyNo, mediaId);
+        if (!row) await store.remove(stored.location);
+        throw error;
+      });
     if (!isKept) await store.remove(stored.location);
     return isKept ? done() : failed("MEDIA_NOT_FOUND");
   } catch (error) {

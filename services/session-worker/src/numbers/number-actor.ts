@@ -9,6 +9,7 @@ import {
   isPhoneLinkedElsewhere,
   type CommandRow,
   type Fence,
+  type OverdueSend,
   type OwnedNumber,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
@@ -27,6 +28,8 @@ import { SessionKeeper } from "./session-keeper.ts";
 import { createTraffic, type NumberTraffic } from "./traffic.ts";
 
 const RELEASE_MS = 2_000;
+/** Whoever unlinks waits so long for a connection that is being opened. */
+const UNLINK_MS = 5_000;
 
 export class NumberActor {
   #number: OwnedNumber;
@@ -104,6 +107,18 @@ export class NumberActor {
   }
 
   command(command: CommandRow): void {
+    // WhatsApp can be told over the connection that is just being opened; the queue has to go on for that.
+    const isTooEarly = command.verb === "unlink" && this.#keeper.isOpening;
+    if (!isTooEarly) return this.#take(command);
+    const leftMs = command.deadlineAt.getTime() - this.#context.clock.now().getTime();
+    const opened = this.#keeper.untilOpen(Math.min(UNLINK_MS, leftMs / 2));
+    void this.#beside(
+      "unlink",
+      opened.then(() => this.#take(command)),
+    );
+  }
+
+  #take(command: CommandRow): void {
     const { companyId, numberId } = this.#number;
     const span = {
       parent: command.traceparent ?? undefined,
@@ -174,11 +189,17 @@ export class NumberActor {
     });
   }
 
-  /** These waited too long to be sent. */
-  expire(messages: readonly { messageId: string; expiresAt: Date }[]): void {
+  /** The time of these is over: they waited too long, or were claimed and may have left. */
+  expire(messages: readonly OverdueSend[]): void {
     const state = "expired" as const;
-    const statuses = messages.map(({ messageId, expiresAt: at }) => ({ messageId, state, at }));
+    const waiting = messages.filter((message) => message.state === "queued");
+    const statuses = waiting.map(({ messageId, expiresAt: at }) => ({ messageId, state, at }));
     void this.#beside("expire", this.#traffic.statuses.add(statuses));
+    const claimed = messages.filter((message) => message.state === "sending");
+    void this.#beside(
+      "expire",
+      this.outbox.giveUpOverdue(claimed.map(({ messageId }) => messageId)),
+    );
   }
 
   #errandParts(): ErrandParts {

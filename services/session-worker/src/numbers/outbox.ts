@@ -27,6 +27,8 @@ import type { StatusPump } from "./status-pump.ts";
 const HOLD_MS = 3_600_000;
 /** A result that could not be stored is stored again after this. */
 const NOTE_AGAIN_MS = 5_000;
+/** What cannot be sent yet for want of something of ours, such as its file, is looked at again after this. */
+const LATER_MS = 10_000;
 /** A claim that failed may still be running in Postgres; longer than any statement may take. */
 const DOUBT_MS = 20_000;
 /** Whoever takes the number over would send what is under way once more: it gets so long to be answered. */
@@ -176,6 +178,26 @@ export class Outbox {
     for (const flight of landed) this.#land(flight);
   }
 
+  /**
+   * The time of these is over, and nobody is going to try them again while there is no connection: whoever waits
+   * for a word gets the last one. Over a connection that is open each is seen to in its turn.
+   */
+  async giveUpOverdue(messageIds: readonly string[]): Promise<void> {
+    if (this.#connection) return;
+    const error = messageError("NO_ANSWER");
+    const at = this.#context.clock.now();
+    const lost = messageIds.filter((messageId) => this.#flights.get(messageId)?.isBusy !== true);
+    await this.#statuses.add(
+      lost.map((messageId) => ({ messageId, state: "unknown" as const, at, error })),
+    );
+    for (const messageId of lost) {
+      const flight = this.#flights.get(messageId);
+      if (!flight || flight.isBusy) continue;
+      flight.isSettled = true;
+      this.#land(flight);
+    }
+  }
+
   /** Nothing new is begun; what is under way gets a moment to be answered. */
   async drain(): Promise<void> {
     this.#isDraining = true;
@@ -242,7 +264,7 @@ export class Outbox {
     if (slowUntil) return slowUntil;
     const isCold = send.chatType === "direct" && send.lastInboundAt === null;
     if (!isCold || mayHaveLeft) return undefined;
-    const { db, clock, pace } = this.#context;
+    const { db, pace } = this.#context;
     const closedUntil = await this.#restrictions.newChatsUntil();
     const most = closedUntil ? 0 : pace.firstContactsPerDay;
     // One after another: two at once would both take the last one.
@@ -252,7 +274,7 @@ export class Outbox {
       ),
     );
     if (!contact.isFirst || contact.isFree) return undefined;
-    return closedUntil ?? contact.until ?? new Date(clock.now().getTime() + HOLD_MS);
+    return closedUntil ?? contact.until ?? this.#in(HOLD_MS);
   }
 
   /** Whether that was the last word. */
@@ -266,6 +288,9 @@ export class Outbox {
         return true;
       case "refused":
         return this.#refused(flight, outcome.code);
+      case "later":
+        await this.#putBack(flight, this.#in(LATER_MS));
+        return true;
       case "lost":
         flight.mayHaveLeft ||= outcome.mayHaveLeft;
         // Over the next connection at once; over the same one after a pause.
@@ -276,7 +301,7 @@ export class Outbox {
   }
 
   async #refused(flight: Flight, code: string): Promise<boolean> {
-    const { reaction, error } = refusalRule(code);
+    const { reaction, error } = refusalRule(code, flight.send.chatType);
     this.#context.reports.refused(this.#number(), code);
     if (reaction === "again" && flight.tries === 1) return this.#pause(flight);
     if (reaction === "slow_down") {
@@ -337,6 +362,10 @@ export class Outbox {
     await this.#journal.patiently(() => releaseSends(db, this.#journal.fence, [messageId], until));
     flight.isSettled = true;
     this.#land(flight);
+  }
+
+  #in(ms: number): Date {
+    return new Date(this.#context.clock.now().getTime() + ms);
   }
 
   #land({ send }: Flight): void {

@@ -16,6 +16,8 @@ import type { SerialQueue } from "./serial-queue.ts";
 /** Open for so long, a connection counts as healthy and the next drop starts from the first backoff. */
 const HEALTHY_MS = 60_000;
 
+const LOOK_MS = 50;
+
 /** Why a linked number has no connection, and until when, if that is known. */
 export type Resting = { reason: SessionReason; until: Date | null };
 
@@ -71,6 +73,18 @@ export class SessionKeeper {
   }
   get isOpen(): boolean {
     return this.#openedAt !== undefined;
+  }
+  /** A connection is on its way, or will be tried again. */
+  get isOpening(): boolean {
+    const { status } = this.#journal;
+    // "connected" without a connection: the word of a former owner.
+    return this.#isLinked && !this.isOpen && (status === "connecting" || status === "connected");
+  }
+  /** Resolves when there is a connection, or nothing is on its way any more, or after `ms`. */
+  async untilOpen(ms: number): Promise<void> {
+    const { clock } = this.#context;
+    const giveUpAt = clock.monotonic() + ms;
+    while (this.isOpening && clock.monotonic() < giveUpAt) await clock.sleep(LOOK_MS, this.#signal);
   }
   /** While it is open. */
   get connection(): LoginConnection | undefined {

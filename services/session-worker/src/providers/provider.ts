@@ -70,6 +70,8 @@ export type SendOutcome =
   | { kind: "taken"; at: Date }
   /** WhatsApp does not take it; `code` as in domain/refusals.ts. */
   | { kind: "refused"; code: string }
+  /** Something of ours that it needs is away for now; nothing has left. */
+  | { kind: "later" }
   /** It can never be sent; nothing has left. */
   | { kind: "impossible"; error: MessageErrorCode }
   /**
@@ -113,9 +115,15 @@ export type LoginHandlers = {
 /** The file will not come back: to try again is of no use. */
 export class FileGoneError extends Error {}
 
+/** The file cannot be read now. */
+export class FileAwayError extends Error {}
+
 /** Where the files of messages that are sent come from. */
 export type FileSource = {
-  /** The file that the message carries. Rejects with FileGoneError when there is none any more. */
+  /**
+   * The file that the message carries. Rejects with FileGoneError when there is none any more, with FileAwayError
+   * when it cannot be read now; what is read may break off with that, too.
+   */
   open(number: NumberRef, send: Send): Promise<Readable>;
 };
 

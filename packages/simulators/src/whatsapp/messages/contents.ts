@@ -189,9 +189,12 @@ export function write(content: Content, writing: Writing): Written {
       return { ...plain(edited), attrs: { edit: "1" }, encAttrs: { "decrypt-fail": "hide" } };
     }
     case "delete": {
-      const protocolMessage = { type: Type.REVOKE, key: keyOf(content.target) };
+      const key = keyOf(content.target);
+      const protocolMessage = { type: Type.REVOKE, key };
       const encAttrs = { "decrypt-fail": "hide" };
-      return { ...plain({ protocolMessage }), attrs: { edit: "7" }, encAttrs };
+      // What somebody else wrote is deleted as an admin.
+      const edit = key.fromMe === false && key.participant ? "8" : "7";
+      return { ...plain({ protocolMessage }), attrs: { edit }, encAttrs };
     }
     case "poll": {
       const { name, options, selectable = 0 } = content;

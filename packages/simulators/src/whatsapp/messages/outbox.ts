@@ -63,7 +63,7 @@ export class Outbox {
 
   /**
    * @param to a phone number or a group's address
-   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`, `no_poll`
+   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`, `not_admin`, `no_poll`
    */
   send(
     to: string,
@@ -110,6 +110,10 @@ export class Outbox {
       pollSecret: (target) => this.#pollSecret(target, received),
       self: jidOf(this.#self, addressing),
     });
+    const isAdmins = written.attrs["edit"] === "8";
+    if (isAdmins && chat.kind === "group" && !isAdmin(chat.group, this.#phone)) {
+      throw new PhoneError("not_admin");
+    }
     const envelope: Envelope = {
       id,
       sender: this.#self,
@@ -254,6 +258,11 @@ type GroupChat = Extract<Chat, { kind: "group" }>["group"];
 function jidOfChat(chat: Chat, addressing: Addressing): string {
   if (chat.kind === "group") return chat.group.jid;
   return jidOf({ account: chat.account, deviceId: 0 }, addressing);
+}
+
+function isAdmin({ members }: GroupChat, { account }: Phone): boolean {
+  const role = members.get(account);
+  return role === "admin" || role === "superadmin";
 }
 
 function ownAddressing(phone: Phone): Addressing {

@@ -42,7 +42,7 @@ export class PhoneMessages {
    * @param to a phone number (a contact is made on demand) or a group's address
    * @param id to say what the protocol calls it; else it is made
    * @returns once the server has it; receipts are added to it as they come
-   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`, `no_poll`
+   * @throws {PhoneError} `offline`, `no_account`, `not_in_group`, `not_admin`, `no_poll`
    */
   send(to: string, content: Content, id?: string): Promise<SentMessage> {
     return this.#outbox.send(to, content, (target) => this.#inbox.find(target), id);

@@ -265,6 +265,33 @@ it("learns a group's key in the same write as the message that brings it, and on
   assert.equal(bob.entries.size, 2);
 });
 
+it("learns no key of a group but the one in which it came", async () => {
+  const { alice, bob } = await acquainted();
+  const { senderKeyDistributionMessage } = await alice.repository.encryptGroupMessage({
+    group: "999@g.us",
+    meId: ALICE,
+    data: padded({ conversation: "x" }),
+  });
+  const item = {
+    groupId: "999@g.us",
+    axolotlSenderKeyDistributionMessage: senderKeyDistributionMessage,
+  };
+  for (const [id, group] of [
+    ["D1", undefined],
+    ["D2", GROUP],
+  ] as const) {
+    const key = await alice.repository.encryptMessage({
+      jid: BOB,
+      data: padded({ conversation: "hello", senderKeyDistributionMessage: item }),
+    });
+    bob.stanzas.note(stanza(id, key, group), { id: BOB, lid: undefined });
+    await bob.repository.decryptMessage({ jid: ALICE, ...key });
+    await bob.repository.processSenderKeyDistributionMessage({ authorJid: ALICE, item });
+  }
+  assert.equal(bob.entries.size, 2);
+  assert.ok(bob.writes.every((kinds) => !kinds.includes("sender-key")));
+});
+
 it("ends the connection when the library passes a ciphertext it was never given", async () => {
   const { bob, write } = await acquainted();
   const { ciphertext } = await write("from nowhere");

@@ -54,8 +54,6 @@ export function createSignalRepository(
     /** The context of this moment: no transaction. */
     const outside = AsyncLocalStorage.snapshot();
     const lock = createLock();
-    /** Sender keys that were learnt in the same write as the message that brought them. */
-    const learnt = new Set<string>();
 
     /** A contact's device has one ratchet, whichever of its two addresses the caller uses. */
     const device = async (jid: string): Promise<string> =>
@@ -85,11 +83,11 @@ export function createSignalRepository(
 
     /** In the transaction of the ratchet step. */
     async function keep(hash: Buffer, part: StanzaPart, plaintext: Uint8Array): Promise<void> {
-      const author = part.attrs["participant"];
+      const { participant: author, from } = part.attrs;
       const item = author === undefined ? undefined : senderKeyIn(plaintext);
-      if (author !== undefined && item) {
+      // Of the group in which it came, and of no other: anybody could name as many groups as they like.
+      if (author !== undefined && item && item.groupId === from) {
         await learn(author, item);
-        learnt.add(nameOf(author, item));
       }
       const value: JournalValue = { hash, part, plaintext: Buffer.from(plaintext) };
       // Not a kind the library knows; it passes on what it is given.
@@ -138,10 +136,8 @@ export function createSignalRepository(
         receive(() =>
           outside(() => decrypt(given.msg, given.group, () => base.decryptGroupMessage(given))),
         ),
-      processSenderKeyDistributionMessage: async (given) => {
-        if (learnt.delete(nameOf(given.authorJid, given.item))) return;
-        await outside(() => learn(given.authorJid, given.item));
-      },
+      // What may be learnt was learnt with the message that brought it.
+      processSenderKeyDistributionMessage: () => Promise.resolve(),
       encryptMessage: (given) => step(given.jid, () => base.encryptMessage(given)),
       injectE2ESession: (given) => step(given.jid, () => base.injectE2ESession(given)),
       migrateSession: (from, to) => step(to, () => base.migrateSession(from, to)),
@@ -191,9 +187,4 @@ function senderKeyIn(padded: Uint8Array): proto.Message.ISenderKeyDistributionMe
     // The library finds out by itself that this is no message.
     return undefined;
   }
-}
-
-function nameOf(author: string, item: proto.Message.ISenderKeyDistributionMessage): string {
-  const key = Buffer.from(item.axolotlSenderKeyDistributionMessage ?? []).toString("base64");
-  return `${author}|${item.groupId ?? ""}|${key}`;
 }

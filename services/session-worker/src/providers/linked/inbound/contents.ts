@@ -15,7 +15,8 @@ import {
 export type Changed =
   | { kind: "reaction"; target: string; emoji: string | null }
   | { kind: "edited"; target: string; text: string | null }
-  | { kind: "deleted"; target: string };
+  /** `isByAdmin`: of what somebody else wrote in the group; WhatsApp lets it through of admins only. */
+  | { kind: "deleted"; target: string; isByAdmin?: boolean };
 
 const { Type } = proto.Message.ProtocolMessage;
 

@@ -360,6 +360,11 @@ describe("changes to an earlier message", () => {
   it("a deletion", () => {
     const protocolMessage = { type: Type.REVOKE, key: key("3A00") };
     assert.deepEqual(only({ protocolMessage }).what, { kind: "deleted", target: "3A00" });
+    assert.deepEqual(only({ protocolMessage }, part({ edit: "8" })).what, {
+      kind: "deleted",
+      target: "3A00",
+      isByAdmin: true,
+    });
   });
 });
 

@@ -8,6 +8,9 @@ import { contentOf, type Changed } from "./contents.ts";
 import type { Said } from "./kinds.ts";
 import { routeOf, type Route } from "./people.ts";
 
+/** How WhatsApp marks the stanza of an admin who deletes what somebody else wrote. */
+const ADMIN_REVOKE = "8";
+
 /** Nobody could read it, here; `reason` tells whether it may still come. */
 export type Missing = { kind: "waiting"; reason: MissingReason };
 
@@ -56,7 +59,9 @@ function happened(
   if (!what || !route || !providerMessageId) return [];
   const seconds = Number(part.attrs["t"]);
   const at = seconds > 0 ? new Date(seconds * 1_000) : receivedAt;
-  return [{ ...route, providerMessageId, at, what }];
+  const isByAdmin = what.kind === "deleted" && part.attrs["edit"] === ADMIN_REVOKE;
+  const told = isByAdmin ? { ...what, isByAdmin } : what;
+  return [{ ...route, providerMessageId, at, what: told }];
 }
 
 function missing(part: StanzaPart, reason: MissingReason, receivedAt: Date): Happened[] {

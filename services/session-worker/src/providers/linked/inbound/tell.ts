@@ -70,7 +70,12 @@ function itemOf({ chat, from, providerMessageId, at, what }: Happened): InboundI
     case "edited":
       return { ...stanza, kind: "edit", target: what.target, text: what.text };
     case "deleted":
-      return { ...stanza, kind: "delete", target: what.target };
+      return {
+        ...stanza,
+        kind: "delete",
+        target: what.target,
+        ...(what.isByAdmin === true ? { isByAdmin: true } : {}),
+      };
   }
 }
 

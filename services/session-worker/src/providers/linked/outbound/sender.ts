@@ -13,7 +13,7 @@ import {
 } from "@whiskeysockets/baileys";
 import type { Send } from "@manyline/db";
 import { SerialQueue } from "../../../numbers/serial-queue.ts";
-import { FileGoneError, type SendOutcome } from "../../provider.ts";
+import { FileAwayError, FileGoneError, type SendOutcome } from "../../provider.ts";
 import { SILENT } from "../socket.ts";
 import { addressOf, isChatOf, knownAddress, type Address } from "./address.ts";
 import { contentsOf, UnwritableError, type Contents } from "./contents.ts";
@@ -84,16 +84,19 @@ export class Sender {
     const address = await addressOf(this.#sock, send, this.#parts.onPerson);
     if (!address) return { kind: "impossible", error: "PHONE_NOT_ON_WHATSAPP" };
     let contents: Contents;
+    let message: proto.IMessage;
+    let isCut = false;
     try {
-      contents = await this.#contents(send, address);
+      contents = await this.#contents(send, address, () => (isCut = true));
+      message = await this.#write(send, address, contents);
     } catch (error) {
       if (error instanceof FileGoneError) {
         return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };
       }
       if (error instanceof UnwritableError) return { kind: "impossible", error: "INTERNAL" };
+      if (error instanceof FileAwayError || isCut) return { kind: "later" };
       throw error;
     }
-    const message = await this.#write(send, address, contents);
     const { providerMessageId: id } = send;
     const ack = this.#awaitAck(id);
     try {
@@ -117,8 +120,10 @@ export class Sender {
     }
   }
 
-  async #contents(send: Send, address: Address): Promise<Contents> {
+  /** `onCut`: the file broke off while it was read. */
+  async #contents(send: Send, address: Address, onCut?: () => void): Promise<Contents> {
     const file = send.content?.media ? await this.#parts.openFile(send) : undefined;
+    if (onCut) file?.once("error", onCut);
     const { private: secret } = this.#sock.authState.creds.signedIdentityKey;
     return contentsOf(send, address, { secret }, file);
   }
