@@ -109,6 +109,11 @@ export function contentsOf(
     case "poll_vote":
     case "button_reply":
     case "list_reply":
+    case "flow_reply":
+    case "order":
+    case "call_permission":
+    case "system":
+    case "welcome":
     case "unsupported":
     case "unknown":
       throw new UnwritableError(`nobody sends ${send.type}`);
