@@ -6,7 +6,13 @@ import { readSettings } from "./settings.ts";
 const secrets = {
   adminToken: "the-admin-token",
   kek: "local-1:a2V5",
-  databasePasswords: { app: "pw-app", platform: "pw-plat", worker: "pw-work", relay: "pw-relay" },
+  databasePasswords: {
+    app: "pw-app",
+    platform: "pw-plat",
+    worker: "pw-work",
+    ingest: "pw-ing",
+    relay: "pw-relay",
+  },
 };
 const input = {
   base: {

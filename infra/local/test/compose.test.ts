@@ -30,7 +30,7 @@ const local = environments({
   secrets: {
     adminToken: "a",
     kek: "k",
-    databasePasswords: { app: "1", platform: "2", worker: "3", relay: "4" },
+    databasePasswords: { app: "1", platform: "2", worker: "3", ingest: "5", relay: "4" },
   },
   urls: { owner: "postgres://o:p@h/d", nats: "nats://n", redis: "redis://r" },
   simulator: { waUrl: "ws://w", waRootKey: "00" },

@@ -81,6 +81,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_old_media", callers: worker },
     { proname: "delete_old_seen", callers: worker },
     { proname: "delete_old_tokens", callers: worker },
+    { proname: "delete_old_unroutable", callers: worker },
     { proname: "delete_old_watches", callers: worker },
     { proname: "drop_event_partitions", callers: worker },
     { proname: "drop_message_partitions", callers: worker },

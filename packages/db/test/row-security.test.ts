@@ -173,6 +173,7 @@ describe("company A", () => {
       pairing_watch: "until = now()",
       api_tokens: "revoked_at = now()",
       chats: "seq = 0",
+      meta_apps: "app_id = 'x'",
     };
     for (const table of await companyTables(["r", "p"])) {
       if (await can("manyline_app", table, "update")) {
@@ -247,6 +248,9 @@ describe("company A", () => {
     media: (tx, companyNo, numberNo, id) =>
       sql`insert into media (company_no, number_no, media_id, kind, mime_type)
         values (${companyNo}, ${numberNo}, ${id}, 'image', 'x')`.execute(tx),
+    meta_apps: (tx, companyNo, _numberNo, id) =>
+      sql`insert into meta_apps (company_no, app_id, app_secret, verify_token)
+        values (${companyNo}, ${id}, '', '')`.execute(tx),
     idempotency: (tx, companyNo, _numberNo, id) =>
       sql`insert into idempotency (company_no, key, request_hash, message_id)
         values (${companyNo}, ${id}, '', ${id})`.execute(tx),

@@ -20,6 +20,8 @@ import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
 import * as lostCommands from "./20261121-0840-lost-commands.ts";
 import * as droppedFiles from "./20261121-0850-dropped-files.ts";
+import * as meta from "./20261121-0900-meta.ts";
+import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -42,6 +44,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0830-pace": pace,
   "20261121-0840-lost-commands": lostCommands,
   "20261121-0850-dropped-files": droppedFiles,
+  "20261121-0900-meta": meta,
+  "20261121-0910-ingest-rights": ingestRights,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

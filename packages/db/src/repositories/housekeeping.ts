@@ -8,6 +8,7 @@ import {
   deleteOldJournal,
   deleteOldMedia,
   deleteOldSeen,
+  deleteOldUnroutable,
   dropOldMessages,
   ensureMessagePartitions,
   purgeRemovedNumbers,
@@ -84,6 +85,7 @@ export async function housekeeping(
     ["mediaDeleted", () => deleteOldMedia(executor, messageDays * DAY_MS)],
     ["journalDeleted", () => deleteOldJournal(executor, 8 * DAY_MS)],
     ["seenDeleted", () => deleteOldSeen(executor, 9 * DAY_MS)],
+    ["unroutableDeleted", () => deleteOldUnroutable(executor, 30 * DAY_MS)],
     ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
     ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],
   ];

@@ -57,3 +57,8 @@ export async function forgetDroppedFiles(
     sql<Count>`select forget_dropped_files(${[...locations]}::text[]) as count`,
   );
 }
+
+/** Pieces of webhooks that belong to nobody and last came more than `keepMs` ago. */
+export async function deleteOldUnroutable(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_unroutable(${keep(keepMs)}) as count`);
+}

@@ -18,6 +18,7 @@ import type {
   RemovedNumbersTable,
   SeenTable,
 } from "./messages.ts";
+import type { MetaAppsTable, UnroutableTable } from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -48,6 +49,7 @@ export type Schema = {
   jobs: JobsTable;
   media: MediaTable;
   messages: MessagesTable;
+  metaApps: MetaAppsTable;
   numberFence: NumberFenceTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
@@ -59,6 +61,7 @@ export type Schema = {
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;
   shards: ShardsTable;
+  unroutable: UnroutableTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;
