@@ -29,9 +29,17 @@ export function companyPermissions(
 }
 
 /** What each service's NATS user may do. */
-export function servicePermissions(service: "gateway" | "session-worker"): NatsPermissions {
+export function servicePermissions(
+  service: "gateway" | "session-worker" | "webhook-ingest",
+): NatsPermissions {
   const events = families().map((family) => `${family}.>`);
   const jetstream = ["$JS.API.>", "$JS.ACK.>"];
+  if (service === "webhook-ingest") {
+    return {
+      publish: { allow: [...events, ...jetstream] },
+      subscribe: { allow: ["_INBOX.>"] },
+    };
+  }
   return service === "gateway"
     ? {
         publish: { allow: [...events, "ctl.shard.*", "ctl.lease", ...jetstream] },

@@ -213,3 +213,11 @@ export async function endReplays(executor: Executor, replays: readonly Replay[])
     executor,
   );
 }
+
+/** Ends replays that are impossible: their rows stay. Role ingest. */
+export async function giveUpReplays(executor: Executor, replays: readonly Replay[]): Promise<void> {
+  const numbers = replays.map(({ unroutableNo }) => unroutableNo);
+  await sql`update unroutable set replay_at = null where unroutable_no = any (${numbers}::bigint[])`.execute(
+    executor,
+  );
+}
