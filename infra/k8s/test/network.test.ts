@@ -69,7 +69,7 @@ function serversOf(manifests: Manifests, name: string): URL[] {
 }
 
 const dev = await render("dev");
-const SERVICES = ["gateway", "session-worker", "migrate"];
+const SERVICES = ["gateway", "session-worker", "webhook-ingest", "migrate"];
 
 for (const overlay of OVERLAYS) {
   const manifests = await render(overlay);
@@ -115,12 +115,14 @@ for (const overlay of OVERLAYS) {
       }
     });
 
-    test("the gateway is open to all, the workers' health only to what watches", () => {
+    test("gateway and webhooks are open to all, the workers' health only to what watches", () => {
       const gateway = manifests.podsOf("gateway").labels;
       const worker = manifests.podsOf("session-worker").labels;
       const port = Number(settingsOf(manifests, "session-worker").get("HEALTH_PORT"));
       const watcher = { namespace: { "kubernetes.io/metadata.name": "monitoring" } };
+      const ingest = manifests.podsOf("webhook-ingest").labels;
       assert.ok(isAllowed(manifests, "Ingress", gateway, 3000, "anywhere"));
+      assert.ok(isAllowed(manifests, "Ingress", ingest, 3020, "anywhere"));
       assert.ok(isAllowed(manifests, "Ingress", worker, port, watcher));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, "anywhere"));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, { labels: gateway }));

@@ -4,6 +4,7 @@ import { Refusal } from "./refusal.ts";
 const PORTS = {
   gateway: { variable: "GATEWAY_PORT", fallback: 3000 },
   workerHealth: { variable: "WORKER_HEALTH_PORT", fallback: 3010 },
+  ingest: { variable: "INGEST_PORT", fallback: 3020 },
   simulator: { variable: "SIMULATOR_PORT", fallback: 7000 },
   postgres: { variable: "POSTGRES_PORT", fallback: 25432 },
   nats: { variable: "NATS_PORT", fallback: 24222 },
@@ -25,6 +26,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const ports = {
     gateway: readPort(env, "gateway"),
     workerHealth: readPort(env, "workerHealth"),
+    ingest: readPort(env, "ingest"),
     simulator: readPort(env, "simulator"),
     postgres: readPort(env, "postgres"),
     nats: readPort(env, "nats"),

@@ -116,6 +116,7 @@ export class Stack {
     const wanted: [PortName, boolean][] = [
       ["gateway", true],
       ["workerHealth", true],
+      ["ingest", true],
       ["simulator", !isReal],
       ["postgres", settings.databaseUrl === undefined],
       ["nats", settings.natsUrl === undefined],
@@ -165,7 +166,7 @@ export class Stack {
 
   async #startServices(envs: Environments): Promise<void> {
     const { root, paths, settings, report, workers } = this.#options;
-    const { gateway, workerHealth } = settings.ports;
+    const { gateway, workerHealth, ingest } = settings.ports;
     const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
     const services = [
       createProgram({
@@ -175,6 +176,14 @@ export class Stack {
         env: envs.gateway,
         port: gateway,
         isReady: () => isHealthy(gateway),
+      }),
+      createProgram({
+        ...common,
+        name: "webhook-ingest",
+        room: "services/webhook-ingest",
+        env: envs.webhookIngest,
+        port: ingest,
+        isReady: () => isHealthy(ingest),
       }),
       ...Array.from({ length: workers }, (_, index) => {
         const name = index === 0 ? "session-worker" : `session-worker-${index + 1}`;
