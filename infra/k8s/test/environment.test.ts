@@ -101,7 +101,7 @@ for (const overlay of OVERLAYS) {
 describe("make-secrets.sh", () => {
   const migrate = settingsOf(dev, "migrate");
   const passwords = parsePasswords(migrate.get("MANYLINE_DB_PASSWORDS"));
-  const urls = new Map(SERVICES.flatMap(({ name }) => [...settingsOf(dev, name)]));
+  const urls = new Map(SERVICES.flatMap(({ name }) => Array.from(settingsOf(dev, name))));
 
   for (const role of DB_ROLES) {
     test(`role ${role} logs in with the password that the migrations give it`, () => {
