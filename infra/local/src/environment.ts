@@ -20,6 +20,7 @@ export type Environments = {
 const NOT_INHERITED = new Set([
   "ADMIN_TOKEN",
   "DATABASE_URL",
+  "GRAPH_URL",
   "DATABASE_OWNER_URL",
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
@@ -86,7 +87,11 @@ export function environments(input: {
       DATABASE_WORKER_URL: urlOf("worker"),
       ...(simulator === undefined
         ? {}
-        : { WA_URL: simulator.waUrl, WA_ROOT_KEY: simulator.waRootKey }),
+        : {
+            WA_URL: simulator.waUrl,
+            WA_ROOT_KEY: simulator.waRootKey,
+            GRAPH_URL: `http://127.0.0.1:${settings.ports.metaSimulator}`,
+          }),
     },
     webhookIngest: {
       ...common,

@@ -232,7 +232,7 @@ export const ERRORS = {
     status: 422,
     retry: "never",
     title: "This is not possible with the provider of this number.",
-    remedy: 'Use a number of provider "linked".',
+    remedy: "Use a number of another provider; docs/meta.md says what each can do.",
   },
   INVALID_RECIPIENT: {
     status: 422,

@@ -15,6 +15,7 @@ import {
 /**
  * What a message is. `voice` was recorded in the chat, `audio` is a file. `contact` holds one card or several.
  * `flow_reply` is a form that was filled in; `system` is WhatsApp's own note (a person changed their number);
+ * `template` and `interactive` (buttons, lists, links, forms) are only sent, by Meta numbers.
  * `welcome`: somebody opened the chat for the first time, and wrote nothing.
  * `unknown`: it could not be decrypted (yet); `unsupported`: it could, and is nothing we have a shape for.
  */
@@ -35,6 +36,8 @@ export const MESSAGE_TYPES = [
   "flow_reply",
   "order",
   "call_permission",
+  "template",
+  "interactive",
   "system",
   "welcome",
   "unsupported",
@@ -228,6 +231,20 @@ export const SystemField = Type.Object(
   { title: "system note" },
 );
 
+export const TemplateField = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 512 }),
+    language: Type.String({ pattern: "^[a-z]{2,3}(_[A-Za-z]{2,4})?$", description: "e.g. en_US" }),
+    components: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        maxItems: 20,
+        description: "as Meta's Cloud API takes them",
+      }),
+    ),
+  },
+  { title: "template", additionalProperties: false },
+);
+
 /** The advertisement or post that led here. */
 export const ReferralField = Type.Object(
   {
@@ -263,6 +280,8 @@ export const contentFields = {
   original: Type.Optional(
     Type.Unknown({ description: "as the provider sent it, of what we have no shape for" }),
   ),
+  template: Type.Optional(TemplateField),
+  interactive: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   isViewOnce: Type.Optional(Type.Boolean()),
   isForwarded: Type.Optional(Type.Boolean()),
   isTruncated: Type.Optional(

@@ -18,6 +18,8 @@ import { registerEvents } from "./routes/events.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerJobs } from "./routes/jobs.ts";
 import { registerLinkExchange } from "./routes/link-exchange.ts";
+import { registerMetaApp } from "./routes/meta-app.ts";
+import { registerUnroutable } from "./routes/unroutable.ts";
 import { registerMedia } from "./routes/media.ts";
 import { registerMessages } from "./routes/messages.ts";
 import { registerMetrics } from "./routes/metrics.ts";
@@ -120,6 +122,8 @@ export async function buildApp(
   registerShardWishes(app, deps);
   registerJobs(app, deps);
   registerCommands(app, deps);
+  registerUnroutable(app, deps);
+  registerMetaApp(app, deps);
   registerPages(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

@@ -75,14 +75,19 @@ export async function readAccessToken(
 }
 
 /**
- * Says whether Meta has confirmed the number. Role worker, in `fencedTransaction`. Fails with 23505 when another
+ * Says whether Meta has confirmed the number, and the phone it has there. Role worker, in `fencedTransaction`. Fails with 23505 when another
  * number is active there.
  * @throws FencedError when there is no such number any more
  */
-export async function setMetaActive(tx: Tx, fence: Fence, isActive: boolean): Promise<void> {
+export async function setMetaActive(
+  tx: Tx,
+  fence: Fence,
+  isActive: boolean,
+  phone: string | null = null,
+): Promise<void> {
   const count = await changed(
     tx,
-    sql`update numbers set is_active = ${isActive}
+    sql`update numbers set is_active = ${isActive}, phone_e164 = coalesce(${phone}, phone_e164)
       where company_no = ${fence.companyNo} and number_no = ${fence.numberNo}`,
   );
   if (count === 0) throw new FencedError(fence);

@@ -70,7 +70,7 @@ async function overConnection(
 
 /** Asked twice at once it is fetched twice: the same bytes end up at the same place. */
 async function fetchMedia(
-  { context, journal }: ErrandParts,
+  { context, journal, number }: ErrandParts,
   { mediaId }: CommandArgs<"fetch_media">,
 ): Promise<CommandOutcome> {
   const { db, keyring, provider, media: store } = context;
@@ -79,7 +79,7 @@ async function fetchMedia(
   if (file?.state === "stored") return done();
   if (!file?.source) return failed("MEDIA_NOT_FOUND");
   try {
-    const content = await provider.fetchFile(file.source);
+    const content = await provider.fetchFile(file.source, { ...number, fence });
     const key = { companyNo: fence.companyNo, mediaId };
     const stored = await store.put(key, content, { maxBytes: SEND_BYTES.document });
     if (file.sha256 !== null && file.sha256 !== stored.sha256) {

@@ -91,6 +91,8 @@ export class NumberActor {
   changed(number: OwnedNumber): void {
     void this.#run("change", async () => {
       const before = this.#number;
+      const isMeta = number.provider === "meta";
+      if (isMeta) this.#keeper.noteToken(number.isLinked);
       this.#number = { ...number, isLinked: this.#keeper.isLinked };
       this.#journal.notePhone(number.phone as Phone | null);
       this.#runner?.changeFallback(this.#fallbackPhone());
@@ -99,6 +101,9 @@ export class NumberActor {
         before.companyEnabled !== number.companyEnabled
       ) {
         await this.#settle();
+      } else if (isMeta && this.shouldBeOpen && number.updatedAt > before.updatedAt) {
+        // Place or token may be others now: Meta is asked again, and nothing waits for a restart.
+        await this.#keeper.open("reconnecting");
       }
     });
   }
@@ -158,6 +163,7 @@ export class NumberActor {
 
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
   get recycleDue(): RecycleReason | undefined {
+    if (this.#number.provider === "meta") return undefined;
     const { outbox, watch } = this.#traffic;
     if (!this.isOpen || this.#runner || this.#errands > 0 || !outbox.isIdle) return undefined;
     return watch.due(this.#context.clock.monotonic());
@@ -289,6 +295,7 @@ export class NumberActor {
 
   /** Why no attempt may begin now. */
   #obstacle(): ErrorCode | undefined {
+    if (this.#number.provider !== "linked") return "PROVIDER_NOT_SUPPORTED";
     if (!this.#number.companyEnabled) return "COMPANY_DISABLED";
     if (!this.#isWanted()) return "NUMBER_DISABLED";
     if (this.#keeper.isOpen) return "ALREADY_CONNECTED";

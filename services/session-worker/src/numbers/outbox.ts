@@ -14,7 +14,7 @@ import {
   type Status,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
-import { TokenBucket, TRIES } from "../domain/pace.ts";
+import { META_PACE, type PaceFigures, TokenBucket, TRIES } from "../domain/pace.ts";
 import { refusalRule, SLOW_DOWN_MS } from "../domain/refusals.ts";
 import type { LoginConnection, Receipt, SendOutcome } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
@@ -51,6 +51,7 @@ export class Outbox {
   readonly #statuses: StatusPump;
   readonly #signal: AbortSignal;
   readonly #onRoom: () => void;
+  readonly #pace: PaceFigures;
   readonly #bucket: TokenBucket;
   readonly #restrictions: Restrictions;
   readonly #flights = new Map<string, Flight>();
@@ -77,7 +78,8 @@ export class Outbox {
     this.#statuses = statuses;
     this.#signal = signal;
     this.#onRoom = onRoom;
-    this.#bucket = new TokenBucket(context.pace, context.clock.monotonic());
+    this.#pace = number().provider === "meta" ? META_PACE : context.pace;
+    this.#bucket = new TokenBucket(this.#pace, context.clock.monotonic());
     this.#restrictions = new Restrictions(context, number(), journal, signal, onRoom);
     if (number().hasLostSends) this.#doubtUntil = context.clock.monotonic();
     signal.addEventListener("abort", () => this.#cancelTimer?.(), { once: true });
@@ -111,7 +113,7 @@ export class Outbox {
   get room(): number {
     if (!this.#connection || this.#isDraining || this.#signal.aborted) return 0;
     if (this.#restrictions.until("slow_down")) return 0;
-    const places = this.#context.pace.underWay - this.#flights.size;
+    const places = this.#pace.underWay - this.#flights.size;
     return Math.max(0, Math.min(places, this.#bucket.available(this.#context.clock.monotonic())));
   }
 
@@ -220,6 +222,8 @@ export class Outbox {
         return flight.mayHaveLeft ? this.#giveUp(flight) : this.#putBack(flight);
       }
       if (flight.send.attempts + flight.tries > TRIES.most) return this.#giveUp(flight);
+      // Some engines know no id that keeps a recipient from getting it twice.
+      if (flight.mayHaveLeft && !connection.isRepeatable) return this.#giveUp(flight);
       // A worker that is quiet begins nothing.
       await this.#journal.patiently(() => Promise.resolve());
       const heldUntil = await this.#obstacle(flight);
@@ -242,6 +246,8 @@ export class Outbox {
     if (slowUntil) return slowUntil;
     const isCold = send.chatType === "direct" && send.lastInboundAt === null;
     if (!isCold || mayHaveLeft) return undefined;
+    // Meta counts for itself whom a number writes to first.
+    if (this.#number().provider === "meta") return undefined;
     const { db, clock, pace } = this.#context;
     const closedUntil = await this.#restrictions.newChatsUntil();
     const most = closedUntil ? 0 : pace.firstContactsPerDay;
@@ -259,13 +265,24 @@ export class Outbox {
   async #hear(flight: Flight, outcome: SendOutcome, connection: LoginConnection): Promise<boolean> {
     switch (outcome.kind) {
       case "taken":
-        await this.#settle(flight, { state: "sent", at: outcome.at });
+        await this.#settle(flight, {
+          state: "sent",
+          at: outcome.at,
+          ...(outcome.providerMessageId === undefined
+            ? {}
+            : { providerMessageId: outcome.providerMessageId }),
+        });
         return true;
+      case "later": {
+        const until = new Date(this.#context.clock.now().getTime() + outcome.inMs);
+        await this.#putBack(flight, until);
+        return true;
+      }
       case "impossible":
         await this.#fail(flight, outcome.error);
         return true;
       case "refused":
-        return this.#refused(flight, outcome.code);
+        return this.#refused(flight, outcome.code, outcome.rule);
       case "lost":
         flight.mayHaveLeft ||= outcome.mayHaveLeft;
         // Over the next connection at once; over the same one after a pause.
@@ -275,8 +292,8 @@ export class Outbox {
     }
   }
 
-  async #refused(flight: Flight, code: string): Promise<boolean> {
-    const { reaction, error } = refusalRule(code);
+  async #refused(flight: Flight, code: string, rule = refusalRule(code)): Promise<boolean> {
+    const { reaction, error } = rule;
     this.#context.reports.refused(this.#number(), code);
     if (reaction === "again" && flight.tries === 1) return this.#pause(flight);
     if (reaction === "slow_down") {
@@ -315,7 +332,10 @@ export class Outbox {
     await this.#settle(flight, { state: "failed", at: this.#context.clock.now(), error });
   }
 
-  async #settle(flight: Flight, status: Pick<Status, "state" | "at" | "error">): Promise<void> {
+  async #settle(
+    flight: Flight,
+    status: Pick<Status, "state" | "at" | "error"> & { providerMessageId?: string },
+  ): Promise<void> {
     flight.isSettled = true;
     for (;;) {
       try {

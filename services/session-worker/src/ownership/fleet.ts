@@ -395,5 +395,7 @@ const FOLLOWED = [
 
 /** By value, not by time: of two changes at once the earlier one may become visible later. */
 function isChanged(known: OwnedNumber, now: OwnedNumber): boolean {
-  return FOLLOWED.some((name) => known[name] !== now[name]);
+  // Another token shows in nothing but the time.
+  const isTouched = now.provider === "meta" && now.updatedAt > known.updatedAt;
+  return isTouched || FOLLOWED.some((name) => known[name] !== now[name]);
 }

@@ -112,6 +112,8 @@ export function contentsOf(
     case "flow_reply":
     case "order":
     case "call_permission":
+    case "template":
+    case "interactive":
     case "system":
     case "welcome":
     case "unsupported":

@@ -1,0 +1,43 @@
+/** Where a number stands with Meta and what it sends with, from the database. */
+import {
+  type Database,
+  type Fence,
+  fencedTransaction,
+  type Keyring,
+  readAccessToken,
+  readMetaNumber,
+  setMetaActive,
+} from "@manyline/db";
+
+export type MetaPlace = {
+  wabaId: string;
+  phoneNumberId: string;
+  token: string;
+  isActive: boolean;
+};
+
+export type MetaStore = {
+  /** Undefined: something of it is missing. */
+  load(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaPlace | undefined>;
+  /** False: another number is active there. Throws FencedError. */
+  activate(fence: Fence, phone: string | null): Promise<boolean>;
+};
+
+export function createMetaStore(db: Database, keyring: Keyring): MetaStore {
+  return {
+    load: async ({ companyNo, numberNo }) => {
+      const place = await readMetaNumber(db, companyNo, numberNo);
+      const token = place && (await readAccessToken(db, keyring, companyNo, numberNo));
+      return place && token !== undefined ? { ...place, token } : undefined;
+    },
+    activate: async (fence, phone) => {
+      try {
+        await fencedTransaction(db, fence, (tx) => setMetaActive(tx, fence, true, phone));
+        return true;
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "23505") return false;
+        throw error;
+      }
+    },
+  };
+}
