@@ -15,6 +15,7 @@ export const MESSAGE_ERRORS = {
   TEMPLATE_NOT_ACCEPTED:
     "The template does not exist, is not approved, or its parameters do not fit.",
   MEDIA_UNAVAILABLE: "The file could not be read.",
+  UNKNOWN_OUTCOME: "Whether it was sent could not be found out within 15 minutes.",
   NO_ANSWER: "WhatsApp did not take the message after several tries.",
   INTERNAL: "The message could not be written as WhatsApp wants it.",
 } as const;

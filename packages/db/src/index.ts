@@ -110,6 +110,7 @@ export {
   type Send,
 } from "./repositories/send-queue.ts";
 export {
+  lostSends,
   noteStatuses,
   overdueSends,
   type OverdueSend,

@@ -22,6 +22,7 @@ import * as lostCommands from "./20261121-0840-lost-commands.ts";
 import * as droppedFiles from "./20261121-0850-dropped-files.ts";
 import * as meta from "./20261121-0900-meta.ts";
 import * as ingestRights from "./20261121-0910-ingest-rights.ts";
+import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -46,6 +47,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0850-dropped-files": droppedFiles,
   "20261121-0900-meta": meta,
   "20261121-0910-ingest-rights": ingestRights,
+  "20261121-0920-unknown-sends": unknownSends,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -62,3 +62,8 @@ export async function forgetDroppedFiles(
 export async function deleteOldUnroutable(executor: Executor, keepMs: number): Promise<number> {
   return countOf(executor, sql<Count>`select delete_old_unroutable(${keep(keepMs)}) as count`);
 }
+
+/** Notes of messages whose outcome is known by now. Returns how many. */
+export async function deleteKnownSends(executor: Executor): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_known_sends() as count`);
+}

@@ -156,3 +156,26 @@ export async function overdueSends(
       order by m.expires_at limit ${limit}`,
   );
 }
+
+/**
+ * Messages of Meta numbers in the worker's shards of which, for `afterMs`, nobody could say whether they were sent:
+ * note them as failed.
+ */
+export async function lostSends(
+  executor: Executor,
+  owner: { workerId: string; shardIds: readonly number[] },
+  afterMs: number,
+  limit: number,
+): Promise<{ numberNo: number; messageId: string }[]> {
+  return rows(
+    executor,
+    sql<{ numberNo: number; messageId: string }>`select u.number_no, u.message_id
+      from unknown_sends u join messages m on m.company_no = u.company_no and m.message_id = u.message_id
+      join numbers n on n.company_no = u.company_no and n.number_no = u.number_no
+      join companies c on c.company_no = u.company_no
+      join shard_leases l on l.shard_id = c.shard_id
+      where u.at < statement_timestamp() - ${afterMs}::bigint * interval '1 millisecond' and m.state = 'unknown'
+        and n.provider = 'meta' and l.owner = ${owner.workerId} and l.shard_id = any (${owner.shardIds}::int[])
+      order by u.at limit ${limit}`,
+  );
+}

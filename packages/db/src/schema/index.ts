@@ -17,6 +17,7 @@ import type {
   DroppedFilesTable,
   RemovedNumbersTable,
   SeenTable,
+  UnknownSendsTable,
 } from "./messages.ts";
 import type { MetaAppsTable, UnroutableTable } from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
@@ -61,6 +62,7 @@ export type Schema = {
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;
   shards: ShardsTable;
+  unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;

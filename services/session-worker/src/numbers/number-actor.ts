@@ -2,7 +2,13 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
-import { parsePhone, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
+import {
+  messageError,
+  parsePhone,
+  type ErrorCode,
+  type ErrorFacts,
+  type Phone,
+} from "@manyline/contracts";
 import {
   checkPairingCode,
   FencedError,
@@ -185,6 +191,14 @@ export class NumberActor {
     const state = "expired" as const;
     const statuses = messages.map(({ messageId, expiresAt: at }) => ({ messageId, state, at }));
     void this.#beside("expire", this.#traffic.statuses.add(statuses));
+  }
+
+  /** It will not be known any more whether these were sent. */
+  giveUp(messages: readonly { messageId: string }[]): void {
+    const [state, at] = ["failed" as const, this.#context.clock.now()];
+    const error = messageError("UNKNOWN_OUTCOME");
+    const statuses = messages.map(({ messageId }) => ({ messageId, state, at, error }));
+    void this.#beside("give up", this.#traffic.statuses.add(statuses));
   }
 
   #errandParts(): ErrandParts {

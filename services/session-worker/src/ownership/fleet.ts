@@ -10,6 +10,7 @@ import {
   listOwnedNumbers,
   markBlockEnded,
   markShardOpen,
+  lostSends,
   overdueSends,
   ownedNumberNos,
   raiseFreeFences,
@@ -31,6 +32,8 @@ const SWEEP_EVERY = 5;
 const SEEN_EVERY_MS = 60_000;
 /** Clocks of two connections may differ by a transaction's length. */
 const CHANGE_OVERLAP_MS = 5_000;
+/** A provider that cannot be asked has so long to tell of its own what became of a message. */
+const UNKNOWN_MS = 15 * 60_000;
 /** Messages that expire at one poll. */
 const EXPIRE_AT_ONCE = 500;
 
@@ -287,7 +290,10 @@ export class Fleet {
     this.#changedSince = startedAt;
     this.#recycler.look(this.#staying());
     this.#polls += 1;
-    if (this.#polls % SWEEP_EVERY === 0) await this.#sweep();
+    if (this.#polls % SWEEP_EVERY === 0) {
+      await this.#sweep();
+      await this.#giveUpSends();
+    }
     for (const companyNo of await endedBlocks(db, workerId)) this.#tellUnblocked(companyNo);
   }
 
@@ -362,6 +368,16 @@ export class Fleet {
     const overdue = await overdueSends(this.#context.db, owner, EXPIRE_AT_ONCE);
     for (const [numberNo, messages] of Map.groupBy(overdue, (one) => one.numberNo)) {
       this.#actors.get(numberNo)?.expire(messages);
+    }
+  }
+
+  /** Of these nobody will know any more whether they were sent. */
+  async #giveUpSends(): Promise<void> {
+    const { db, clock } = this.#context;
+    const owner = { workerId: this.#context.workerId(), shardIds: [...this.#shards().keys()] };
+    const lost = await lostSends(db, owner, clock.scaled(UNKNOWN_MS), EXPIRE_AT_ONCE);
+    for (const [numberNo, messages] of Map.groupBy(lost, (one) => one.numberNo)) {
+      this.#actors.get(numberNo)?.giveUp(messages);
     }
   }
 
