@@ -38,10 +38,8 @@ describe("npm start", () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "manyline-start-"));
-    const names = [
-      ...["GATEWAY", "SIMULATOR", "META_SIMULATOR", "WORKER_HEALTH", "INGEST"],
-      ...["POSTGRES", "NATS", "REDIS"],
-    ];
+    const programs = ["GATEWAY", "SIMULATOR", "META_SIMULATOR", "WORKER_HEALTH", "INGEST"];
+    const names = [...programs, "POSTGRES", "NATS", "REDIS"];
     const ports = await Promise.all(names.map(async (name) => [name, await freePort()] as const));
     env = {
       PATH: process.env["PATH"],

@@ -28,6 +28,8 @@ export const COMMANDS = {
     args: Type.Object({ phones: Type.Array(Type.String()) }),
     deadlineMs: 10_000,
   },
+  /** Ask Meta, step by step, whether the number is set up. Result: `{ checks }`. Fails with PROVIDER_NOT_SUPPORTED. */
+  check_number: { args: Type.Object({}), deadlineMs: 10_000 },
   /** Tell the writers that their messages were read. Result: `{}`. Fails with NOT_CONNECTED. */
   mark_read: {
     args: Type.Object({

@@ -29,5 +29,6 @@ export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
 export * from "./rest/jobs.ts";
+export * from "./rest/setup.ts";
 export * from "./rest/sends.ts";
 export * from "./rest/messages.ts";

@@ -85,6 +85,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   "POST /api/whatsapp/unroutable/delete": admin,
   [`PUT ${company}/meta-app`]: token("manage"),
   [`DELETE ${company}/meta-app`]: token("manage"),
+  [`POST ${company}/numbers/:numberId/check`]: token("manage"),
   "POST /api/whatsapp/link-exchange": open,
   "GET /health/live": open,
   "GET /health/ready": open,

@@ -18,6 +18,7 @@ import { registerEvents } from "./routes/events.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerJobs } from "./routes/jobs.ts";
 import { registerLinkExchange } from "./routes/link-exchange.ts";
+import { registerSetup } from "./routes/setup.ts";
 import { registerMetaApp } from "./routes/meta-app.ts";
 import { registerUnroutable } from "./routes/unroutable.ts";
 import { registerMedia } from "./routes/media.ts";
@@ -124,6 +125,7 @@ export async function buildApp(
   registerCommands(app, deps);
   registerUnroutable(app, deps);
   registerMetaApp(app, deps);
+  registerSetup(app, deps);
   registerPages(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

@@ -54,8 +54,8 @@ test("a Meta number has a place and a token; the token is sealed and never shown
     body: { phoneNumberId: "900000000000102" },
   });
   assert.equal(changed.status, 200);
-  const after = record(record(changed.body["number"])["meta"]);
-  assert.deepEqual([after["phoneNumberId"], after["accessToken"]], ["900000000000102", "SET"]);
+  const shown = record(record(changed.body["number"])["meta"]);
+  assert.deepEqual([shown["phoneNumberId"], shown["accessToken"]], ["900000000000102", "SET"]);
 });
 
 test("what is missing or does not belong is refused", async () => {
@@ -70,6 +70,21 @@ test("what is missing or does not belong is refused", async () => {
   ] as const) {
     assert.equal((await add(company, body)).status, status, JSON.stringify(body));
   }
+});
+
+test("a check asks the number's owner; without one it is said at once", async () => {
+  const company = await addCompany(world);
+  const made = record((await add(company, { ...place, accessToken: TOKEN })).body["number"]);
+  const linked = record((await add(company, {})).body["number"]);
+  const check = (number: Record<string, unknown>) =>
+    call(world, "POST", `${numbersOf(company)}/${String(number["id"])}/check`, {
+      token: company.token,
+    });
+  assert.equal((await check(linked)).status, 422);
+  assert.deepEqual(
+    [(await check(made)).status, (await check(made)).body["code"]],
+    [503, "NO_OWNER"],
+  );
 });
 
 test("each provider sends what it has", async () => {

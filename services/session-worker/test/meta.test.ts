@@ -73,9 +73,9 @@ const reaches = (number: NumberRow, status: string, reason: string) =>
     { label: `${status}/${reason}`, deadlineMs: 15_000 },
   );
 const send = (number: NumberRow, more: Parameters<typeof enqueue>[3] = {}) =>
-  enqueue(room, { number, phone: "1" } as never, { phone: ANN }, { provider: "meta", ...more });
+  enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta", ...more });
 const told = (number: NumberRow, queued: { messageId: string }, type: string) =>
-  untilSend(room, { number, phone: "1" } as never, queued, type, 20_000);
+  untilSend(room, { number, phone: "1" }, queued, type, 20_000);
 
 describe("a Meta number", () => {
   it("is active once Meta has confirmed it, sends with its own token, and knows Meta's id", async () => {
@@ -126,7 +126,7 @@ describe("a Meta number", () => {
     const waiting = await send(ill);
     await reaches(ill, "error", "token_refused");
     await told(healthy, await send(healthy), "message.sent");
-    assert.deepEqual(await sendStates(room, { number: ill } as never), { queued: 1 });
+    assert.deepEqual(await sendStates(room, { number: ill, phone: "1" }), { queued: 1 });
     const fresh = meta.world.addToken({ wabas: [bad.waba.id] });
     await setPlace(ill, { ...bad.place, accessToken: fresh.token });
     await told(ill, waiting, "message.sent");
@@ -180,13 +180,47 @@ describe("a Meta number", () => {
     const held = await send(number);
     const { messageId } = await enqueue(
       room,
-      { number, phone: "1" } as never,
+      { number, phone: "1" },
       { phone: "15550100020" },
       { provider: "meta" },
     );
     await told(number, { messageId }, "message.sent");
-    assert.equal((await sendStates(room, { number } as never))["queued"], 1);
+    assert.equal((await sendStates(room, { number, phone: "1" }))["queued"], 1);
     await told(number, held, "message.sent");
+  });
+
+  it("is checked step by step, each with what to do; no token is shown", async () => {
+    const [one, other] = [line(), line()];
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const check = async () => {
+      const { result } = await room.command(number, "check_number");
+      assert.ok(!JSON.stringify(result).includes("EAA"));
+      const checks = (result?.["checks"] ?? []) as { name: string; state: string }[];
+      return Object.fromEntries(checks.map(({ name, state }) => [name, state]));
+    };
+    const steps = {
+      token: "ok",
+      scopes: "ok",
+      expiry: "ok",
+      token_alone: "ok",
+      number: "ok",
+      account: "ok",
+      subscription: "failed",
+      encryption_key: "warning",
+    };
+    assert.deepEqual(await check(), steps);
+    meta.world.wabas.get(one.waba.id)?.subscribedApps.add("1");
+    one.token.expiresAt = Math.floor(Date.now() / 1_000) + 3_600;
+    one.token.scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
+    await addNumber({ ...other.place, accessToken: one.token.token }, number.companyNo);
+    assert.deepEqual(await check(), {
+      ...steps,
+      subscription: "ok",
+      expiry: "failed",
+      scopes: "failed",
+      token_alone: "warning",
+    });
   });
 
   it("fetches a file that somebody sent with its own token, and no other number's", async () => {

@@ -6,7 +6,7 @@ import type { Deps } from "../deps.ts";
 import { companyWork } from "../work.ts";
 import { CompanyParams, problems } from "./schemas.ts";
 
-const PATH = "/api/whatsapp/companies/:companyId/meta-app";
+const COMPANY = "/api/whatsapp/companies/:companyId";
 const tags = ["companies"];
 const Secret = Type.String({ minLength: 8, maxLength: 256, pattern: "^[\\x21-\\x7e]+$" });
 
@@ -26,7 +26,7 @@ const Answer = Type.Object({
 /** A company's own Meta app. Its secret goes in and never comes out. */
 export function registerMetaApp(app: App, deps: Deps): void {
   app.put(
-    PATH,
+    `${COMPANY}/meta-app`,
     {
       schema: {
         tags,
@@ -48,7 +48,7 @@ export function registerMetaApp(app: App, deps: Deps): void {
   );
 
   app.delete(
-    PATH,
+    `${COMPANY}/meta-app`,
     {
       schema: {
         tags,

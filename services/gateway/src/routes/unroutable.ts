@@ -7,7 +7,7 @@ import { operatorWork } from "../work.ts";
 import { envelope, LimitField, limitOf, listOf } from "./operator-schemas.ts";
 import { problems } from "./schemas.ts";
 
-const BASE = "/api/whatsapp/unroutable";
+const BASE = "/api/whatsapp";
 const tags = ["operations"];
 const text = Type.Union([Type.String(), Type.Null()]);
 
@@ -35,7 +35,7 @@ const Place = Type.Object(
 
 export function registerUnroutable(app: App, deps: Deps): void {
   app.get(
-    BASE,
+    `${BASE}/unroutable`,
     {
       schema: {
         tags,
@@ -46,17 +46,18 @@ export function registerUnroutable(app: App, deps: Deps): void {
     },
     async (request) => {
       const rows = await listUnroutable(deps.platformDb, limitOf(request.query.limit));
-      const unroutable = rows.map(({ firstAt, lastAt, ...row }) => ({
-        ...row,
-        firstAt: firstAt.toISOString(),
-        lastAt: lastAt.toISOString(),
-      }));
+      const unroutable = rows.map((row) =>
+        Object.assign({}, row, {
+          firstAt: row.firstAt.toISOString(),
+          lastAt: row.lastAt.toISOString(),
+        }),
+      );
       return { success: true, unroutable };
     },
   );
 
   app.post(
-    `${BASE}/replay`,
+    `${BASE}/unroutable/replay`,
     {
       schema: {
         tags,
@@ -76,7 +77,7 @@ export function registerUnroutable(app: App, deps: Deps): void {
   );
 
   app.post(
-    `${BASE}/delete`,
+    `${BASE}/unroutable/delete`,
     {
       schema: {
         tags,

@@ -37,6 +37,11 @@ async function outcomeOf(parts: ErrandParts, { verb, args }: CommandRow): Promis
     if (verb === "fetch_media") {
       return await fetchMedia(parts, args as CommandArgs<"fetch_media">);
     }
+    if (verb === "check_number") {
+      const { context, number, journal } = parts;
+      const checks = await context.provider.check?.({ ...number, fence: journal.fence });
+      return done({ checks: checks ?? [] });
+    }
     if (!parts.connection) return failed("NOT_CONNECTED");
     return done(await overConnection(parts.connection, verb as ErrandVerb, args));
   } catch (error) {

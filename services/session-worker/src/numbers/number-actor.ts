@@ -152,6 +152,7 @@ export class NumberActor {
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
       case "check_phones":
+      case "check_number":
       case "mark_read":
       case "show_typing":
       case "fetch_media":

@@ -11,6 +11,7 @@ export function providersByKind(
     link: (number, handlers) => of(number).link(number, handlers),
     login: (number, handlers) => of(number).login(number, handlers),
     fetchFile: (source, number) => of(number).fetchFile(source, number),
+    check: async (number) => (await of(number).check?.(number)) ?? [],
     // Only what is decrypted here passes through a journal.
     tell: (entry) => linked.tell(entry),
   };

@@ -9,6 +9,7 @@ import type {
   MessageErrorCode,
   Phone,
   Provider as ProviderKind,
+  SetupCheck,
 } from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
 import type { RefusalRule } from "../domain/refusals.ts";
@@ -162,6 +163,8 @@ export type Provider = {
    * hash. Rejects with FileGoneError when nobody has it any more, else it may be tried again.
    */
   fetchFile(source: Buffer, number: NumberRef): Promise<AsyncIterable<Uint8Array>>;
+  /** What stands in the number's way, step by step; undefined: there is nothing to set up. */
+  check?(number: NumberRef): Promise<SetupCheck[]>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

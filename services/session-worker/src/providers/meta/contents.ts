@@ -68,7 +68,19 @@ function partOf(send: Send, mediaId: string | undefined): Json {
     }
     case "interactive":
       return { type, interactive: need(content.interactive) };
-    default:
+    case "poll":
+    case "poll_vote":
+    case "button_reply":
+    case "list_reply":
+    case "flow_reply":
+    case "order":
+    case "call_permission":
+    case "system":
+    case "welcome":
+    case "unsupported":
+    case "unknown":
+    case "edit":
+    case "delete":
       throw new UnwritableError(`the Cloud API does not send ${type}`);
   }
 }

@@ -1,5 +1,6 @@
 /** The Meta provider: a number of the Cloud API, with a token of its own. What comes in, comes by webhooks. */
 import type { Provider } from "../provider.ts";
+import { checkMetaNumber } from "./check.ts";
 import { fetchMetaFile } from "./files.ts";
 import { type MetaParts, openMetaLogin } from "./login.ts";
 
@@ -13,6 +14,7 @@ export function createMetaProvider(parts: MetaParts): Provider {
     },
     login: (number, handlers) => openMetaLogin(number, parts, handlers),
     fetchFile: (source, number) => fetchMetaFile(source, number, parts.graph, parts.store),
+    check: (number) => checkMetaNumber(number, parts.graph, parts.store),
     tell: () => {
       throw new Error("what comes to a number of the Cloud API is in no journal");
     },

@@ -86,7 +86,10 @@ export async function openMetaLogin(
         if (pairs.size > PAIRS && oldest !== undefined) pairs.delete(oldest);
         return { kind: "later", inMs: pairPauseMs(tries) };
       }
-      default:
+      case "slow_down":
+      case "restriction":
+      case "again":
+      case "fail":
         return { kind: "refused", code: String(error.code), rule: { ...rule, reaction } };
     }
   };
@@ -161,7 +164,8 @@ async function confirmPlace(graph: Graph, place: MetaPlace): Promise<string | nu
   const data: unknown[] = Array.isArray(list["data"]) ? list["data"] : [];
   const isThere = data.some((one) => String(Object(one)["id"]) === phoneNumberId);
   if (!isThere) throw new NotThereError("the account does not have this number");
-  const digits = String(number["display_phone_number"] ?? "").replaceAll(/[^0-9]/g, "");
+  const shown = number["display_phone_number"];
+  const digits = typeof shown === "string" ? shown.replaceAll(/[^0-9]/g, "") : "";
   return /^[1-9][0-9]{5,14}$/.test(digits) ? digits : null;
 }
 

@@ -4,6 +4,7 @@ import {
   type Fence,
   fencedTransaction,
   type Keyring,
+  listNumbers,
   readAccessToken,
   readMetaNumber,
   setMetaActive,
@@ -19,6 +20,8 @@ export type MetaPlace = {
 export type MetaStore = {
   /** Undefined: something of it is missing. */
   load(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaPlace | undefined>;
+  /** How many other numbers of the company have the same token. */
+  sharers(fence: Pick<Fence, "companyNo" | "numberNo">, token: string): Promise<number>;
   /** False: another number is active there. Throws FencedError. */
   activate(fence: Fence, phone: string | null): Promise<boolean>;
 };
@@ -29,6 +32,17 @@ export function createMetaStore(db: Database, keyring: Keyring): MetaStore {
       const place = await readMetaNumber(db, companyNo, numberNo);
       const token = place && (await readAccessToken(db, keyring, companyNo, numberNo));
       return place && token !== undefined ? { ...place, token } : undefined;
+    },
+    sharers: async ({ companyNo, numberNo }, token) => {
+      const others = (await listNumbers(db, companyNo)).filter(
+        (other) => other.provider === "meta" && other.numberNo !== numberNo,
+      );
+      let count = 0;
+      for (const other of others) {
+        const theirs = await readAccessToken(db, keyring, companyNo, other.numberNo);
+        if (theirs === token) count += 1;
+      }
+      return count;
     },
     activate: async (fence, phone) => {
       try {
