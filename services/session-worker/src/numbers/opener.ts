@@ -1,7 +1,7 @@
 /**
  * Bounds how many connections of this worker are being opened at once, so that a cold start of thousands
  * of numbers neither starves the event loop nor looks like an attack. Whoever was connected last comes
- * first; jitter spreads the start of a herd.
+ * first; jitter spreads the first of a herd.
  */
 import type { Clock } from "@manyline/runtime";
 
@@ -42,7 +42,8 @@ export function createOpener(clock: Clock, limit: number, jitterMs: number): Ope
   return {
     enter: async (signal, lastActive) => {
       signal.throwIfAborted();
-      if (inFlight >= limit) {
+      const mustWait = inFlight >= limit;
+      if (mustWait) {
         const { promise, resolve: go } = Promise.withResolvers<void>();
         queue({ go, lastActiveMs: lastActive?.getTime() ?? 0 });
         await promise;
@@ -54,8 +55,9 @@ export function createOpener(clock: Clock, limit: number, jitterMs: number): Ope
         isHeld = false;
       };
       try {
-        // Alone there is no herd to spread: a person who waits gets the connection at once.
-        if (inFlight > 1) await clock.sleep(Math.random() * jitterMs, signal);
+        // Alone there is no herd to spread: a person who waits gets the connection at once. Whoever had to wait
+        // for a place comes when another one is done, which spreads them as well.
+        if (inFlight > 1 && !mustWait) await clock.sleep(Math.random() * jitterMs, signal);
         signal.throwIfAborted();
         return release;
       } catch (error) {

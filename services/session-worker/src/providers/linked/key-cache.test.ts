@@ -27,3 +27,13 @@ it("drops what connections that are over have left, and only that", () => {
   assert.ok(cache.get(`${two}/session/a`));
   assert.deepEqual([cache.size, cache.bytes], [1, bytes / 2]);
 });
+
+it("holds values in memory of their own, not in a slab they share with others", () => {
+  const cache = createKeyCache();
+  const small = Buffer.from("a key");
+  assert.ok(small.buffer.byteLength > small.length);
+  cache.set("a", small);
+  const kept = cache.get("a");
+  assert.deepEqual(kept, small);
+  assert.equal(kept?.buffer.byteLength, small.length);
+});

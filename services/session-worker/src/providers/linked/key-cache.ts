@@ -20,6 +20,14 @@ const MAX_BYTES = 32 * 1024 * 1024;
 /** What an entry takes besides its value, roughly. */
 const ENTRY_BYTES = 200;
 
+/** Small buffers are cut from a slab of Node's: one that is kept would keep all of it, many times its own size. */
+function ownMemory(value: Buffer): Buffer {
+  if (value.length === 0 || value.buffer.byteLength === value.length) return value;
+  const own = Buffer.allocUnsafeSlow(value.length);
+  value.copy(own);
+  return own;
+}
+
 export function createKeyCache(maxBytes = MAX_BYTES): KeyCache {
   /** Oldest use first. */
   const entries = new Map<string, Buffer>();
@@ -41,7 +49,7 @@ export function createKeyCache(maxBytes = MAX_BYTES): KeyCache {
     },
     set: (name, value) => {
       remove(name);
-      entries.set(name, value);
+      entries.set(name, ownMemory(value));
       bytes += value.length + ENTRY_BYTES;
       for (const oldest of entries.keys()) {
         if (bytes <= maxBytes) break;
