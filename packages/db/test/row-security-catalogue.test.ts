@@ -84,6 +84,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_old_tokens", callers: worker },
     { proname: "delete_old_unroutable", callers: worker },
     { proname: "delete_old_watches", callers: worker },
+    { proname: "delete_retired_flow_keys", callers: worker },
     { proname: "drop_event_partitions", callers: worker },
     { proname: "drop_message_partitions", callers: worker },
     { proname: "erase_expired_pairing_secrets", callers: worker },
@@ -132,6 +133,7 @@ test("credentials and wrapped keys are out of reach of whoever does not need the
   }
   for (const db of [world.app, world.platform]) {
     await assert.rejects(sql`select value from auth_creds`.execute(db), /permission denied/);
+    await assert.rejects(sql`select private_key from flow_keys`.execute(db), /permission denied/);
     await assert.rejects(sql`select source from media`.execute(db), /permission denied/);
   }
   await assert.rejects(

@@ -67,3 +67,8 @@ export async function deleteOldUnroutable(executor: Executor, keepMs: number): P
 export async function deleteKnownSends(executor: Executor): Promise<number> {
   return countOf(executor, sql<Count>`select delete_known_sends() as count`);
 }
+
+/** Keys of flows that ceased to answer more than `keepMs` ago. */
+export async function deleteRetiredFlowKeys(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_retired_flow_keys(${keep(keepMs)}) as count`);
+}

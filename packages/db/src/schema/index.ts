@@ -5,6 +5,12 @@ import type { CommandsTable } from "./commands.ts";
 import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
 import type { DataKeysTable } from "./data-keys.ts";
 import type { WhatsappEventsTable } from "./events.ts";
+import type {
+  FlowHandlersTable,
+  FlowKeysTable,
+  SharedFlowsTable,
+  TenantFlowsTable,
+} from "./flows.ts";
 import type { JobItemsTable, JobsTable } from "./jobs.ts";
 import type {
   ChatsTable,
@@ -43,6 +49,8 @@ export type Schema = {
   contactAliases: ContactAliasesTable;
   contacts: ContactsTable;
   dataKeys: DataKeysTable;
+  flowHandlers: FlowHandlersTable;
+  flowKeys: FlowKeysTable;
   housekeeping: HousekeepingTable;
   idempotency: IdempotencyTable;
   inboundJournal: InboundJournalTable;
@@ -62,6 +70,8 @@ export type Schema = {
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;
   shards: ShardsTable;
+  sharedFlows: SharedFlowsTable;
+  tenantFlows: TenantFlowsTable;
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   whatsappEvents: WhatsappEventsTable;
