@@ -139,6 +139,10 @@ describe("permissions", () => {
         "secret.pairing.962302.>",
       ),
     );
+    const answering = companyPermissions(COMPANY, { flows: true });
+    assert.ok(answering.subscribe.allow.includes("ask.flow.962302"));
+    assert.deepEqual([answering.publish.allow, answering.allow_responses?.max], [[], 1]);
+    assert.ok(!subscribe.allow.some((subject) => subject.startsWith("ask.")));
   });
 });
 

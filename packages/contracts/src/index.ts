@@ -30,5 +30,6 @@ export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
 export * from "./rest/jobs.ts";
 export * from "./rest/setup.ts";
+export * from "./rest/flows.ts";
 export * from "./rest/sends.ts";
 export * from "./rest/messages.ts";

@@ -157,11 +157,11 @@ test("a token says whose it is to its company alone, and until it expires", asyn
   const token = sealFlowToken(mine, facts);
   assert.ok(token.length < 256, `${token.length} characters`);
   assert.ok(!token.includes("num_"));
-  const before = new Date("2026-11-21T11:59:59Z");
-  assert.deepEqual(openFlowToken(mine, token, before), facts);
+  const early = new Date("2026-11-21T11:59:59Z");
+  assert.deepEqual(openFlowToken(mine, token, early), facts);
   assert.equal(openFlowToken(mine, token, facts.expiresAt), undefined);
-  assert.equal(openFlowToken(theirs, token, before), undefined);
+  assert.equal(openFlowToken(theirs, token, early), undefined);
   for (const wrong of [`${token.slice(0, -3)}AAA`, "flt_", "flt_!!", "unused", token.slice(4)]) {
-    assert.equal(openFlowToken(mine, wrong, before), undefined, wrong);
+    assert.equal(openFlowToken(mine, wrong, early), undefined, wrong);
   }
 });
