@@ -103,10 +103,11 @@ for (const overlay of OVERLAYS) {
       });
     }
 
-    test("only workers and the gateway reach the outside, and nothing private under its port", () => {
+    test("only workers, gateway and webhooks reach the outside, and nothing private under its port", () => {
       for (const { name, labels } of manifests.pods) {
         const isOut = isAllowed(manifests, "Egress", labels, 443, "anywhere");
-        assert.equal(isOut, name === "session-worker" || name === "gateway", name);
+        const mayOut = ["session-worker", "gateway", "webhook-ingest"].includes(name);
+        assert.equal(isOut, mayOut, name);
       }
       const [rule] = manifests.one("NetworkPolicy", "to-the-outside").spec?.egress ?? [];
       const spared = new Set((rule?.to ?? []).flatMap(({ ipBlock }) => ipBlock?.except ?? []));

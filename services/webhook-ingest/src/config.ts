@@ -1,6 +1,8 @@
 /** The environment of webhook-ingest, all of it checked at once. */
+import { FLOW_FIGURES } from "@manyline/contracts";
 import { parseKeks } from "@manyline/db";
 import {
+  addressGuard,
   describeConfig,
   LOG_LEVELS,
   readConfig,
@@ -37,7 +39,30 @@ function build(r: ConfigReader) {
     "META_APP_SECRET and META_VERIFY_TOKEN belong together",
     ["META_APP_SECRET", "META_VERIFY_TOKEN"],
   );
+  const openAddresses = r.list("HANDLER_OPEN_ADDRESSES", {
+    default: [],
+    meaning:
+      "addresses or CIDR ranges that are not public and where handlers of flows may be all the same; for development",
+  });
+  r.check(isAddressList(openAddresses), "HANDLER_OPEN_ADDRESSES must be addresses or CIDR ranges", [
+    "HANDLER_OPEN_ADDRESSES",
+  ]);
   return {
+    flows: {
+      bodyBytes: r.integer("FLOW_BODY_BYTES", {
+        default: 1024 * 1024,
+        min: 1_024,
+        max: 16 * 1024 * 1024,
+        meaning: "largest request of a flow that is read",
+      }),
+      handlerMs: r.integer("FLOW_HANDLER_MS", {
+        default: FLOW_FIGURES.handlerMs,
+        min: 100,
+        max: 9_500,
+        meaning: "ms that a company's handler has for a screen; the phone waits 10 s",
+      }),
+      openAddresses,
+    },
     http: {
       port: r.port("PORT", { default: 3020, meaning: "the TCP port; 0 takes a free one" }),
       host: r.string("HOST", { default: "127.0.0.1", meaning: "the address to listen on" }),
@@ -102,6 +127,15 @@ export function configTable(): EnvRow[] {
 
 function splitList(text: string | undefined): string[] {
   return (text ?? "").split(",").flatMap((part) => part.trim() || []);
+}
+
+function isAddressList(list: readonly string[]): boolean {
+  try {
+    addressGuard(list);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isKeyList(text: string): boolean {

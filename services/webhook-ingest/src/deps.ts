@@ -1,10 +1,12 @@
 import { EVENTS_STREAM } from "@manyline/contracts";
 import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
 import type { Database, Keyring } from "@manyline/db";
-import { createBus, createClock } from "@manyline/runtime";
+import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import { type App, CompanyApps } from "./apps.ts";
 import type { Config } from "./config.ts";
+import { FlowDesks } from "./flows/desks.ts";
+import { FlowAsker } from "./flows/handlers.ts";
 import { Ingestor } from "./ingestor.ts";
 import { Replayer } from "./replayer.ts";
 import { createReports, type Reports } from "./reports.ts";
@@ -22,6 +24,8 @@ export type Deps = {
   /** Undefined: only companies with an app of their own get webhooks. */
   readonly sharedApp: App | undefined;
   readonly apps: CompanyApps;
+  readonly desks: FlowDesks;
+  readonly asker: FlowAsker;
   readonly ingestor: Ingestor;
   readonly replayer: Replayer;
 };
@@ -55,6 +59,10 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const keyring = overrides.keyring ?? createKeyring({ keks: parseKeks(config.keks) });
   const relay = overrides.relay ?? createRelay(relayDb, bus, logger);
   const apps = overrides.apps ?? new CompanyApps({ db, keyring, clock });
+  const desks = overrides.desks ?? new FlowDesks({ db, keyring, clock });
+  const { handlerMs: timeoutMs, openAddresses } = config.flows;
+  const guard = addressGuard(openAddresses);
+  const asker = overrides.asker ?? new FlowAsker({ bus, clock, guard, timeoutMs });
   const ingestor =
     overrides.ingestor ?? new Ingestor({ db, keyring, relay, clock, reports, ...config.batch });
   const replayer =
@@ -62,7 +70,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const { appSecrets: secrets, verifyToken } = config.meta;
   const sharedApp = secrets.length === 0 ? undefined : { secrets, verifyToken, company: undefined };
   const shared = { config, logger, clock, reports, bus, sharedApp };
-  return { ...shared, db, relayDb, keyring, relay, apps, ingestor, replayer };
+  return { ...shared, db, relayDb, keyring, relay, apps, desks, asker, ingestor, replayer };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -1,3 +1,4 @@
+import { isKnownFlowError } from "@manyline/contracts/flows";
 import { createMetrics } from "@manyline/runtime";
 import type { Logger } from "@manyline/runtime";
 
@@ -10,6 +11,24 @@ export type WebhookOutcome =
   | "unreadable"
   | "unavailable"
   | "failed";
+
+/**
+ * `pong`, `screen`, `acknowledged`: answered. `not_for_us`: no key of the company opens it. `handler_…`: whoever fills
+ * the screens is not there, is too slow, or answers nonsense.
+ */
+export type FlowOutcome =
+  | "pong"
+  | "screen"
+  | "acknowledged"
+  | "unreadable"
+  | "too_large"
+  | "not_for_us"
+  | "invalid_token"
+  | "bad_signature"
+  | "handler_absent"
+  | "handler_late"
+  | "handler_broken"
+  | "unavailable";
 
 export type CommitReport = {
   webhooks: number;
@@ -26,6 +45,11 @@ export type Reports = {
   /** One webhook that cannot be stored; it is kept aside. */
   notStored(error: unknown): void;
   replayed(changes: number): void;
+  flow(outcome: FlowOutcome, durationMs: number): void;
+  /** A phone could not use an answer; `error` as the phone says it. */
+  flowError(companyId: string, error: string): void;
+  handlerFailed(companyId: string, error: unknown): void;
+  flowFailed(error: unknown): void;
 };
 
 /** One function per business event: a counter of low cardinality, and a line where somebody should look. */
@@ -45,7 +69,26 @@ export function createReports(logger: Logger): Reports {
   const pieces = metrics.counter("ingest_pieces", {
     description: "events told, repeated pieces dropped, changes kept that belong to nobody",
   });
+  const flows = metrics.histogram("ingest_flow_duration", {
+    description: "time until a request of a flow was answered, by outcome",
+  });
   return {
+    flow: (outcome, durationMs) => {
+      flows.record(durationMs / 1_000, { outcome });
+      if (["pong", "screen", "acknowledged", "invalid_token"].includes(outcome)) return;
+      log.warn({ event: "flow.refused", outcome }, "request of a flow not answered");
+    },
+    flowError: (companyId, error) => {
+      // What is none of Meta's words may be anything.
+      const word = isKnownFlowError(error) ? error : "other";
+      log.warn({ event: "flow.error", company_id: companyId, error: word }, "a flow failed");
+    },
+    handlerFailed: (companyId, error) => {
+      const fields = { event: "flow.handler_failed", company_id: companyId, err: error };
+      log.warn(fields, "the handler of a flow gave no answer");
+    },
+    flowFailed: (error) =>
+      log.warn({ event: "flow.failed", err: error }, "a flow cannot be answered"),
     webhook: (outcome, app, durationMs) => {
       webhooks.record(durationMs / 1_000, { outcome, app });
       if (outcome === "taken") return;

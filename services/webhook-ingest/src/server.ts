@@ -1,6 +1,7 @@
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Deps } from "./deps.ts";
+import { registerFlows } from "./routes/flows.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerWebhooks } from "./routes/webhooks.ts";
 
@@ -37,6 +38,7 @@ export async function buildServer(
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ success: false }));
   registerWebhooks(app, deps, isPrepared);
+  registerFlows(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();
   return { app, markStopping };

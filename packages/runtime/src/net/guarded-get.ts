@@ -8,7 +8,7 @@ import type { AddressGuard } from "./address-guard.ts";
 /**
  * `bad_url`: it cannot be fetched by anybody. `address`: the guard refuses where it leads. `unreachable`: no
  * name, no connection, or broken off. `timeout`. `redirects`: too many, or to nowhere. `status`: the server
- * answered something else than 200.
+ * answered something else than 200. `too_large`: its answer is longer than was asked for.
  */
 export type FetchRefusal =
   | "bad_url"
@@ -16,7 +16,8 @@ export type FetchRefusal =
   | "unreachable"
   | "timeout"
   | "redirects"
-  | "status";
+  | "status"
+  | "too_large";
 
 /** Why a customer's URL gave nothing. The message holds neither the URL nor an address. */
 export class FetchRefused extends Error {
@@ -48,6 +49,14 @@ export type GuardedAnswer = {
   readonly body: http.IncomingMessage;
 };
 
+/** What goes along with a request. */
+export type GuardedSend = {
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+};
+
+const GET: GuardedSend = { method: "GET", headers: { accept: "*/*" } };
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
@@ -58,19 +67,20 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
  */
 export async function guardedGet(url: string, options: GuardedOptions): Promise<GuardedAnswer> {
   const timeout = AbortSignal.timeout(options.timeoutMs);
-  let target = parse(url);
+  let target = parseGuarded(url);
   for (let left = options.maxRedirects ?? 3; ; left -= 1) {
-    const answer = await get(target, options.guard, timeout);
+    const answer = await guardedRequest(target, options.guard, timeout, GET);
     const { statusCode = 0, headers } = answer;
     if (statusCode === 200) return bodyOf(answer, timeout);
     answer.destroy();
     if (!REDIRECTS.has(statusCode)) throw new FetchRefused("status", { status: statusCode });
     if (left <= 0 || headers.location === undefined) throw new FetchRefused("redirects");
-    target = parse(headers.location, target);
+    target = parseGuarded(headers.location, target);
   }
 }
 
-function parse(text: string, base?: URL): URL {
+/** Throws FetchRefused `bad_url`. */
+export function parseGuarded(text: string, base?: URL): URL {
   const url = URL.parse(text, base?.href);
   const isUsable =
     url !== null &&
@@ -82,7 +92,13 @@ function parse(text: string, base?: URL): URL {
   return url;
 }
 
-function get(url: URL, guard: AddressGuard, signal: AbortSignal): Promise<http.IncomingMessage> {
+/** One request to addresses that were judged. Rejects with FetchRefused. */
+export function guardedRequest(
+  url: URL,
+  guard: AddressGuard,
+  signal: AbortSignal,
+  { method, headers, body }: GuardedSend,
+): Promise<http.IncomingMessage> {
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   // Names are judged by `lookup`; it is not asked for an address.
   if (isIP(host) !== 0 && !guard.allows(host)) return Promise.reject(new FetchRefused("address"));
@@ -97,12 +113,18 @@ function get(url: URL, guard: AddressGuard, signal: AbortSignal): Promise<http.I
         agent: false,
         lookup: guardedLookup(guard),
         signal,
-        headers: { accept: "*/*", "accept-encoding": "identity", "user-agent": "manyline" },
+        method,
+        headers: {
+          ...headers,
+          ...(body ? { "content-length": body.byteLength } : {}),
+          "accept-encoding": "identity",
+          "user-agent": "manyline",
+        },
       },
       found,
     )
       .on("error", refuse)
-      .end();
+      .end(body);
   } catch (error) {
     refuse(error);
   }

@@ -1,7 +1,9 @@
 /** The simulator's own API, for tests and demos in other processes: JSON or a form in, JSON out. */
 import type { Fault } from "./faults.ts";
+import type { FlowRun } from "./flow-run.ts";
+import type { OpenFlow } from "./flows.ts";
 import type { MetaSimulator } from "./simulator.ts";
-import type { AccessToken, BusinessNumber, Person, Template } from "./world.ts";
+import type { AccessToken, BusinessNumber, Flow, Person, Template } from "./world.ts";
 
 type Json = Record<string, unknown>;
 
@@ -11,7 +13,7 @@ export function answerControl(
   method: string,
   path: string,
   body: Json,
-): object | undefined {
+): object | undefined | Promise<object> {
   const { world, faults, deliveries, sending } = simulator;
   switch (`${method} ${path}`) {
     case "GET state":
@@ -27,6 +29,8 @@ export function answerControl(
         people: [...world.people.values()],
         sent: sending.sent,
         read: sending.read,
+        flows: [...world.flows.values()],
+        runs: [...simulator.flows.runs.values()].map(viewOf),
         deliveries: { taken: deliveries.taken, waiting: deliveries.waiting },
       };
     case "POST apps":
@@ -43,6 +47,31 @@ export function answerControl(
       return world.addPerson(body as Partial<Person> & { phone: string });
     case "POST templates":
       return world.addTemplate(body as Partial<Template> & { wabaId: string; name: string });
+    case "POST flows":
+      return world.addFlow(body as Partial<Flow> & { wabaId: string; endpointUrl: string });
+    case "POST flows/open": {
+      const { messageId } = body;
+      const opening =
+        typeof messageId === "string"
+          ? simulator.flows.openSent(messageId)
+          : simulator.flows.open(body as OpenFlow);
+      return opening.then(viewOf);
+    }
+    case "POST flows/submit":
+      return runOf(simulator, body).submit(dataOf(body)).then(viewOf);
+    case "POST flows/back": {
+      const { screen } = body;
+      return runOf(simulator, body)
+        .back(typeof screen === "string" ? screen : undefined)
+        .then(viewOf);
+    }
+    case "POST flows/finish": {
+      const run = runOf(simulator, body);
+      run.finish(dataOf(body));
+      return viewOf(run);
+    }
+    case "POST flows/ping":
+      return simulator.flows.ping(String(body["phoneNumberId"]), String(body["flowId"]));
     case "POST revoke": {
       const token = world.tokens.get(String(body["token"]));
       if (token) token.isRevoked = true;
@@ -70,4 +99,21 @@ export function answerControl(
     default:
       return undefined;
   }
+}
+
+function runOf({ flows }: MetaSimulator, body: Json): FlowRun {
+  const run = flows.runs.get(String(body["run"]));
+  if (!run) throw new RangeError("there is no such run");
+  return run;
+}
+
+function dataOf(body: Json): Json {
+  const { data } = body;
+  return typeof data === "object" && data !== null ? { ...data } : {};
+}
+
+/** What the person sees of it, and what a test wants to know. */
+function viewOf(run: FlowRun): object {
+  const { id, state, screen, data, message, error, isAcknowledged, result, exchanges } = run;
+  return { run: id, state, screen, data, message, error, isAcknowledged, result, exchanges };
 }

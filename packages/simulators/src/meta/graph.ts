@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { isExpired, noSuchThing, numberFor, tokenOf, wabaFor } from "./access.ts";
 import { GraphError } from "./errors.ts";
 import type { FaultEffect, FaultMatch, Faults } from "./faults.ts";
+import { readFlowKey } from "./flow-crypto.ts";
 import type { MediaShelf } from "./media.ts";
 import type { Sending } from "./sending.ts";
 import type { AccessToken, BusinessNumber, MetaWorld } from "./world.ts";
@@ -117,27 +118,35 @@ async function ofNumber(
     case "GET ":
       return numberFields(managed(), call.query.get("fields"));
     case "POST register":
-      managed().isRegistered = true;
+      Object.assign(managed(), { isRegistered: true, encryptionStatus: "MISMATCH" });
       return { success: true };
     case "POST deregister":
       managed().isRegistered = false;
       return { success: true };
     case "POST whatsapp_business_encryption": {
       const key = (await call.form()).get("business_public_key");
-      if (typeof key !== "string" || !key.includes("BEGIN PUBLIC KEY")) {
+      if (typeof key !== "string" || !isFlowKey(key)) {
         throw new GraphError({ code: 100, details: "business_public_key is no public key" });
       }
-      managed().encryptionKey = key;
+      Object.assign(managed(), { encryptionKey: key, encryptionStatus: "VALID" });
       return { success: true };
     }
     case "GET whatsapp_business_encryption": {
-      const { encryptionKey } = managed();
+      const { encryptionKey, encryptionStatus } = managed();
       if (encryptionKey === null) return { data: [] };
-      const status = { business_public_key_signature_status: "VALID" };
+      const status = { business_public_key_signature_status: encryptionStatus };
       return { data: [{ business_public_key: encryptionKey, ...status }] };
     }
     default:
       throw noSuchThing(`${id}/${name}`);
+  }
+}
+
+function isFlowKey(pem: string): boolean {
+  try {
+    return pem.includes("BEGIN PUBLIC KEY") && readFlowKey(pem).type === "public";
+  } catch {
+    return false;
   }
 }
 

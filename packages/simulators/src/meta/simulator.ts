@@ -4,6 +4,7 @@ import { tokenOf } from "./access.ts";
 import { answerControl } from "./control.ts";
 import { Deliveries, type DeliveryOptions } from "./deliveries.ts";
 import { GraphError } from "./errors.ts";
+import { Flows, type FlowsOptions } from "./flows.ts";
 import { Faults } from "./faults.ts";
 import { answerGraph, CutError, newTraceId } from "./graph.ts";
 import { SendLimits } from "./limits.ts";
@@ -24,6 +25,7 @@ export type MetaSimulatorOptions = {
   seed?: number;
   deliveries?: Partial<DeliveryOptions>;
   sending?: Partial<SendingOptions>;
+  flows?: Partial<FlowsOptions>;
 };
 
 const BODY_BYTES = 110 * 1024 * 1024;
@@ -36,14 +38,17 @@ export class MetaSimulator implements AsyncDisposable {
   readonly deliveries: Deliveries;
   readonly sending: Sending;
   readonly webhooks: Webhooks;
+  readonly flows: Flows;
   readonly #server: Server;
   #url = "";
 
-  constructor({ speed = 1, seed = 1, deliveries = {}, sending = {} }: MetaSimulatorOptions) {
+  constructor(options: MetaSimulatorOptions) {
+    const { speed = 1, seed = 1, deliveries = {}, sending = {}, flows = {} } = options;
     this.deliveries = new Deliveries(this.world, deliveries, dice(seed));
     this.webhooks = new Webhooks(this.world, this.deliveries);
     const limits = new SendLimits(() => performance.now(), speed);
     this.sending = new Sending(this.world, this.webhooks, limits, sending);
+    this.flows = new Flows(this.world, this.sending.sent, (...reply) => this.say(...reply), flows);
     this.#server = createServer((request, response) => {
       void this.#answer(request, response);
     });
@@ -98,6 +103,7 @@ export class MetaSimulator implements AsyncDisposable {
   async close(): Promise<void> {
     this.deliveries.close();
     this.sending.close();
+    this.flows.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
@@ -145,7 +151,7 @@ export class MetaSimulator implements AsyncDisposable {
       response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
       response.end(pageOf(this));
     } else if (first === "control") {
-      this.#control(request, response, rest.join("/"), body);
+      await this.#control(request, response, rest.join("/"), body);
     } else if (first === "whatsapp_business") {
       const token = tokenOf(this.world, authorization);
       const file = this.media.open(rest.at(-1) ?? "");
@@ -180,14 +186,19 @@ export class MetaSimulator implements AsyncDisposable {
     }
   }
 
-  #control(request: IncomingMessage, response: ServerResponse, path: string, body: Buffer): void {
+  async #control(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    body: Buffer,
+  ): Promise<void> {
     const isForm = request.headers["content-type"]?.includes("urlencoded") ?? false;
     const value = isForm
       ? Object.fromEntries(new URLSearchParams(body.toString()))
       : body.length === 0
         ? {}
         : jsonOf(body);
-    const answer = answerControl(this, request.method ?? "GET", path, value);
+    const answer = await answerControl(this, request.method ?? "GET", path, value);
     if (answer !== undefined && isForm) {
       response.writeHead(303, { location: "/" });
       response.end();

@@ -1,4 +1,4 @@
-/** Everything Meta knows: apps, accounts, numbers, tokens, people, templates. In memory. */
+/** Everything Meta knows: apps, accounts, numbers, tokens, people, templates, flows. In memory. */
 import { createHash, randomBytes, randomInt } from "node:crypto";
 
 export type MetaApp = {
@@ -22,7 +22,18 @@ export type BusinessNumber = {
   quality: "GREEN" | "YELLOW" | "RED";
   /** Messages a second. */
   perSecond: number;
+  /** The public key for flows, and whether Meta holds its signature for good. */
   encryptionKey: string | null;
+  encryptionStatus: "VALID" | "MISMATCH";
+};
+
+/** A form whose screens an endpoint fills; requests are signed by the app it is linked to. */
+export type Flow = {
+  id: string;
+  wabaId: string;
+  name: string;
+  endpointUrl: string;
+  appId: string;
 };
 
 export const SCOPES = [
@@ -76,6 +87,7 @@ export class MetaWorld {
   /** By phone. */
   readonly people = new Map<string, Person>();
   readonly templates: Template[] = [];
+  readonly flows = new Map<string, Flow>();
 
   addApp(app: Partial<MetaApp> = {}): MetaApp {
     const made = {
@@ -110,6 +122,7 @@ export class MetaWorld {
       quality: "GREEN",
       perSecond: 80,
       encryptionKey: null,
+      encryptionStatus: "VALID",
       ...number,
     };
     this.numbers.set(made.id, made);
@@ -147,6 +160,17 @@ export class MetaWorld {
   addTemplate(template: Partial<Template> & { wabaId: string; name: string }): Template {
     const made = { language: "en_US", isApproved: true, parameters: 0, ...template };
     this.templates.push(made);
+    return made;
+  }
+
+  addFlow(flow: Partial<Flow> & { wabaId: string; endpointUrl: string }): Flow {
+    const made = {
+      id: digits(15),
+      name: "flow",
+      appId: [...this.apps.keys()][0] ?? "",
+      ...flow,
+    };
+    this.flows.set(made.id, made);
     return made;
   }
 

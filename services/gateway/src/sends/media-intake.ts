@@ -35,6 +35,7 @@ const REFUSALS: Readonly<Record<FetchRefusal, string>> = {
   timeout: "The server took too long.",
   redirects: "The address leads in circles, or nowhere.",
   status: "The server did not answer with the file.",
+  too_large: "The file is too large.",
 };
 
 /** Takes files in; nothing is left in the store when one is refused. */
