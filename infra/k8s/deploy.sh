@@ -6,7 +6,7 @@
 set -eu
 overlay=${1:?which overlay? deploy.sh <folder>}
 namespace=${NAMESPACE:-manyline}
-services='gateway,session-worker'
+services='gateway,session-worker,webhook-ingest'
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -21,3 +21,4 @@ kubectl --namespace "$namespace" wait job/migrate --for=condition=complete --tim
 kubectl apply --filename "$folder/all.yaml" --selector "app.kubernetes.io/component in ($services)"
 kubectl --namespace "$namespace" rollout status deployment/gateway
 kubectl --namespace "$namespace" rollout status deployment/session-worker
+kubectl --namespace "$namespace" rollout status deployment/webhook-ingest

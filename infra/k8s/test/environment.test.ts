@@ -10,6 +10,10 @@ import {
   buildConfig,
   envToConfig as workerConfig,
 } from "../../../services/session-worker/src/config.ts";
+import {
+  configTable as ingestTable,
+  envToConfig as ingestConfig,
+} from "../../../services/webhook-ingest/src/config.ts";
 import type { Manifests } from "./manifests.ts";
 import { containerOf, OVERLAYS, render, ROOT } from "./manifests.ts";
 import { settingsOf, variablesOf } from "./settings.ts";
@@ -22,6 +26,7 @@ const dev = await render("dev");
 const SERVICES = [
   { name: "gateway", table: configTable(), read: gatewayConfig },
   { name: "session-worker", table: describeConfig(buildConfig), read: workerConfig },
+  { name: "webhook-ingest", table: ingestTable(), read: ingestConfig },
 ] as const;
 
 /** With the secrets of the dev overlay where an overlay leaves them to a person. */
@@ -89,13 +94,14 @@ for (const overlay of OVERLAYS) {
     assert.deepEqual(rolesOf("migrate"), ["owner"]);
     assert.deepEqual(rolesOf("gateway"), ["app", "platform", "relay"]);
     assert.deepEqual(rolesOf("session-worker"), ["relay", "worker"]);
+    assert.deepEqual(rolesOf("webhook-ingest"), ["ingest", "relay"]);
   });
 }
 
 describe("make-secrets.sh", () => {
   const migrate = settingsOf(dev, "migrate");
   const passwords = parsePasswords(migrate.get("MANYLINE_DB_PASSWORDS"));
-  const urls = new Map([...settingsOf(dev, "gateway"), ...settingsOf(dev, "session-worker")]);
+  const urls = new Map(SERVICES.flatMap(({ name }) => Array.from(settingsOf(dev, name))));
 
   for (const role of DB_ROLES) {
     test(`role ${role} logs in with the password that the migrations give it`, () => {

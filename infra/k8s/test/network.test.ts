@@ -69,7 +69,7 @@ function serversOf(manifests: Manifests, name: string): URL[] {
 }
 
 const dev = await render("dev");
-const SERVICES = ["gateway", "session-worker", "migrate"];
+const SERVICES = ["gateway", "session-worker", "webhook-ingest", "migrate"];
 
 for (const overlay of OVERLAYS) {
   const manifests = await render(overlay);
@@ -103,10 +103,11 @@ for (const overlay of OVERLAYS) {
       });
     }
 
-    test("only workers and the gateway reach the outside, and nothing private under its port", () => {
+    test("only workers, gateway and webhooks reach the outside, and nothing private under its port", () => {
       for (const { name, labels } of manifests.pods) {
         const isOut = isAllowed(manifests, "Egress", labels, 443, "anywhere");
-        assert.equal(isOut, name === "session-worker" || name === "gateway", name);
+        const mayOut = ["session-worker", "gateway", "webhook-ingest"].includes(name);
+        assert.equal(isOut, mayOut, name);
       }
       const [rule] = manifests.one("NetworkPolicy", "to-the-outside").spec?.egress ?? [];
       const spared = new Set((rule?.to ?? []).flatMap(({ ipBlock }) => ipBlock?.except ?? []));
@@ -115,12 +116,14 @@ for (const overlay of OVERLAYS) {
       }
     });
 
-    test("the gateway is open to all, the workers' health only to what watches", () => {
+    test("gateway and webhooks are open to all, the workers' health only to what watches", () => {
       const gateway = manifests.podsOf("gateway").labels;
       const worker = manifests.podsOf("session-worker").labels;
       const port = Number(settingsOf(manifests, "session-worker").get("HEALTH_PORT"));
       const watcher = { namespace: { "kubernetes.io/metadata.name": "monitoring" } };
+      const ingest = manifests.podsOf("webhook-ingest").labels;
       assert.ok(isAllowed(manifests, "Ingress", gateway, 3000, "anywhere"));
+      assert.ok(isAllowed(manifests, "Ingress", ingest, 3020, "anywhere"));
       assert.ok(isAllowed(manifests, "Ingress", worker, port, watcher));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, "anywhere"));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, { labels: gateway }));

@@ -7,6 +7,7 @@ import { describeConfig } from "@manyline/runtime";
 import { COMMANDS } from "../../local/src/commands.ts";
 import { ACCESS } from "../../../services/gateway/src/access.ts";
 import { configTable } from "../../../services/gateway/src/config.ts";
+import { configTable as ingestTable } from "../../../services/webhook-ingest/src/config.ts";
 import { buildConfig } from "../../../services/session-worker/src/config.ts";
 import { render, ROOT } from "./manifests.ts";
 import { settingsOf } from "./settings.ts";
@@ -14,7 +15,12 @@ import { settingsOf } from "./settings.ts";
 const page = await readFile(join(ROOT, "docs/operations.md"), "utf8");
 
 const read = (file: string): Promise<string> => readFile(join(ROOT, file), "utf8");
-const CODE = ["services/gateway/src", "services/session-worker/src", "packages"].flatMap((room) =>
+const CODE = [
+  "services/gateway/src",
+  "services/session-worker/src",
+  "services/webhook-ingest/src",
+  "packages",
+].flatMap((room) =>
   readdirSync(join(ROOT, room), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts") && !file.includes("node_modules"))
     .filter((file) => !file.endsWith(".test.ts"))
@@ -57,7 +63,7 @@ describe("docs/operations.md is true", () => {
   test("its metrics exist", () => {
     const metrics = quoted
       .map((text) => text.replace(/\{.*$/, ""))
-      .filter((text) => /^(?:manyline|gateway|http|process|event_loop)_\w+$/.test(text));
+      .filter((text) => /^(?:manyline|gateway|ingest|http|process|event_loop)_\w+$/.test(text));
     assert.ok(metrics.length > 10);
     for (const metric of metrics) {
       const name = metric.replace(/_total$/, "").replace(/_(?:seconds|bytes)$/, "");
@@ -89,6 +95,8 @@ describe("docs/operations.md is true", () => {
     assert.equal(ofGateway.length, 3);
     assert.match(page, new RegExp(`\\| session-worker \\| ${sum(ofWorker)} \\|`));
     assert.match(page, new RegExp(`\\| gateway \\| ${sum(ofGateway)} \\|`));
+    const lanes = Number(ingestTable().find(({ name }) => name === "COMMIT_LANES")?.default);
+    assert.match(page, new RegExp(`\\| webhook-ingest \\| ${lanes + 2 + 2} \\|`));
     assert.ok(
       page.includes(`${sum(ofWorker)} × (workers + 1) + ${sum(ofGateway)} × (gateways + 1)`),
     );

@@ -6,7 +6,15 @@ import { readSettings } from "./settings.ts";
 const secrets = {
   adminToken: "the-admin-token",
   kek: "local-1:a2V5",
-  databasePasswords: { app: "pw-app", platform: "pw-plat", worker: "pw-work", relay: "pw-relay" },
+  databasePasswords: {
+    app: "pw-app",
+    platform: "pw-plat",
+    worker: "pw-work",
+    ingest: "pw-ing",
+    relay: "pw-relay",
+  },
+  metaAppSecret: "the-meta-secret",
+  metaVerifyToken: "the-meta-token",
 };
 const input = {
   base: {
@@ -40,11 +48,17 @@ test("each process gets its own secrets and nobody else's", () => {
   assert.equal(gateway["MEDIA_STORE"], "/clone/.data/media");
   assert.equal(sessionWorker["MEDIA_STORE"], "/clone/.data/media");
   assert.ok(!("MEDIA_STORE" in migrate), "it may hold the bucket's secret");
+  const { webhookIngest } = environments(input);
+  assert.match(webhookIngest["DATABASE_INGEST_URL"] ?? "", /manyline_ingest:pw-ing@/);
+  assert.equal(webhookIngest["META_APP_SECRET"], "the-meta-secret");
+  const own = { ...input, base: { META_APP_SECRET: "own", META_VERIFY_TOKEN: "own-token" } };
+  assert.equal(environments(own).webhookIngest["META_APP_SECRET"], "own");
 
   const texts = { gateway: JSON.stringify(gateway), worker: JSON.stringify(sessionWorker) };
   for (const text of Object.values(texts)) assert.doesNotMatch(text, /pw-owner|stray|npm_config/);
-  assert.doesNotMatch(texts.gateway, /pw-work|ws:/);
-  assert.doesNotMatch(texts.worker, /pw-app|pw-plat|the-admin-token/);
+  assert.doesNotMatch(texts.gateway, /pw-work|pw-ing|ws:|the-meta/);
+  assert.doesNotMatch(texts.worker, /pw-app|pw-plat|pw-ing|the-admin-token|the-meta/);
+  assert.doesNotMatch(JSON.stringify(webhookIngest), /pw-app|pw-work|the-admin-token|ws:/);
 });
 
 test("other variables pass through; the simulator is set as a pair or not at all", () => {

@@ -13,17 +13,21 @@ export type Environments = {
   migrate: NodeJS.ProcessEnv;
   gateway: NodeJS.ProcessEnv;
   sessionWorker: NodeJS.ProcessEnv;
+  webhookIngest: NodeJS.ProcessEnv;
 };
 
 /** Only what belongs to a process is handed to it: these never pass from our environment by accident. */
 const NOT_INHERITED = new Set([
   "ADMIN_TOKEN",
   "DATABASE_URL",
+  "GRAPH_URL",
   "DATABASE_OWNER_URL",
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
   "MANYLINE_ROOT",
   "MEDIA_STORE",
+  "META_APP_SECRET",
+  "META_VERIFY_TOKEN",
   "NODE_CHANNEL_FD",
   "NODE_OPTIONS",
   "PORT",
@@ -56,7 +60,6 @@ export function environments(input: {
     REDIS_URL: urls.redis,
     MANYLINE_KEK: secrets.kek,
     DATABASE_RELAY_URL: urlOf("relay"),
-    MEDIA_STORE: input.mediaStore,
     PUBLIC_URL: publicUrl(settings),
   };
   return {
@@ -67,6 +70,7 @@ export function environments(input: {
     },
     gateway: {
       ...common,
+      MEDIA_STORE: input.mediaStore,
       HOST: "127.0.0.1",
       PORT: String(settings.ports.gateway),
       ADMIN_TOKEN: secrets.adminToken,
@@ -78,11 +82,24 @@ export function environments(input: {
     },
     sessionWorker: {
       ...common,
+      MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
       ...(simulator === undefined
         ? {}
-        : { WA_URL: simulator.waUrl, WA_ROOT_KEY: simulator.waRootKey }),
+        : {
+            WA_URL: simulator.waUrl,
+            WA_ROOT_KEY: simulator.waRootKey,
+            GRAPH_URL: `http://127.0.0.1:${settings.ports.metaSimulator}`,
+          }),
+    },
+    webhookIngest: {
+      ...common,
+      HOST: "127.0.0.1",
+      PORT: String(settings.ports.ingest),
+      DATABASE_INGEST_URL: urlOf("ingest"),
+      META_APP_SECRET: input.base["META_APP_SECRET"] ?? secrets.metaAppSecret,
+      META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
     },
   };
 }

@@ -12,6 +12,13 @@ export type Secrets = {
   /** Key-encryption key: "<id>:<base64 of 32 bytes>". */
   kek: string;
   databasePasswords: Record<DbRole, string>;
+  /** Of the Meta app that serves all companies, where it is a simulated one. */
+  metaAppSecret: string;
+  metaVerifyToken: string;
+};
+
+type Stored = Partial<Omit<Secrets, "adminToken" | "databasePasswords">> & {
+  databasePasswords?: Record<string, string>;
 };
 
 /** Reads the secrets of this clone, making what is not there yet (a newer version may need more roles). */
@@ -22,9 +29,11 @@ export async function loadSecrets(paths: DataPaths): Promise<Secrets> {
     adminToken,
     kek: stored.kek ?? `local-1:${randomBytes(32).toString("base64")}`,
     databasePasswords: passwordsFor(stored.databasePasswords ?? {}),
+    metaAppSecret: stored.metaAppSecret ?? randomBytes(16).toString("hex"),
+    metaVerifyToken: stored.metaVerifyToken ?? randomBytes(16).toString("hex"),
   };
-  const { kek, databasePasswords } = secrets;
-  await writeSecret(paths.secrets, JSON.stringify({ kek, databasePasswords }, undefined, 2));
+  const { adminToken: _inItsOwnFile, ...kept } = secrets;
+  await writeSecret(paths.secrets, JSON.stringify(kept, undefined, 2));
   await writeSecret(paths.adminToken, adminToken);
   return secrets;
 }
@@ -43,7 +52,7 @@ function readText(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, "utf8").trim() : undefined;
 }
 
-function readStored(file: string): { kek?: string; databasePasswords?: Record<string, string> } {
+function readStored(file: string): Stored {
   const text = readText(file);
   if (text === undefined) return {};
   try {
@@ -55,9 +64,7 @@ function readStored(file: string): { kek?: string; databasePasswords?: Record<st
   throw new Refusal(`${file} is damaged; restore it, or start anew with: npm start -- --fresh`);
 }
 
-function isStored(
-  value: unknown,
-): value is { kek: string; databasePasswords: Record<string, string> } {
+function isStored(value: unknown): value is Stored {
   return (
     typeof value === "object" &&
     value !== null &&

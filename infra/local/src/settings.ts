@@ -4,7 +4,9 @@ import { Refusal } from "./refusal.ts";
 const PORTS = {
   gateway: { variable: "GATEWAY_PORT", fallback: 3000 },
   workerHealth: { variable: "WORKER_HEALTH_PORT", fallback: 3010 },
+  ingest: { variable: "INGEST_PORT", fallback: 3020 },
   simulator: { variable: "SIMULATOR_PORT", fallback: 7000 },
+  metaSimulator: { variable: "META_SIMULATOR_PORT", fallback: 7100 },
   postgres: { variable: "POSTGRES_PORT", fallback: 25432 },
   nats: { variable: "NATS_PORT", fallback: 24222 },
   redis: { variable: "REDIS_PORT", fallback: 26380 },
@@ -25,7 +27,9 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const ports = {
     gateway: readPort(env, "gateway"),
     workerHealth: readPort(env, "workerHealth"),
+    ingest: readPort(env, "ingest"),
     simulator: readPort(env, "simulator"),
+    metaSimulator: readPort(env, "metaSimulator"),
     postgres: readPort(env, "postgres"),
     nats: readPort(env, "nats"),
     redis: readPort(env, "redis"),

@@ -5,6 +5,8 @@ import type { SimulatorAddress } from "./environment.ts";
 import { createProgram } from "./program.ts";
 import type { Settings } from "./settings.ts";
 
+export const META_SIMULATOR_NAME = "meta-simulator";
+
 /** What the simulated WhatsApp prints when it is ready. */
 export type SimulatorFacts = SimulatorAddress & { pageUrl: string };
 
@@ -47,6 +49,32 @@ export async function createSimulator(input: {
       return facts;
     },
   };
+}
+
+/** The simulated Meta, which sends its webhooks to our webhook-ingest. It keeps nothing. */
+export function createMetaSimulator(input: {
+  root: string;
+  logs: string;
+  settings: Settings;
+  env: NodeJS.ProcessEnv;
+}): ManagedServer {
+  const { metaSimulator: port, ingest } = input.settings.ports;
+  const speed = input.env["TIME_SCALE"] ?? "";
+  return createProgram({
+    name: META_SIMULATOR_NAME,
+    root: input.root,
+    room: "packages/simulators",
+    entry: "src/meta/main.ts",
+    args: [
+      `--port=${port}`,
+      `--webhook=http://127.0.0.1:${ingest}/webhooks/meta`,
+      ...(speed === "" ? [] : [`--speed=${speed}`]),
+    ],
+    env: input.env,
+    port,
+    logs: input.logs,
+    isReady: (log) => Promise.resolve(log.includes('"appId"')),
+  });
 }
 
 /** Finds the line `{"url", "httpUrl", "rootPublicKey"}` among what the simulator wrote. */

@@ -18,13 +18,13 @@ import { startServers } from "./servers.ts";
 import type { PortName, Settings } from "./settings.ts";
 import { portVariable } from "./settings.ts";
 import type { SimulatorFacts } from "./simulator.ts";
-import { createSimulator } from "./simulator.ts";
+import { createMetaSimulator, createSimulator, META_SIMULATOR_NAME } from "./simulator.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 
 const SERVER_NAMES = new Set(["Postgres", "NATS", "Redis"]);
-const SIMULATOR_NAME = "whatsapp-simulator";
+const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME]);
 
 export type StackOptions = {
   root: string;
@@ -41,6 +41,7 @@ export type StackOptions = {
 export type StackFacts = {
   pairingLink: string;
   phonePage: string | undefined;
+  metaPage: string | undefined;
 };
 
 /** Everything that `npm start` runs, in its order. */
@@ -75,12 +76,14 @@ export class Stack {
     const envs = environments(base);
     signal.throwIfAborted();
     await this.#migrate(envs.migrate);
+    if (!isReal) await this.#startMetaSimulator(envs.webhookIngest);
     await this.#startServices(envs);
     const rest = createRest(publicUrl(settings), secrets.adminToken);
     if (await ensureDemoCompany(rest)) report("demo company 962302 made");
     return {
       pairingLink: await makePairingLink(rest, "962302"),
       phonePage: simulator?.pageUrl,
+      metaPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.metaSimulator}`,
     };
   }
 
@@ -92,9 +95,9 @@ export class Stack {
     await Promise.allSettled([this.#starting]);
     report("stopping the services");
     await this.#supervisor.stop(
-      ({ spec }) => !SERVER_NAMES.has(spec.name) && spec.name !== SIMULATOR_NAME,
+      ({ spec }) => !SERVER_NAMES.has(spec.name) && !SIMULATOR_NAMES.has(spec.name),
     );
-    await this.#supervisor.stop(({ spec }) => spec.name === SIMULATOR_NAME);
+    await this.#supervisor.stop(({ spec }) => SIMULATOR_NAMES.has(spec.name));
     report("stopping the servers");
     await this.#supervisor.stop(() => true);
   }
@@ -116,7 +119,9 @@ export class Stack {
     const wanted: [PortName, boolean][] = [
       ["gateway", true],
       ["workerHealth", true],
+      ["ingest", true],
       ["simulator", !isReal],
+      ["metaSimulator", !isReal],
       ["postgres", settings.databaseUrl === undefined],
       ["nats", settings.natsUrl === undefined],
       ["redis", settings.redisUrl === undefined],
@@ -145,6 +150,20 @@ export class Stack {
     return facts();
   }
 
+  /** With the secrets of webhook-ingest, which it signs for. */
+  async #startMetaSimulator(ingest: NodeJS.ProcessEnv): Promise<void> {
+    const { root, paths, settings, env, report } = this.#options;
+    const { META_APP_SECRET, META_VERIFY_TOKEN } = ingest;
+    const server = createMetaSimulator({
+      root,
+      logs: paths.logs,
+      settings,
+      env: { ...env, META_APP_SECRET, META_VERIFY_TOKEN },
+    });
+    await this.#supervisor.start(server);
+    report(`simulated Meta on port ${settings.ports.metaSimulator}`);
+  }
+
   /** A process of its own, as in production: only it knows the owner's URL. */
   async #migrate(env: NodeJS.ProcessEnv): Promise<void> {
     const { root, paths, report } = this.#options;
@@ -165,7 +184,7 @@ export class Stack {
 
   async #startServices(envs: Environments): Promise<void> {
     const { root, paths, settings, report, workers } = this.#options;
-    const { gateway, workerHealth } = settings.ports;
+    const { gateway, workerHealth, ingest } = settings.ports;
     const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
     const services = [
       createProgram({
@@ -175,6 +194,14 @@ export class Stack {
         env: envs.gateway,
         port: gateway,
         isReady: () => isHealthy(gateway),
+      }),
+      createProgram({
+        ...common,
+        name: "webhook-ingest",
+        room: "services/webhook-ingest",
+        env: envs.webhookIngest,
+        port: ingest,
+        isReady: () => isHealthy(ingest),
       }),
       ...Array.from({ length: workers }, (_, index) => {
         const name = index === 0 ? "session-worker" : `session-worker-${index + 1}`;

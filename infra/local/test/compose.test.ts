@@ -30,7 +30,9 @@ const local = environments({
   secrets: {
     adminToken: "a",
     kek: "k",
-    databasePasswords: { app: "1", platform: "2", worker: "3", relay: "4" },
+    databasePasswords: { app: "1", platform: "2", worker: "3", ingest: "5", relay: "4" },
+    metaAppSecret: "m",
+    metaVerifyToken: "v",
   },
   urls: { owner: "postgres://o:p@h/d", nats: "nats://n", redis: "redis://r" },
   simulator: { waUrl: "ws://w", waRootKey: "00" },
@@ -42,6 +44,7 @@ const PAIRS = [
   ["migrate", local.migrate],
   ["gateway", local.gateway],
   ["session-worker", local.sessionWorker],
+  ["webhook-ingest", local.webhookIngest],
 ] as const;
 
 for (const [name, env] of PAIRS) {
@@ -62,7 +65,7 @@ test("every program that compose starts is there, from the folder it is started 
   const programs = Object.values(compose.services).filter(
     ({ image }) => image === "manyline:local",
   );
-  assert.equal(programs.length, 4);
+  assert.equal(programs.length, 5);
   for (const { working_dir: folder = "", command = [] } of programs) {
     assert.match(folder, /^\/app\//);
     const entry = command.at(-1) ?? "";
@@ -80,14 +83,15 @@ test("nothing starts before what it needs; every server has a health check", () 
     }
     assert.ok(healthcheck === undefined || healthcheck.disable === true || healthcheck.test);
   }
-  for (const name of ["gateway", "session-worker"]) {
+  for (const name of ["gateway", "session-worker", "webhook-ingest"]) {
     const condition = compose.services[name]?.depends_on?.["migrate"]?.condition;
     assert.equal(condition, "service_completed_successfully");
   }
 });
 
 test("secrets come from outside and are refused when missing", () => {
-  for (const [variable] of text.matchAll(/\$\{\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g)) {
+  // Without a Meta app for all, its secret and token are not needed.
+  for (const [variable] of text.matchAll(/\$\{(?!META_)\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g)) {
     assert.match(variable, /:\?/, `${variable} needs :?`);
   }
   assert.doesNotMatch(text, /postgres:\/\/\w+:(?!\$\{)/);

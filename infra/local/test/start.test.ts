@@ -38,7 +38,8 @@ describe("npm start", () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "manyline-start-"));
-    const names = ["GATEWAY", "SIMULATOR", "WORKER_HEALTH", "POSTGRES", "NATS", "REDIS"];
+    const programs = ["GATEWAY", "SIMULATOR", "META_SIMULATOR", "WORKER_HEALTH", "INGEST"];
+    const names = [...programs, "POSTGRES", "NATS", "REDIS"];
     const ports = await Promise.all(names.map(async (name) => [name, await freePort()] as const));
     env = {
       PATH: process.env["PATH"],
@@ -93,12 +94,14 @@ describe("npm start", () => {
     const { pid } = run.child;
     assert.ok(pid !== undefined);
 
-    for (const name of ["GATEWAY", "WORKER_HEALTH"]) {
+    for (const name of ["GATEWAY", "WORKER_HEALTH", "INGEST"]) {
       const response = await fetch(`http://127.0.0.1:${env[`${name}_PORT`]}/health/ready`);
       assert.equal(response.status, 200);
     }
     const phone = await fetch(`http://127.0.0.1:${env["SIMULATOR_PORT"]}/`);
     assert.match(phone.headers.get("content-type") ?? "", /html/);
+    const meta = await fetch(`http://127.0.0.1:${env["META_SIMULATOR_PORT"]}/`);
+    assert.match(meta.headers.get("content-type") ?? "", /html/);
     const link = pairingLink(run.output());
     assert.equal((await fetch(link)).status, 200);
     for (const name of ["admin-token", "secrets.json", "postgres.password"]) {

@@ -28,6 +28,15 @@ export const COMMANDS = {
     args: Type.Object({ phones: Type.Array(Type.String()) }),
     deadlineMs: 10_000,
   },
+  /** Ask Meta, step by step, whether the number is set up. Result: `{ checks }`. Fails with PROVIDER_NOT_SUPPORTED. */
+  check_number: { args: Type.Object({}), deadlineMs: 10_000 },
+  /**
+   * Give Meta the company's current key for flows, for this number, and read it back. Result: `{ state, keyId,
+   * signatureStatus }`. Fails with FLOW_KEY_NOT_FOUND, NOT_CONNECTED (no token or place) or META_REFUSED.
+   */
+  upload_flow_key: { args: Type.Object({}), deadlineMs: 10_000 },
+  /** Ask Meta which key it has for this number. Result and failures as for `upload_flow_key`. */
+  read_flow_key: { args: Type.Object({}), deadlineMs: 10_000 },
   /** Tell the writers that their messages were read. Result: `{}`. Fails with NOT_CONNECTED. */
   mark_read: {
     args: Type.Object({

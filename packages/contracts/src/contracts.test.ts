@@ -47,7 +47,7 @@ describe("events", () => {
   });
   it("every version ever published has an example that still parses", () => {
     const folder = new URL("../fixtures/", import.meta.url);
-    const files = readdirSync(folder);
+    const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
     for (const definition of EVENTS) {
       assert.ok(files.includes(`${definition.type}.v${definition.version}.json`), definition.type);
     }
@@ -139,6 +139,10 @@ describe("permissions", () => {
         "secret.pairing.962302.>",
       ),
     );
+    const answering = companyPermissions(COMPANY, { flows: true });
+    assert.ok(answering.subscribe.allow.includes("ask.flow.962302"));
+    assert.deepEqual([answering.publish.allow, answering.allow_responses?.max], [[], 1]);
+    assert.ok(!subscribe.allow.some((subject) => subject.startsWith("ask.")));
   });
 });
 

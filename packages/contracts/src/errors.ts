@@ -108,6 +108,18 @@ export const ERRORS = {
     remedy:
       "Files go with their messages; one that WhatsApp has deleted cannot be fetched any more.",
   },
+  FLOW_KEY_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "The company has no such key for flows.",
+    remedy: "Create one with POST …/flow-keys; list them. The current one is replaced, not ended.",
+  },
+  FLOW_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "No flow has this name.",
+    remedy: "List the flows; set one with PUT …/flows/<name>.",
+  },
   NOT_FOUND: {
     status: 404,
     retry: "never",
@@ -167,6 +179,18 @@ export const ERRORS = {
     retry: "never",
     title: "WhatsApp is switched off for this company.",
     remedy: "Set whatsappEnabled to true.",
+  },
+  FLOW_KEY_EXISTS: {
+    status: 409,
+    retry: "never",
+    title: "The company has a key for flows.",
+    remedy: "Use it, or replace it with POST …/flow-keys/rotate.",
+  },
+  FLOW_KEYS_MANY: {
+    status: 409,
+    retry: "later",
+    title: "Too many former keys for flows still answer.",
+    remedy: "Wait until one retires, or end one with DELETE …/flow-keys/<key>.",
   },
   IDEMPOTENCY_MISMATCH: {
     status: 409,
@@ -232,7 +256,7 @@ export const ERRORS = {
     status: 422,
     retry: "never",
     title: "This is not possible with the provider of this number.",
-    remedy: 'Use a number of provider "linked".',
+    remedy: "Use a number of another provider; docs/meta.md says what each can do.",
   },
   INVALID_RECIPIENT: {
     status: 422,
@@ -245,6 +269,12 @@ export const ERRORS = {
     retry: "never",
     title: "This file cannot be sent.",
     remedy: "See the detail; check its address, size and type.",
+  },
+  HANDLER_REFUSED: {
+    status: 422,
+    retry: "never",
+    title: "This address cannot answer for flows.",
+    remedy: "Use an https address whose name leads to the public Internet.",
   },
   PHONE_NOT_ON_WHATSAPP: {
     status: 422,
@@ -287,6 +317,12 @@ export const ERRORS = {
     retry: "now",
     title: "WhatsApp gave no code.",
     remedy: "Try again, or use the QR code.",
+  },
+  META_REFUSED: {
+    status: 502,
+    retry: "later",
+    title: "Meta does not do this, or does not answer.",
+    remedy: "See graphCode, if there is one, and POST …/numbers/<number>/check.",
   },
   INTERNAL: {
     status: 500,

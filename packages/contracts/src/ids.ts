@@ -3,7 +3,7 @@
  *
  * - `CompanyId`: the outer id of a tenant, chosen by the user, e.g. `962302`. One safe NATS token.
  * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`,
- *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`: prefix and a UUIDv7 in hex
+ *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`, `FlowKeyId` `fky_…`: prefix and a UUIDv7 in hex
  *   without dashes, so they sort by creation.
  * Phone number, JID and LID are different things and never share a type.
  */
@@ -22,6 +22,7 @@ export type MessageId = Branded<"MessageId">;
 export type ChatId = Branded<"ChatId">;
 export type ContactId = Branded<"ContactId">;
 export type MediaId = Branded<"MediaId">;
+export type FlowKeyId = Branded<"FlowKeyId">;
 
 /** `[A-Za-z0-9_-]{1,64}`, not `_` alone (the "no number" token of subjects), without `__wpp__` (reserved). */
 export const COMPANY_ID_PATTERN = "^(?!_$)(?!.*__wpp__)[A-Za-z0-9_-]{1,64}$";
@@ -75,6 +76,9 @@ export function newContactId(): ContactId {
 }
 export function newMediaId(): MediaId {
   return newId("med") as MediaId;
+}
+export function newFlowKeyId(): FlowKeyId {
+  return newId("fky") as FlowKeyId;
 }
 
 const MESSAGE_ID = new RegExp(idPattern("msg"));

@@ -14,6 +14,9 @@ import {
 
 /**
  * What a message is. `voice` was recorded in the chat, `audio` is a file. `contact` holds one card or several.
+ * `flow_reply` is a form that was filled in; `system` is WhatsApp's own note (a person changed their number);
+ * `template` and `interactive` (buttons, lists, links, forms) are only sent, by Meta numbers.
+ * `welcome`: somebody opened the chat for the first time, and wrote nothing.
  * `unknown`: it could not be decrypted (yet); `unsupported`: it could, and is nothing we have a shape for.
  */
 export const MESSAGE_TYPES = [
@@ -30,6 +33,13 @@ export const MESSAGE_TYPES = [
   "poll_vote",
   "button_reply",
   "list_reply",
+  "flow_reply",
+  "order",
+  "call_permission",
+  "template",
+  "interactive",
+  "system",
+  "welcome",
   "unsupported",
   "unknown",
 ] as const;
@@ -43,7 +53,7 @@ export const MESSAGE_DIRECTIONS = ["in", "echo", "out"] as const;
 export type MessageDirection = (typeof MESSAGE_DIRECTIONS)[number];
 
 /**
- * Of what we send: queued → sending → sent → delivered → read, or failed, expired, unknown (it may have been
+ * Of what we send: queued → sending → sent → delivered → read (→ played), or failed, expired, unknown (it may have been
  * sent; a later status tells). Of the others: received, echoed, or waiting (not decrypted yet).
  */
 export const MESSAGE_STATES = [
@@ -55,6 +65,7 @@ export const MESSAGE_STATES = [
   "sent",
   "delivered",
   "read",
+  "played",
   "unknown",
   "failed",
   "expired",
@@ -105,6 +116,28 @@ export const MediaField = Type.Object(
   },
   { title: "media" },
 );
+
+export const ErrorField = Type.Object(
+  {
+    code: Type.String(),
+    title: Type.String(),
+    details: Type.Optional(Type.String({ description: "what the provider adds" })),
+  },
+  { title: "error" },
+);
+export type MessageError = Static<typeof ErrorField>;
+
+/** What the provider charges for a message, in its own words. */
+export const PricingField = Type.Object(
+  {
+    isBillable: Type.Boolean(),
+    model: text("e.g. PMP: per message"),
+    kind: text("regular, free_customer_service, free_entry_point"),
+    category: text("e.g. marketing, utility, authentication, service"),
+  },
+  { title: "pricing" },
+);
+export type Pricing = Static<typeof PricingField>;
 
 /** What a message answers. `messageId`: ours, when we know that message. */
 export const ContextField = Type.Object(
@@ -165,6 +198,71 @@ export const SelectionField = Type.Object(
   { title: "selection" },
 );
 
+/** What somebody filled in; the values are as the form names them. */
+export const FlowReplyField = Type.Object(
+  {
+    name: Type.String(),
+    body: text("what the chat shows"),
+    token: text("the flow token that was sent, if any"),
+    response: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  },
+  { title: "flow reply" },
+);
+
+export const OrderField = Type.Object(
+  {
+    catalogId: Type.String(),
+    note: text("written by the customer"),
+    items: Type.Array(
+      Type.Object({
+        productId: Type.String(),
+        quantity: Type.String(),
+        price: Type.String(),
+        currency: Type.String(),
+      }),
+    ),
+  },
+  { title: "order" },
+);
+
+/** WhatsApp's own note. `phone`, `userId`: what is true from now on, when the note is about that. */
+export const SystemField = Type.Object(
+  { kind: Type.String(), phone: nullable(PhoneField), userId: text("business-scoped id") },
+  { title: "system note" },
+);
+
+export const TemplateField = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 512 }),
+    language: Type.String({ pattern: "^[a-z]{2,3}(_[A-Za-z]{2,4})?$", description: "e.g. en_US" }),
+    components: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        maxItems: 20,
+        description: "as Meta's Cloud API takes them",
+      }),
+    ),
+  },
+  { title: "template", additionalProperties: false },
+);
+
+/** The advertisement or post that led here. */
+export const ReferralField = Type.Object(
+  {
+    url: text("of the advertisement"),
+    id: text("of the advertisement"),
+    kind: text("ad or post"),
+    headline: text(""),
+    body: text(""),
+    clickId: text("ctwa_clid"),
+  },
+  { title: "referral" },
+);
+
+export const ProductField = Type.Object(
+  { catalogId: Type.String(), productId: Type.String() },
+  { title: "product" },
+);
+
 /** What only some kinds of messages have. */
 export const contentFields = {
   location: Type.Optional(LocationField),
@@ -172,6 +270,18 @@ export const contentFields = {
   poll: Type.Optional(PollField),
   pollVote: Type.Optional(PollVoteField),
   selection: Type.Optional(SelectionField),
+  flowReply: Type.Optional(FlowReplyField),
+  order: Type.Optional(OrderField),
+  callPermission: Type.Optional(Type.Object({ response: Type.String() })),
+  system: Type.Optional(SystemField),
+  referral: Type.Optional(ReferralField),
+  product: Type.Optional(ProductField),
+  errors: Type.Optional(Type.Array(ErrorField)),
+  original: Type.Optional(
+    Type.Unknown({ description: "as the provider sent it, of what we have no shape for" }),
+  ),
+  template: Type.Optional(TemplateField),
+  interactive: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   isViewOnce: Type.Optional(Type.Boolean()),
   isForwarded: Type.Optional(Type.Boolean()),
   isTruncated: Type.Optional(
@@ -187,7 +297,7 @@ export const MessageData = Type.Object({
   chat: ChatField,
   from: PersonField,
   type: oneOf(MESSAGE_TYPES),
-  text: text("the text, the caption, or the title of what was selected"),
+  text: text("the text, the caption, or the id or title of what was selected"),
   media: nullable(MediaField),
   context: nullable(ContextField),
   at: Timestamp,
@@ -202,12 +312,6 @@ export type Person = Static<typeof PersonField>;
 export type Chat = Static<typeof ChatField>;
 export type Media = Static<typeof MediaField>;
 
-export const ErrorField = Type.Object(
-  { code: Type.String(), title: Type.String() },
-  { title: "error" },
-);
-export type MessageError = Static<typeof ErrorField>;
-
 /**
  * Orders the states of what we send: one with a smaller or equal rank never follows. A message that failed may
  * turn out to be delivered after all.
@@ -221,6 +325,7 @@ export const STATE_RANK = {
   expired: 4,
   delivered: 5,
   read: 6,
+  played: 7,
 } as const satisfies Partial<Record<MessageState, number>>;
 
 /** What becomes of a message that is sent. */

@@ -1,20 +1,26 @@
 /** NATS permissions, made from the catalogue. A company's credentials never get a leading wildcard. */
 import { EVENTS } from "./events/catalogue.ts";
 import type { CompanyId } from "./ids.ts";
+import { askFlow } from "./subjects.ts";
 
-export type NatsPermissions = { publish: { allow: string[] }; subscribe: { allow: string[] } };
+export type NatsPermissions = {
+  publish: { allow: string[] };
+  subscribe: { allow: string[] };
+  /** It may answer what it is asked, and publish nothing else. */
+  allow_responses?: { max: number; expires: string };
+};
 
 function families(): string[] {
   return [...new Set(EVENTS.map((definition) => definition.type.split(".")[0] ?? ""))].toSorted();
 }
 
 /**
- * What a company's own NATS user may do: read its events by family name and, with `secrets`, its pairing
- * codes. Its inbox prefix is its own, or replies of others would be visible.
+ * What a company's own NATS user may do: read its events by family name, with `secrets` its pairing codes, and
+ * with `flows` answer what its flows ask. Its inbox prefix is its own, or replies of others would be visible.
  */
 export function companyPermissions(
   companyId: CompanyId,
-  options: { secrets?: boolean } = {},
+  options: { secrets?: boolean; flows?: boolean } = {},
 ): NatsPermissions {
   return {
     publish: { allow: [] },
@@ -22,16 +28,26 @@ export function companyPermissions(
       allow: [
         ...families().map((family) => `${family}.*.${companyId}.>`),
         ...(options.secrets ? [`secret.pairing.${companyId}.>`] : []),
+        ...(options.flows ? [askFlow(companyId)] : []),
         `_INBOX_${companyId}.>`,
       ],
     },
+    ...(options.flows ? { allow_responses: { max: 1, expires: "10s" } } : {}),
   };
 }
 
 /** What each service's NATS user may do. */
-export function servicePermissions(service: "gateway" | "session-worker"): NatsPermissions {
+export function servicePermissions(
+  service: "gateway" | "session-worker" | "webhook-ingest",
+): NatsPermissions {
   const events = families().map((family) => `${family}.>`);
   const jetstream = ["$JS.API.>", "$JS.ACK.>"];
+  if (service === "webhook-ingest") {
+    return {
+      publish: { allow: [...events, "ask.flow.*", ...jetstream] },
+      subscribe: { allow: ["_INBOX.>"] },
+    };
+  }
   return service === "gateway"
     ? {
         publish: { allow: [...events, "ctl.shard.*", "ctl.lease", ...jetstream] },

@@ -70,6 +70,16 @@ export const SESSION_REASONS = {
     nextAction: "reconnect",
     title: "Another program took over this connection.",
   },
+  token_refused: {
+    status: "error",
+    nextAction: "contact_operator",
+    title: "Meta refuses the number's access token; give it a new one.",
+  },
+  not_confirmed: {
+    status: "error",
+    nextAction: "contact_operator",
+    title: "Meta does not know the number under its account, or another company has it here.",
+  },
   locked: {
     status: "error",
     nextAction: "check_phone",

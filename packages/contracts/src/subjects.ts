@@ -39,3 +39,11 @@ export const ANY_COMMAND_DONE_POKE = "ctl.done.*";
 export function secretPairing(companyId: CompanyId, numberId: NumberId): string {
   return `secret.pairing.${companyId}.${numberId}`;
 }
+
+/**
+ * Core NATS, no stream, under its own permission: a screen of a flow is asked of the company's handler (`FlowRequest`,
+ * answered with `FlowReply`). Handlers share the work in a queue group.
+ */
+export function askFlow(companyId: CompanyId): string {
+  return `ask.flow.${companyId}`;
+}

@@ -90,7 +90,13 @@ export {
   type OpenEntry,
   openJournal,
 } from "./repositories/journal.ts";
-export * from "./repositories/inbound.ts";
+export {
+  commitInbound,
+  commitInbounds,
+  type InboundCommit,
+  type InboundResult,
+} from "./repositories/inbound.ts";
+export type * from "./repositories/inbound-items.ts";
 export * from "./repositories/polls.ts";
 export * from "./repositories/message-reads.ts";
 export * from "./repositories/message-requests.ts";
@@ -104,11 +110,20 @@ export {
   type Send,
 } from "./repositories/send-queue.ts";
 export {
+  lostSends,
   noteStatuses,
   overdueSends,
   type OverdueSend,
   type Status,
 } from "./repositories/statuses.ts";
+export * from "./repositories/ingest.ts";
+export * from "./repositories/unroutable.ts";
+export * from "./repositories/meta-apps.ts";
+export * from "./repositories/meta-numbers.ts";
+export * from "./repositories/flow-keys.ts";
+export * from "./repositories/flow-desk.ts";
+export * from "./repositories/tenant-flows.ts";
+export * from "./crypto/flow-token.ts";
 export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";
 export { EventRelay, type EventRelayOptions, type Publisher } from "./relay/event-relay.ts";

@@ -1,6 +1,6 @@
 /**
  * Runs the migrations. DATABASE_OWNER_URL: a login that owns the database and may create roles.
- * MANYLINE_DB_PASSWORDS: JSON, the passwords of the service logins: {"app", "platform", "worker", "relay"}.
+ * MANYLINE_DB_PASSWORDS: JSON, the passwords of the service logins: {"app", "platform", "worker", "ingest", "relay"}.
  */
 import { pathToFileURL } from "node:url";
 import { migrate } from "./migrate.ts";
@@ -28,6 +28,7 @@ export function parsePasswords(text: string | undefined): Record<DbRole, string>
     app: password("app"),
     platform: password("platform"),
     worker: password("worker"),
+    ingest: password("ingest"),
     relay: password("relay"),
   };
 }

@@ -7,13 +7,14 @@ import { createKeyring, type Keyring } from "./crypto/keyring.ts";
 import { migrate } from "./migrate.ts";
 import { SCHEMA_VERSION } from "./migrations/index.ts";
 import { openDatabase, rows } from "./open.ts";
-import { DB_ROLES, type DbRole, loginOf } from "./roles.ts";
+import { type DbRole, loginOf } from "./roles.ts";
 
 /** The same for all test databases of a server, because logins belong to the server. */
 export const TEST_PASSWORDS: Record<DbRole, string> = {
   app: "test-app",
   platform: "test-platform",
   worker: "test-worker",
+  ingest: "test-ingest",
   relay: "test-relay",
 };
 
@@ -47,17 +48,18 @@ export async function openTestDatabase(
     },
   });
   const stop = async (): Promise<void> => database[Symbol.asyncDispose]();
-  const [app, platform, worker, relay] = DB_ROLES.map((role) =>
-    database.urlFor(loginOf(role), TEST_PASSWORDS[role]),
-  );
-  if (app === undefined || platform === undefined || worker === undefined || relay === undefined) {
-    throw new Error("a role has no URL");
-  }
+  const urlOf = (role: DbRole): string => database.urlFor(loginOf(role), TEST_PASSWORDS[role]);
   return {
     name: database.name,
     ownerUrl: database.url,
     superuserUrl: database.superuserUrl,
-    urls: { app, platform, worker, relay },
+    urls: {
+      app: urlOf("app"),
+      platform: urlOf("platform"),
+      worker: urlOf("worker"),
+      ingest: urlOf("ingest"),
+      relay: urlOf("relay"),
+    },
     keyring: createKeyring({ keks: TEST_KEKS }),
     stop,
     [Symbol.asyncDispose]: stop,

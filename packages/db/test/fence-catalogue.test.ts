@@ -128,7 +128,18 @@ describe("the catalogue", () => {
     );
     assert.deepEqual(
       rows.map(({ attname }) => attname),
-      ["last_connected_at", "phone_e164", "reason", "restriction", "since", "status", "until"],
+      [
+        "is_active",
+        "last_connected_at",
+        "phone_e164",
+        "reason",
+        "restriction",
+        "secrets",
+        "settings",
+        "since",
+        "status",
+        "until",
+      ],
     );
   });
 

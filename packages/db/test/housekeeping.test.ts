@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { messageIdFrom, newAttemptId, newCommandId } from "@manyline/contracts";
 import {
+  addFlowKey,
+  commitIngest,
   claimCommands,
   createToken,
   enqueueCommand,
@@ -23,6 +25,7 @@ import {
   writeAuth,
 } from "../src/index.ts";
 import { entry, hashOf, openLine, stranger, textFrom } from "./message-support.ts";
+import { webhookOf } from "./meta-support.ts";
 import { addCompany, openWorld, ownedNumber, type World } from "./support.ts";
 
 let world: World;
@@ -85,6 +88,39 @@ test("ended attempts go after 30 days, live ones never", async () => {
   assert.equal(await count("pairing_attempts"), 2);
   assert.equal((await housekeeping(world.worker, { attemptDays: 0 }))["attemptsDeleted"], 1);
   assert.equal(await count("pairing_attempts", "ended_at is null"), 1);
+});
+
+test("webhooks of nobody go 30 days after they came last", async () => {
+  await using ingest = world.open("ingest", 1);
+  const webhooks = ["one", "two"].map((id) =>
+    webhookOf([{ id, changes: [{ field: "account_update", value: { event: "X" } }] }]),
+  );
+  await commitIngest(ingest, world.test.keyring, { service: "test" }, webhooks);
+  await ago("update unroutable set last_at = now() - $1::interval", 29.9);
+  assert.equal((await housekeeping(world.worker))["unroutableDeleted"], 0);
+  await ago("update unroutable set last_at = now() - $1::interval where waba_id = 'one'", 30.1);
+  assert.equal((await housekeeping(world.worker))["unroutableDeleted"], 1);
+  assert.equal(await count("unroutable"), 1);
+});
+
+test("a key of flows goes a day after it has ceased to answer, the current one stays", async () => {
+  const { companyNo } = await addCompany(world);
+  for (const flowKeyId of ["fky_1", "fky_2", "fky_3"]) {
+    const key = { flowKeyId, publicKey: "x", fingerprint: "x", privateKey: Buffer.of(1) };
+    await withCompany(world.app, companyNo, (tx) =>
+      addFlowKey(tx, world.test.keyring, companyNo, key, 60_000),
+    );
+  }
+  await ago(
+    "update flow_keys set retires_at = now() - $1::interval where flow_key_id = 'fky_1'",
+    1.1,
+  );
+  await ago(
+    "update flow_keys set retires_at = now() - $1::interval where flow_key_id = 'fky_2'",
+    0.9,
+  );
+  assert.equal((await housekeeping(world.worker))["flowKeysDeleted"], 1);
+  assert.equal(await count("flow_keys"), 2);
 });
 
 test("commands: overdue ones die, finished ones go after 7 days", async () => {

@@ -30,6 +30,7 @@ const PASSWORDS = {
   app: "pw-app",
   platform: "pw-platform",
   worker: "pw-worker",
+  ingest: "pw-ingest",
   relay: "pw-relay",
 };
 

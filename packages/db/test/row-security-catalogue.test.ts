@@ -73,6 +73,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "authenticate", callers: gateway },
     { proname: "create_event_partitions", callers: worker },
     { proname: "create_message_partitions", callers: worker },
+    { proname: "delete_known_sends", callers: worker },
     { proname: "delete_old_attempts", callers: worker },
     { proname: "delete_old_commands", callers: worker },
     { proname: "delete_old_idempotency", callers: worker },
@@ -81,7 +82,9 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_old_media", callers: worker },
     { proname: "delete_old_seen", callers: worker },
     { proname: "delete_old_tokens", callers: worker },
+    { proname: "delete_old_unroutable", callers: worker },
     { proname: "delete_old_watches", callers: worker },
+    { proname: "delete_retired_flow_keys", callers: worker },
     { proname: "drop_event_partitions", callers: worker },
     { proname: "drop_message_partitions", callers: worker },
     { proname: "erase_expired_pairing_secrets", callers: worker },
@@ -92,6 +95,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "merge_shards", callers: ["manyline_platform", "manyline_worker"] },
     { proname: "note_dropped_file", callers: [] },
     { proname: "note_removed_number", callers: [] },
+    { proname: "note_unknown_send", callers: [] },
     { proname: "purge_removed_numbers", callers: worker },
     { proname: "split_shard", callers: ["manyline_platform", "manyline_worker"] },
     { proname: "write_auth", callers: worker },
@@ -129,6 +133,7 @@ test("credentials and wrapped keys are out of reach of whoever does not need the
   }
   for (const db of [world.app, world.platform]) {
     await assert.rejects(sql`select value from auth_creds`.execute(db), /permission denied/);
+    await assert.rejects(sql`select private_key from flow_keys`.execute(db), /permission denied/);
     await assert.rejects(sql`select source from media`.execute(db), /permission denied/);
   }
   await assert.rejects(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { sql } from "kysely";
 import {
+  addFlowKey,
   appendEvents,
   audit,
   createToken,
@@ -11,6 +12,8 @@ import {
   fencedTransaction,
   hashPhone,
   insertAttempt,
+  putFlowHandler,
+  putTenantFlow,
   setHealth,
   spendPairingCode,
   type Tx,
@@ -110,6 +113,11 @@ async function fill(commandId: string): Promise<Tenant> {
       deadlineMs: 1_000,
     });
     await createToken(tx, { companyNo, name: "test", scopes: ["read"], kind: "api" });
+    const key = { flowKeyId: "fky_1", publicKey: "x", fingerprint: "x", privateKey: Buffer.of(1) };
+    await addFlowKey(tx, keyring, companyNo, key, 0);
+    await putFlowHandler(tx, keyring, companyNo, { kind: "nats" });
+    const flow = { name: "x", flowId: "1", action: "navigate" as const, screen: null };
+    await putTenantFlow(tx, companyNo, flow);
     await audit(tx, { companyNo, actor: "test", action: "test" });
   });
   return { ...owned, commandId };
@@ -162,7 +170,7 @@ describe("company A", () => {
       );
       assert.deepEqual(foreign, [], table);
     }
-    assert.ok(seen >= 19, `rows were seen in ${seen} tables only`);
+    assert.ok(seen >= 22, `rows were seen in ${seen} tables only`);
   });
 
   test("changes and deletes nothing of B, in every table it may change or delete in", async () => {
@@ -173,6 +181,10 @@ describe("company A", () => {
       pairing_watch: "until = now()",
       api_tokens: "revoked_at = now()",
       chats: "seq = 0",
+      meta_apps: "app_id = 'x'",
+      flow_keys: "retires_at = now()",
+      flow_handlers: "url = 'x'",
+      tenant_flows: "flow_id = 'x'",
     };
     for (const table of await companyTables(["r", "p"])) {
       if (await can("manyline_app", table, "update")) {
@@ -247,6 +259,17 @@ describe("company A", () => {
     media: (tx, companyNo, numberNo, id) =>
       sql`insert into media (company_no, number_no, media_id, kind, mime_type)
         values (${companyNo}, ${numberNo}, ${id}, 'image', 'x')`.execute(tx),
+    meta_apps: (tx, companyNo, _numberNo, id) =>
+      sql`insert into meta_apps (company_no, app_id, app_secret, verify_token)
+        values (${companyNo}, ${id}, '', '')`.execute(tx),
+    flow_keys: (tx, companyNo, _numberNo, id) =>
+      sql`insert into flow_keys (company_no, flow_key_id, public_key, fingerprint, private_key)
+        values (${companyNo}, ${id}, 'x', 'x', '')`.execute(tx),
+    flow_handlers: (tx, companyNo) =>
+      sql`insert into flow_handlers (company_no, kind) values (${companyNo}, 'nats')`.execute(tx),
+    tenant_flows: (tx, companyNo, _numberNo, id) =>
+      sql`insert into tenant_flows (company_no, name, flow_id, action)
+        values (${companyNo}, ${id}, '1', 'navigate')`.execute(tx),
     idempotency: (tx, companyNo, _numberNo, id) =>
       sql`insert into idempotency (company_no, key, request_hash, message_id)
         values (${companyNo}, ${id}, '', ${id})`.execute(tx),

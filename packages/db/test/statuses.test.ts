@@ -7,10 +7,11 @@ import {
   messageReceived,
   messageSent,
 } from "@manyline/contracts";
-import type { Status } from "../src/index.ts";
+import { housekeeping, lostSends, type Status } from "../src/index.ts";
 import {
   AT,
   dataOf,
+  lineOf,
   openLine,
   providerId,
   sendingIn,
@@ -19,7 +20,8 @@ import {
   textFrom,
   types,
 } from "./message-support.ts";
-import { openWorld, type World } from "./support.ts";
+import { addMetaNumber } from "./meta-support.ts";
+import { openWorld, takeAll, type World } from "./support.ts";
 
 let world: World;
 before(async () => {
@@ -121,4 +123,29 @@ describe("statuses", () => {
     });
     assert.deepEqual(echo, { events: [], repeated: 1 });
   });
+});
+
+test("what is unknown for long is found for Meta numbers, and forgotten once it is known", async () => {
+  const { company, number } = await addMetaNumber(world);
+  await takeAll(world, "w1");
+  const { rows } = await world.superuser.query<{ epoch: string }>(
+    "select epoch from number_fence where number_no = $1",
+    [number.numberNo],
+  );
+  const fence = {
+    companyNo: company.companyNo,
+    numberNo: number.numberNo,
+    epoch: Number(rows[0]?.epoch),
+  };
+  const line = lineOf(world, { company, number, fence });
+  const { messageId } = await enqueue(line);
+  await note(line, { messageId, state: "unknown", at: new Date() });
+  const owner = { workerId: "w1", shardIds: [number.shardId] };
+  assert.deepEqual(await lostSends(world.worker, owner, 60_000, 10), []);
+  assert.deepEqual(await lostSends(world.worker, owner, 0, 10), [
+    { numberNo: number.numberNo, messageId },
+  ]);
+  await note(line, { messageId, state: "sent", at: new Date() });
+  assert.deepEqual(await lostSends(world.worker, owner, 0, 10), []);
+  assert.equal((await housekeeping(world.worker))["knownSendsDeleted"], 1);
 });

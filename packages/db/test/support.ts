@@ -1,6 +1,6 @@
 /** Rows and connections that several test files need. */
 import { randomBytes } from "node:crypto";
-import { newNumberId } from "@manyline/contracts";
+import { newNumberId, type Provider } from "@manyline/contracts";
 import { Client } from "pg";
 import {
   claimShards,
@@ -82,12 +82,12 @@ export async function addCompany(
 export async function addNumber(
   world: World,
   companyNo: number,
-  more: { phone?: string; makePrimary?: boolean; numberId?: string } = {},
+  more: { phone?: string; makePrimary?: boolean; numberId?: string; provider?: Provider } = {},
 ): Promise<NumberRow> {
   return inTransaction(world.platform, (tx) =>
     createNumber(tx, companyNo, {
       numberId: more.numberId ?? newNumberId(),
-      provider: "linked",
+      provider: more.provider ?? "linked",
       name: null,
       phone: more.phone ?? null,
       makePrimary: more.makePrimary,

@@ -8,7 +8,9 @@ export { METRICS_CONTENT_TYPE, metricsText, stopTelemetry } from "./telemetry-st
 export * from "./time-scale.ts";
 export * from "./trace.ts";
 export * from "./net/address-guard.ts";
-export * from "./net/guarded-get.ts";
+export { FetchRefused, guardedGet } from "./net/guarded-get.ts";
+export type { FetchRefusal, GuardedAnswer, GuardedOptions } from "./net/guarded-get.ts";
+export * from "./net/guarded-post.ts";
 export * from "./bus/errors.ts";
 export { createBus } from "./bus/nats-bus.ts";
 export type { BusOptions } from "./bus/bus.ts";

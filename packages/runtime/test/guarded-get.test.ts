@@ -6,7 +6,7 @@ import { syncBuiltinESMExports } from "node:module";
 import net from "node:net";
 import { after, before, test } from "node:test";
 import type { TestContext } from "node:test";
-import { FetchRefused, addressGuard, guardedGet } from "../src/index.ts";
+import { FetchRefused, addressGuard, guardedGet, guardedPost, judgeUrl } from "../src/index.ts";
 import type { FetchRefusal } from "../src/index.ts";
 
 let port = 0;
@@ -27,6 +27,9 @@ const answer: RequestListener = (request, response) => {
     response.writeHead(200, { "content-encoding": "gzip" }).end("bomb");
   } else if (request.url === "/slow") {
     response.writeHead(200).write("a");
+  } else if (request.url === "/echo") {
+    response.writeHead(427, { "x-got": String(request.headers["x-mine"]) });
+    request.pipe(response);
   } else response.writeHead(404).end();
 };
 const server = createServer(answer);
@@ -185,3 +188,35 @@ for (const [what, misbehave, reason] of HOSTILE) {
     }
   });
 }
+
+const post = (path: string, more: Partial<Parameters<typeof guardedPost>[1]> = {}) =>
+  guardedPost(`http://127.0.0.1:${port}${path}`, {
+    guard: local,
+    timeoutMs: 5_000,
+    headers: { "x-mine": "yes" },
+    body: Buffer.from("hello"),
+    maxBytes: 5,
+    ...more,
+  });
+
+test("a POST is answered with whatever comes, and follows nobody", async () => {
+  const reply = await post("/echo");
+  assert.deepEqual([reply.status, reply.body.toString()], [427, "hello"]);
+  assert.equal((await post("/moved")).status, 302);
+  await assert.rejects(post("/echo", { maxBytes: 4 }), isRefused("too_large"));
+  await assert.rejects(post("/slow", { timeoutMs: 300 }), isRefused("timeout"));
+  seen = [];
+  await assert.rejects(post("/echo", { guard: addressGuard() }), isRefused("address"));
+  assert.deepEqual(seen, []);
+});
+
+test("an address that is to be called later is public and encrypted, or was opened", async () => {
+  await judgeUrl("https://8.8.8.8/flows", addressGuard());
+  await judgeUrl("http://127.0.0.1:1/flows", local);
+  const judge = (url: string) => judgeUrl(url, addressGuard());
+  await assert.rejects(judge("http://8.8.8.8/flows"), isRefused("bad_url"));
+  await assert.rejects(judge("https://user:pw@8.8.8.8/"), isRefused("bad_url"));
+  await assert.rejects(judge("https://localhost/flows"), isRefused("address"));
+  await assert.rejects(judge("https://[::1]/flows"), isRefused("address"));
+  await assert.rejects(judge("https://nowhere.invalid/"), isRefused("unreachable"));
+});

@@ -113,15 +113,27 @@ export function defineStreamsSuite(title: string, connect: Connect, env: NodeJS.
       assert.deepEqual(ordered, [5, 6, 1, 2, 3]);
     });
 
+    test("a newer version adds its subjects, keeps what is stored, and an older one goes on", async () => {
+      const bus = await room.openReady();
+      const first = await bus.ensureStream(EVENTS);
+      await publishMany(bus, 1, 3);
+      const wider = { ...EVENTS, subjects: [...EVENTS.subjects, "account.>"] };
+      const widened = await bus.ensureStream(wider);
+      assert.deepEqual([widened.incarnation, widened.lastSeq], [first.incarnation, 3]);
+      assert.equal((await bus.publish("account.x", "1", { msgId: "a1" })).seq, 4);
+      assert.equal((await bus.ensureStream(EVENTS)).lastSeq, 4);
+      assert.equal((await bus.ensureStream(wider)).lastSeq, 4);
+    });
+
     test("ensureStream is repeatable and names what differs", async () => {
       const bus = await room.openReady();
       const first = await bus.ensureStream(EVENTS);
       assert.equal((await bus.ensureStream(EVENTS)).incarnation, first.incarnation);
       await assert.rejects(
-        bus.ensureStream({ ...EVENTS, maxAgeMs: 60_000, subjects: ["session.>"] }),
+        bus.ensureStream({ ...EVENTS, maxAgeMs: 60_000, subjects: ["other.>"] }),
         (error: unknown) => {
           assert.ok(error instanceof StreamMismatch);
-          assert.match(error.message, /subjects is message\.> session\.>, wanted session\.>/);
+          assert.match(error.message, /subjects is message\.> session\.>, wanted other\.>/);
           assert.match(error.message, /maxAgeMs is 3600000, wanted 60000/);
           return true;
         },

@@ -3,6 +3,7 @@ import swaggerUi from "@fastify/swagger-ui";
 import {
   ChatList,
   CheckAnswer,
+  SetupAnswer,
   Command,
   Company,
   Contact,
@@ -55,6 +56,7 @@ const COMPONENTS = [
   Contact,
   ContactList,
   CheckAnswer,
+  SetupAnswer,
   UploadAnswer,
 ];
 

@@ -51,6 +51,17 @@ export function buildConfig(r: ConfigReader) {
       optional: true,
       meaning: "the key that server's certificate is signed with, hex",
     }),
+    graphUrl: r.url("GRAPH_URL", {
+      protocols: ["http:", "https:"],
+      default: "https://graph.facebook.com",
+      meaning: "Meta's Graph API",
+    }),
+    graphVersion: r.string("GRAPH_VERSION", {
+      pattern: /^v\d+\.0$/,
+      must: "look like v26.0",
+      default: "v26.0",
+      meaning: "its version; a warning is logged 90 days before its end",
+    }),
     waVersion: r.string("WA_VERSION", {
       pattern: /^\d+\.\d+\.\d+$/,
       must: "look like 2.3000.1043857760",

@@ -29,7 +29,10 @@ import { createStatusCommits } from "./numbers/status-commits.ts";
 import { reportOpening } from "./ownership/opening-progress.ts";
 import { createOwnership, type Ownership } from "./ownership/ownership.ts";
 import { createAuthStore } from "./providers/linked/auth-store.ts";
+import { versionEnd } from "./domain/graph-errors.ts";
+import { providersByKind } from "./providers/by-kind.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
+import { createMetaProvider, createMetaStore, Graph } from "./providers/meta/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
 import { createSharedCaches } from "./providers/linked/shared-caches.ts";
 import { startReclaim } from "./reclaim.ts";
@@ -96,7 +99,7 @@ export async function startWorker(
   scope.defer("caches", () => caches.close());
   const authStore = createAuthStore(db, keyring);
   scope.defer("reclaim", startReclaim(clock, authStore.cache, caches));
-  const provider = createLinkedProvider(
+  const linked = createLinkedProvider(
     authStore,
     createFileSource(db, media),
     {
@@ -109,6 +112,19 @@ export async function startWorker(
     },
     caches,
   );
+  const graph = new Graph({
+    url: config.graphUrl.replace(/\/+$/, ""),
+    version: config.graphVersion,
+    timeoutMs: QUERY_TIMEOUT_MS,
+  });
+  warnOfVersion(config.graphVersion, clock, logger);
+  const provider = providersByKind(linked, {
+    meta: createMetaProvider({
+      graph,
+      store: createMetaStore(db, keyring),
+      files: createFileSource(db, media),
+    }),
+  });
 
   const opener = createOpener(clock, config.openLimit, OPEN_JITTER_MS);
   const ownership = createOwnership({
@@ -223,6 +239,13 @@ function figures(clock: Clock): Pick<WorkerContext, "pairing" | "limits"> {
       cooldownMs: clock.scaled(PAIRING.cooldownMs),
     },
   };
+}
+
+function warnOfVersion(version: string, clock: Clock, logger: Logger): void {
+  const end = versionEnd(version, clock.now());
+  if (!end) return;
+  const fields = { event: "graph.version_ends", version, ends: end.toISOString() };
+  logger.warn(fields, "this version of the Graph API ends or has ended: set GRAPH_VERSION");
 }
 
 function createRelay(db: ReturnType<typeof openDatabase>, bus: Bus, logger: Logger): EventRelay {

@@ -7,7 +7,16 @@ import { join } from "node:path";
 import { freePort, reachableDataDir, until } from "@manyline/testkit";
 
 const START = join(import.meta.dirname, "..", "..", "start.ts");
-const PORTS = ["GATEWAY", "SIMULATOR", "WORKER_HEALTH", "POSTGRES", "NATS", "REDIS"] as const;
+const PORTS = [
+  "GATEWAY",
+  "SIMULATOR",
+  "META_SIMULATOR",
+  "WORKER_HEALTH",
+  "INGEST",
+  "POSTGRES",
+  "NATS",
+  "REDIS",
+] as const;
 
 export type LocalStack = AsyncDisposable & {
   gatewayUrl: string;

@@ -1,6 +1,7 @@
 /** asyncapi.yaml (AsyncAPI 3.0), made from the catalogue. */
 import { EnvelopeSchema, dataSchemaId } from "../events/envelope.ts";
 import { EVENTS } from "../events/catalogue.ts";
+import { FlowReply, FlowRequest } from "../rest/flows.ts";
 import { EVENTS_STREAM } from "../subjects.ts";
 
 /** The document as a plain object, ready for a YAML or JSON writer. */
@@ -39,6 +40,36 @@ export function asyncapiDocument(): object {
       channel: { $ref: `#/channels/${name}` },
     };
   }
+  messages["flowRequest"] = {
+    name: "flow request",
+    summary: "A screen of a flow is asked of the company's handler.",
+    contentType: "application/json",
+    payload: FlowRequest,
+  };
+  messages["flowReply"] = {
+    name: "flow reply",
+    summary: "The screen, or that the token counts no more; within 8 seconds.",
+    contentType: "application/json",
+    payload: FlowReply,
+  };
+  channels["flowRequest"] = {
+    address: "ask.flow.{companyId}",
+    description: "Core NATS: no stream keeps it.",
+    parameters: { companyId: { description: "the company's outer id" } },
+    messages: { flowRequest: { $ref: "#/components/messages/flowRequest" } },
+  };
+  channels["flowReply"] = {
+    address: null,
+    messages: { flowReply: { $ref: "#/components/messages/flowReply" } },
+  };
+  operations["answerFlow"] = {
+    action: "receive",
+    channel: { $ref: "#/channels/flowRequest" },
+    reply: {
+      address: { location: "$message.header#/reply" },
+      channel: { $ref: "#/channels/flowReply" },
+    },
+  };
   // A plain copy: schema objects carry hidden marks that a YAML writer would stumble over.
   return JSON.parse(
     JSON.stringify({

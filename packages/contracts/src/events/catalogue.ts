@@ -1,4 +1,6 @@
 /** The whole list of events. A definition that is not here does not exist. */
+import * as account from "./account.ts";
+import * as call from "./call.ts";
 import * as company from "./company.ts";
 import * as contact from "./contact.ts";
 import type { EventDefinition } from "./define.ts";
@@ -6,6 +8,7 @@ import * as message from "./message.ts";
 import * as number from "./number.ts";
 import * as pairing from "./pairing.ts";
 import * as session from "./session.ts";
+import * as template from "./template.ts";
 
 export const EVENTS: readonly EventDefinition[] = [
   ...Object.values(session),
@@ -14,6 +17,9 @@ export const EVENTS: readonly EventDefinition[] = [
   ...Object.values(message),
   ...Object.values(contact),
   ...Object.values(number),
+  ...Object.values(call),
+  ...Object.values(template),
+  ...Object.values(account),
 ];
 
 const byType = new Map(EVENTS.map((definition) => [definition.type, definition]));

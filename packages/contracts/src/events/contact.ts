@@ -2,7 +2,8 @@
 import { Type } from "typebox";
 import { PersonField } from "../message.ts";
 import { defineEvent } from "./define.ts";
-import { ChatIdField, ContactIdField } from "./fields.ts";
+import { ChatIdField, ContactIdField, nullable } from "./fields.ts";
+import { noticeFields } from "./notice.ts";
 
 const person = { ...PersonField.properties, contactId: ContactIdField };
 
@@ -23,4 +24,28 @@ export const contactMerged = defineEvent({
     mergedContactId: ContactIdField,
     chats: Type.Array(Type.Object({ chatId: ChatIdField, into: ChatIdField })),
   }),
+});
+
+const about = Type.Object({ ...noticeFields, person: nullable(PersonField) });
+
+export const contactChanged = defineEvent({
+  type: "contact.changed",
+  version: 1,
+  description:
+    "WhatsApp tells that a person has another phone or business-scoped id now; `person` is who they are from now on.",
+  data: about,
+});
+export const contactPreferenceChanged = defineEvent({
+  type: "contact.preference_changed",
+  version: 1,
+  description:
+    "A person does, or does not, want marketing messages from this company any more: `event` is stop or resume, or WhatsApp's word. Obey it.",
+  data: about,
+});
+export const contactSaved = defineEvent({
+  type: "contact.saved",
+  version: 1,
+  description:
+    "The number's owner added a person to the address book of the phone, or (`event` remove) took them out.",
+  data: about,
 });

@@ -1,16 +1,23 @@
-/** Facts about messages: what came, what was sent and what became of it. `seq` of the envelope grows within a chat. */
+/**
+ * Facts about messages: what came, what was sent and what became of it. `seq` of the envelope grows within a chat.
+ * Of a message that was not sent from here, statuses have neither `messageId`, `chat` nor `seq`.
+ */
 import { Type } from "typebox";
-import { ChatField, ErrorField, MessageData, PersonField } from "../message.ts";
+import { ChatField, ErrorField, MessageData, PersonField, PricingField } from "../message.ts";
 import { defineEvent } from "./define.ts";
 import { MessageIdField, ProviderField, Timestamp, nullable } from "./fields.ts";
 
 const StatusData = Type.Object({
-  messageId: MessageIdField,
+  messageId: nullable(MessageIdField),
   providerMessageId: Type.String({ description: "WhatsApp's id" }),
-  chat: ChatField,
+  chat: nullable(ChatField),
   recipient: PersonField,
   at: Timestamp,
   error: nullable(ErrorField),
+  providerStatus: Type.Optional(
+    Type.String({ description: "the provider's own word, where it says more than the event" }),
+  ),
+  pricing: Type.Optional(PricingField),
 });
 
 /** A change to an earlier message; `messageId` is null when that message is not known (any more). */
@@ -21,6 +28,9 @@ const target = {
   chat: ChatField,
   from: PersonField,
   at: Timestamp,
+  changeProviderMessageId: Type.Optional(
+    Type.String({ description: "WhatsApp's id of the change itself, where it has one" }),
+  ),
 };
 
 export const messageReceived = defineEvent({
@@ -35,6 +45,13 @@ export const messageEchoed = defineEvent({
   version: 1,
   description:
     "The number's own phone or another of its devices wrote this. `chat` tells to whom; `from` is the number itself, without a contactId.",
+  data: MessageData,
+});
+export const messageImported = defineEvent({
+  type: "message.imported",
+  version: 1,
+  description:
+    "An old message of a number that also lives in WhatsApp's app, told when its history was shared. It is stored; never answer it.",
   data: MessageData,
 });
 export const messageWaiting = defineEvent({
@@ -68,6 +85,12 @@ export const messageRead = defineEvent({
   type: "message.read",
   version: 1,
   description: "The recipient has seen it, and lets this be known. In a group: the first member.",
+  data: StatusData,
+});
+export const messagePlayed = defineEvent({
+  type: "message.played",
+  version: 1,
+  description: "The recipient has listened to the voice message. Only some providers tell.",
   data: StatusData,
 });
 export const messageFailed = defineEvent({

@@ -102,8 +102,28 @@ export const Company = Type.Object(
 );
 export type Company = Static<typeof Company>;
 
+const MetaId = Type.String({ pattern: "^[0-9]{1,32}$" });
+/** Where a number stands with Meta. The token goes in and never comes out. */
+const metaFields = {
+  wabaId: Type.Optional(
+    Type.String({ ...MetaId, description: "of the WhatsApp Business Account; Meta numbers only" }),
+  ),
+  phoneNumberId: Type.Optional(
+    Type.String({ ...MetaId, description: "Meta's id of the number; Meta numbers only" }),
+  ),
+  accessToken: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 4_096,
+      pattern: "^[\\x21-\\x7e]+$",
+      description: "what this number, and no other, sends with; Meta numbers only",
+    }),
+  ),
+};
+
 export const CreateNumber = Type.Object(
   {
+    ...metaFields,
     provider: Type.Optional(ProviderField),
     phone: Type.Optional(nullable(RawPhone)),
     name: Type.Optional(nullable(Type.String({ maxLength: 200, pattern: LINE }))),
@@ -114,6 +134,7 @@ export const CreateNumber = Type.Object(
 export type CreateNumber = Static<typeof CreateNumber>;
 export const ChangeNumber = Type.Object(
   {
+    ...metaFields,
     phone: Type.Optional(nullable(RawPhone)),
     name: Type.Optional(nullable(Type.String({ maxLength: 200, pattern: LINE }))),
     isPrimary: Type.Optional(Type.Literal(true)),
@@ -137,6 +158,16 @@ export const NumberAnswer = Type.Object(
     reason: ReasonField,
     since: Timestamp,
     createdAt: Timestamp,
+    meta: Type.Optional(
+      Type.Object({
+        wabaId: nullable(Type.String()),
+        phoneNumberId: nullable(Type.String()),
+        isConfirmed: Type.Boolean({
+          description: "Meta has confirmed that the token sees the number there",
+        }),
+        accessToken: oneOf(["SET", "NULL"], "never the token itself"),
+      }),
+    ),
   },
   { $id: "Number" },
 );

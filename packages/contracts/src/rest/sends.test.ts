@@ -19,6 +19,8 @@ const good: Record<string, object> = {
   location: { to, location: { latitude: 55.75, longitude: 37.62, name: "Salon" } },
   contact: { to, contacts: [{ name: "Anna", phones: ["+79007654321"] }] },
   poll: { to, poll: { name: "When?", options: ["Thursday", "Friday"] } },
+  template: { to, template: { name: "visit", language: "en_US", components: [{ type: "body" }] } },
+  interactive: { to, interactive: { type: "button", body: { text: "Sure?" } } },
   reaction: { messageId, emoji: "👍" },
   edit: { messageId, text: "Is Thursday free?" },
   delete: { messageId },
@@ -35,7 +37,7 @@ describe("what can be sent", () => {
       assert.equal(check.Check({ type: "other", ...body }), false, type);
     }
     assert.equal(check.Check({ type: "reaction", messageId, emoji: null }), true);
-    assert.equal(Object.keys(SEND_KINDS).length, 15);
+    assert.equal(Object.keys(SEND_KINDS).length, 17);
   });
   it("refuses what is empty, too long, too far away, or no text", () => {
     for (const body of [

@@ -2,7 +2,7 @@
 import { Type, type Static } from "typebox";
 import { idPattern } from "../ids.ts";
 import { MediaIdField, MessageIdField, nullable, oneOf } from "../events/fields.ts";
-import { SEND_LIFE } from "../message.ts";
+import { SEND_LIFE, TemplateField } from "../message.ts";
 
 /** Characters; WhatsApp cuts what is longer. */
 export const SEND_LENGTHS = {
@@ -167,6 +167,20 @@ export const SEND_KINDS = {
     strict,
   ),
   poll: Type.Object({ ...common, type: Type.Literal("poll"), poll: Poll }, strict),
+  template: Type.Object(
+    { ...common, type: Type.Literal("template"), template: TemplateField },
+    { ...strict, description: "Meta numbers only" },
+  ),
+  interactive: Type.Object(
+    {
+      ...common,
+      type: Type.Literal("interactive"),
+      interactive: Type.Record(Type.String(), Type.Unknown(), {
+        description: "buttons, a list, a link or a form, as Meta's Cloud API takes it",
+      }),
+    },
+    { ...strict, description: "Meta numbers only" },
+  ),
   reaction: Type.Object(
     {
       type: Type.Literal("reaction"),

@@ -21,6 +21,10 @@ import * as pace from "./20261121-0830-pace.ts";
 import * as lostCommands from "./20261121-0840-lost-commands.ts";
 import * as droppedFiles from "./20261121-0850-dropped-files.ts";
 import * as walls from "./20261121-0860-walls.ts";
+import * as meta from "./20261121-0900-meta.ts";
+import * as ingestRights from "./20261121-0910-ingest-rights.ts";
+import * as unknownSends from "./20261121-0920-unknown-sends.ts";
+import * as flows from "./20261121-0930-flows.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -44,6 +48,10 @@ export const migrations: Record<string, Migration> = {
   "20261121-0840-lost-commands": lostCommands,
   "20261121-0850-dropped-files": droppedFiles,
   "20261121-0860-walls": walls,
+  "20261121-0900-meta": meta,
+  "20261121-0910-ingest-rights": ingestRights,
+  "20261121-0920-unknown-sends": unknownSends,
+  "20261121-0930-flows": flows,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

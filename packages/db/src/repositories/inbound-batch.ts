@@ -13,6 +13,8 @@ export type Batch = {
   senders: number[];
   /** By place of the item: from 1. */
   chats: number[];
+  /** Where a person of the items stands among those that the database answers: from 1. */
+  placeOf: (person: PersonInput) => number;
   call: (source: InboundSource) => RawBuilder<unknown>;
 };
 
@@ -32,16 +34,20 @@ export function storableDeep<T>(value: T): T {
 
 /** What names something is short; a longer one would not fit into an index. */
 const NAME_LENGTH = 256;
-const nameable = (text: string): string => storable(text.slice(0, NAME_LENGTH));
+export const nameable = (text: string): string => storable(text.slice(0, NAME_LENGTH));
 
 const orNull = (text: string | null | undefined): string | null =>
   text === undefined || text === null || text === "" ? null : nameable(text);
 
+/** A time that somebody else wrote, if it can be true; else now. */
+export function pastTime(at: Date): Date {
+  const now = Date.now();
+  return at.getTime() >= 0 && at.getTime() < now + 86_400_000 ? at : new Date(now);
+}
+
 /** The item with ids that fit, and a time that exists: no stanza may keep the rest of its batch from being stored. */
 function tidy(item: ChatItem): ChatItem {
-  const now = Date.now();
-  const isTime = item.at.getTime() >= 0 && item.at.getTime() < now + 86_400_000;
-  const at = isTime ? item.at : new Date(now);
+  const at = pastTime(item.at);
   const providerMessageId = nameable(item.providerMessageId);
   return item.kind === "message"
     ? { ...item, at, providerMessageId }
@@ -105,7 +111,8 @@ export function batchOf(all: readonly InboundItem[]): Batch {
     ${items.map(({ providerMessageId }) => providerMessageId)}::text[],
     ${items.map(targetOf)}::text[], ${items.map(seenHash)}::bytea[],
     ${items.map(({ at }) => at.toISOString())}::timestamptz[])`;
-  return { items, senders, chats: chatPlaces, call };
+  const placeOf = (person: PersonInput): number => people.of(personOf(person));
+  return { items, senders, chats: chatPlaces, placeOf, call };
 }
 
 function kindOf(item: ChatItem): string {

@@ -8,6 +8,7 @@ import {
   messageDeleted,
   messageEchoed,
   messageEdited,
+  messageImported,
   messageReaction,
   messageReceived,
   messageWaiting,
@@ -43,6 +44,7 @@ const MESSAGE_EVENTS = {
   received: messageReceived,
   echoed: messageEchoed,
   waiting: messageWaiting,
+  imported: messageImported,
 };
 
 /** The message as it is told; every text in it can be stored. */
@@ -116,6 +118,7 @@ export function changeEvent(
     chat,
     from,
     at: item.at.toISOString(),
+    changeProviderMessageId: item.providerMessageId,
   });
   switch (item.kind) {
     case "edit":

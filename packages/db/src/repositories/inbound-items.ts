@@ -52,8 +52,11 @@ type Stanza = Settles & {
 
 export type MessageItem = Stanza & {
   kind: "message";
-  /** waiting: not decrypted (yet); the one that follows with the same id takes its place. */
-  event: "received" | "echoed" | "waiting";
+  /**
+   * waiting: not decrypted (yet); the one that follows with the same id takes its place. imported: out of an old
+   * chat.
+   */
+  event: "received" | "echoed" | "waiting" | "imported";
   type: MessageType;
   text: string | null;
   content?: MessageContent | undefined;

@@ -1,5 +1,6 @@
 import {
   type MessageData,
+  type MessageState,
   newMessageId,
   type OutgoingEvent,
   type Person,
@@ -22,9 +23,13 @@ import {
   type Place,
 } from "./inbound-events.ts";
 import { chatOf, type ChatRow, ownPerson, personOf, type PersonRow } from "./message-rows.ts";
-import type { ChangeItem, InboundItem, InboundSource, MessageItem } from "./inbound-items.ts";
-
-export type * from "./inbound-items.ts";
+import type {
+  ChangeItem,
+  InboundItem,
+  InboundSource,
+  MessageItem,
+  PersonInput,
+} from "./inbound-items.ts";
 
 /** `events`: for the relay. `repeated`: how many items were dropped because they are committed already. */
 export type InboundResult = { events: StoredEvent[]; repeated: number };
@@ -103,38 +108,62 @@ async function commitTogether(
   keyring: Keyring,
   commits: readonly InboundCommit[],
 ): Promise<(InboundResult | Error)[]> {
+  return inTransaction(db, async (tx) => {
+    const stored = await storeTogether(tx, keyring, commits);
+    return stored.map((one, place) => {
+      const fence = commits[place]?.source.fence;
+      if (one) return { events: one.events, repeated: one.repeated };
+      return fence ? new FencedError(fence) : new Error("no number");
+    });
+  });
+}
+
+/** `personOf`: who somebody of the items is; undefined for somebody who is not among them. */
+export type StoredInbound = InboundResult & {
+  personOf: (person: PersonInput) => Person | undefined;
+};
+
+/** `commitInbounds` in a transaction that is open. By place of the commit; undefined: the fence is another's. */
+export async function storeTogether(
+  tx: Tx,
+  keyring: Keyring,
+  commits: readonly InboundCommit[],
+): Promise<(StoredInbound | undefined)[]> {
   const batches = commits.map(({ items }) => batchOf(items));
   // Locks are taken in one order, whoever takes them.
   const order = [...commits.keys()].filter((place) => (commits[place]?.items.length ?? 0) > 0);
   const numberAt = (place: number): number => commits[place]?.source.fence.numberNo ?? 0;
   order.sort((a, b) => numberAt(a) - numberAt(b));
-  return inTransaction(db, async (tx) => {
-    const results: (InboundResult | Error)[] = commits.map(() => ({ events: [], repeated: 0 }));
-    const working = new Map<number, Working>();
-    for (const [place, opened] of await open(tx, commits, batches, order)) {
-      const [commit, batch] = [commits[place], batches[place]];
-      if (!commit || !batch) continue;
-      if (opened) working.set(place, work(commit, batch, opened));
-      else results[place] = new FencedError(commit.source.fence);
-    }
-    const all = [...working.values()];
-    // Each of them was let through for itself alone.
-    if (all.length > 1)
-      await holdFences(
-        tx,
-        all.map(({ source }) => source.fence),
-      );
-    const stored = await store(tx, all);
-    for (const [place, one] of working) {
-      const { source, messages, changes, batch } = one;
-      await readable(tx, source, messages);
-      await applyChanges(tx, source, changes);
-      await addAllMedia(tx, keyring, one);
-      const repeated = batch.items.length - messages.length - changes.length;
-      results[place] = { events: stored.get(one) ?? [], repeated };
-    }
-    return results;
-  });
+  const nothing = { events: [], repeated: 0, personOf: () => undefined };
+  const results: (StoredInbound | undefined)[] = commits.map(() => nothing);
+  const working = new Map<number, Working>();
+  for (const [place, opened] of await open(tx, commits, batches, order)) {
+    const [commit, batch] = [commits[place], batches[place]];
+    if (!commit || !batch) continue;
+    if (opened) working.set(place, work(commit, batch, opened));
+    else results[place] = undefined;
+  }
+  const all = [...working.values()];
+  // Each of them was let through for itself alone.
+  if (all.length > 1)
+    await holdFences(
+      tx,
+      all.map(({ source }) => source.fence),
+    );
+  const stored = await store(tx, all);
+  for (const [place, one] of working) {
+    const { source, messages, changes, batch, opened } = one;
+    await readable(tx, source, messages);
+    await applyChanges(tx, source, changes);
+    await addAllMedia(tx, keyring, one);
+    const repeated = batch.items.length - messages.length - changes.length;
+    const personAt = (person: PersonInput): Person | undefined => {
+      const row = opened.persons[batch.placeOf(person) - 1];
+      return row && personOf(row);
+    };
+    results[place] = { events: stored.get(one) ?? [], repeated, personOf: personAt };
+  }
+  return results;
 }
 
 /** By place of the commit: what the database makes of it; null: the fence is another's. */
@@ -225,6 +254,12 @@ function freshOf(
   };
 }
 
+/** An old message that is imported is in the state it would have had. */
+function stateOf({ item }: FreshMessage): MessageState {
+  if (item.event !== "imported") return item.event;
+  return item.from === null ? "echoed" : "received";
+}
+
 /** What the columns of a message do not hold; undefined members are left out by JSON. */
 function contentOf({ item, data }: FreshMessage): string | null {
   const content = {
@@ -268,7 +303,7 @@ function storeCall({
       ${messages.map(({ chatNo }) => chatNo)}::bigint[],
       ${messages.map(({ contactNo }) => contactNo)}::bigint[],
       ${messages.map(({ item }) => (item.from === null ? "echo" : "in"))}::text[],
-      ${messages.map(({ item }) => item.event)}::text[],
+      ${messages.map(stateOf)}::text[],
       ${messages.map(({ seq }) => seq)}::bigint[],
       ${messages.map(({ data }) => data.providerMessageId)}::text[],
       ${messages.map(({ data }) => data.type)}::text[],

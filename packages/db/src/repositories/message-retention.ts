@@ -57,3 +57,18 @@ export async function forgetDroppedFiles(
     sql<Count>`select forget_dropped_files(${[...locations]}::text[]) as count`,
   );
 }
+
+/** Pieces of webhooks that belong to nobody and last came more than `keepMs` ago. */
+export async function deleteOldUnroutable(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_unroutable(${keep(keepMs)}) as count`);
+}
+
+/** Notes of messages whose outcome is known by now. Returns how many. */
+export async function deleteKnownSends(executor: Executor): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_known_sends() as count`);
+}
+
+/** Keys of flows that ceased to answer more than `keepMs` ago. */
+export async function deleteRetiredFlowKeys(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_retired_flow_keys(${keep(keepMs)}) as count`);
+}

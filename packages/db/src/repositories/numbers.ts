@@ -29,9 +29,14 @@ export type NumberRow = {
    * what a former owner saw.
    */
   isOwnersWord: boolean;
-  /** Credentials are stored. */
+  /** What it takes to connect is stored: credentials, or place and token. */
   isLinked: boolean;
   lastConnectedAt: Date | null;
+  /** Of a Meta number, and whether Meta has confirmed it. */
+  wabaId: string | null;
+  phoneNumberId: string | null;
+  isActive: boolean;
+  hasToken: boolean;
   createdAt: Date;
   /** Moves with what a person sets, not with the status. */
   updatedAt: Date;
@@ -55,13 +60,19 @@ export type NumberPatch = {
   desiredState?: DesiredState;
 };
 
+/** A linked number has credentials, a Meta number a place and a token. Needs `numbers n`. */
+export const IS_LINKED = `case n.provider
+  when 'meta' then n.waba_id is not null and n.phone_number_id is not null and n.secrets is not null
+  else exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) end`;
+
 /** Columns of a NumberRow; needs `numbers n` and `companies c`. */
 export const numberColumns = sql`${sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, n.provider, n.name, n.phone_e164 as phone, n.is_primary",
     "n.desired_state, n.status, n.reason, n.since, n.until, n.last_connected_at, n.created_at",
     "n.updated_at, c.shard_id",
-    "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
+    `${IS_LINKED} as is_linked`,
+    "n.waba_id, n.phone_number_id, n.is_active, n.secrets is not null as has_token",
   ].join(", "),
 )}, exists (select 1 from shard_leases l where l.shard_id = c.shard_id and ${isOfLiveLease}) as is_owners_word`;
 const from = sql.raw("from numbers n join companies c on c.company_no = n.company_no");

@@ -7,6 +7,7 @@ import type {
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows } from "../open.ts";
+import { IS_LINKED } from "./numbers.ts";
 
 /** A number as its owner sees it, with what it needs of the company. `epoch` is the lease's. */
 export type OwnedNumber = {
@@ -52,7 +53,7 @@ const columns = sql.raw(
   [
     "n.number_no, n.number_id, n.company_no, c.company_id, c.shard_id, l.epoch, n.provider",
     "n.phone_e164 as phone, n.is_primary, n.desired_state, n.status, n.reason, n.since, n.until, n.status_epoch",
-    "exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) as is_linked",
+    `${IS_LINKED} as is_linked`,
     "exists (select 1 from pairing_attempts a where a.company_no = n.company_no and a.number_no = n.number_no and a.ended_at is null) as has_live_attempt",
     "exists (select 1 from inbound_journal j where j.company_no = n.company_no and j.number_no = n.number_no and j.done_at is null) as has_open_journal",
     "exists (select 1 from messages m where m.company_no = n.company_no and m.number_no = n.number_no and m.is_next and m.state = 'sending' and m.claimed_epoch = l.epoch) as has_lost_sends",

@@ -19,6 +19,7 @@ export type Send = {
   /** Of a direct chat, as far as they are known. */
   phone: string | null;
   lid: string | null;
+  userId: string | null;
   /** Of a group. */
   groupId: string | null;
   /** When somebody last wrote in the chat; null: never, it is a first contact. */
@@ -39,7 +40,7 @@ export type ReadyNumber = { fence: Fence; room: number };
 export const sendColumns = sql.raw(
   [
     "m.company_no, m.number_no, m.claimed_epoch as epoch, m.message_id, m.provider_message_id, m.attempts",
-    "r.chat_id, r.type as chat_type, p.phone, p.lid, r.provider_chat_id as group_id, r.last_inbound_at",
+    "r.chat_id, r.type as chat_type, p.phone, p.lid, p.user_id, r.provider_chat_id as group_id, r.last_inbound_at",
     "m.type, m.text, m.content, m.lane, m.created_at, m.expires_at, m.traceparent",
   ].join(", "),
 );

@@ -7,10 +7,12 @@ import {
   messageDelivered,
   messageExpired,
   messageFailed,
+  messagePlayed,
   messageRead,
   messageSent,
   messageUnknown,
   type OutgoingEvent,
+  type Pricing,
   type SendState,
 } from "@manyline/contracts";
 import { sql } from "kysely";
@@ -18,6 +20,7 @@ import { FencedError } from "../errors.ts";
 import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
+import { storableDeep } from "./inbound-batch.ts";
 import type { InboundSource } from "./inbound-items.ts";
 import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
 import type { SendContent } from "./sends.ts";
@@ -30,6 +33,7 @@ export type Status = {
   state: SendState;
   at: Date;
   error?: MessageError | undefined;
+  pricing?: Pricing | undefined;
 } & (
   | { messageId: string; providerMessageId?: string | undefined }
   | { messageId?: undefined; providerMessageId: string }
@@ -50,10 +54,12 @@ export type StatusNews = {
   content: SendContent | null;
 };
 
-const EVENTS = {
+/** The event that tells each result. */
+export const STATUS_EVENTS = {
   sent: messageSent,
   delivered: messageDelivered,
   read: messageRead,
+  played: messagePlayed,
   failed: messageFailed,
   unknown: messageUnknown,
   expired: messageExpired,
@@ -72,21 +78,29 @@ export async function noteStatuses(
   statuses: readonly Status[],
 ): Promise<StoredEvent[]> {
   if (statuses.length === 0) return [];
+  return inTransaction(db, (tx) => noteStatusesIn(tx, source, statuses));
+}
+
+/** Like `noteStatuses`, in a transaction that is open. */
+export async function noteStatusesIn(
+  tx: Tx,
+  source: InboundSource,
+  statuses: readonly Status[],
+): Promise<StoredEvent[]> {
   const { companyNo, numberNo, epoch } = source.fence;
-  const errorOf = ({ error }: Status): string | null => (error ? JSON.stringify(error) : null);
-  return inTransaction(db, async (tx) => {
-    const row = await firstRow(
-      tx,
-      sql<{ news: StatusNews[] | null }>`select note_statuses(${companyNo}, ${numberNo}, ${epoch},
-        ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
-        ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
-        ${statuses.map(({ state }) => state)}::text[],
-        ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
-        ${statuses.map(errorOf)}::jsonb[]) as news`,
-    );
-    if (!row?.news) throw new FencedError(source.fence);
-    return tellNews(tx, source, statuses, row.news);
-  });
+  const errorOf = ({ error }: Status): string | null =>
+    error ? JSON.stringify(storableDeep(error)) : null;
+  const row = await firstRow(
+    tx,
+    sql<{ news: StatusNews[] | null }>`select note_statuses(${companyNo}, ${numberNo}, ${epoch},
+      ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
+      ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
+      ${statuses.map(({ state }) => state)}::text[],
+      ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
+      ${statuses.map(errorOf)}::jsonb[]) as news`,
+  );
+  if (!row?.news) throw new FencedError(source.fence);
+  return tellNews(tx, source, statuses, row.news);
 }
 
 async function tellNews(
@@ -104,8 +118,9 @@ async function tellNews(
       recipient: personOf(one.person),
       at: (status?.at ?? new Date()).toISOString(),
       error: status?.error ?? null,
+      ...(status?.pricing ? { pricing: status.pricing } : {}),
     };
-    return tell(source, EVENTS[one.state], data, one.seq);
+    return tell(source, STATUS_EVENTS[one.state], data, one.seq);
   });
   const sentChanges = news.filter(
     ({ state, type }) => state === "sent" && (CHANGE_TYPES as readonly string[]).includes(type),
@@ -144,5 +159,28 @@ export async function overdueSends(
       where m.is_open and m.expires_at < statement_timestamp() and m.state in ('queued', 'sending')
         and l.owner = ${owner.workerId} and l.shard_id = any (${owner.shardIds}::int[])
       order by m.expires_at limit ${limit}`,
+  );
+}
+
+/**
+ * Messages of Meta numbers in the worker's shards of which, for `afterMs`, nobody could say whether they were sent:
+ * note them as failed.
+ */
+export async function lostSends(
+  executor: Executor,
+  owner: { workerId: string; shardIds: readonly number[] },
+  afterMs: number,
+  limit: number,
+): Promise<{ numberNo: number; messageId: string }[]> {
+  return rows(
+    executor,
+    sql<{ numberNo: number; messageId: string }>`select u.number_no, u.message_id
+      from unknown_sends u join messages m on m.company_no = u.company_no and m.message_id = u.message_id
+      join numbers n on n.company_no = u.company_no and n.number_no = u.number_no
+      join companies c on c.company_no = u.company_no
+      join shard_leases l on l.shard_id = c.shard_id
+      where u.at < statement_timestamp() - ${afterMs}::bigint * interval '1 millisecond' and m.state = 'unknown'
+        and n.provider = 'meta' and l.owner = ${owner.workerId} and l.shard_id = any (${owner.shardIds}::int[])
+      order by u.at limit ${limit}`,
   );
 }

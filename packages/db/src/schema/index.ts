@@ -5,6 +5,12 @@ import type { CommandsTable } from "./commands.ts";
 import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
 import type { DataKeysTable } from "./data-keys.ts";
 import type { WhatsappEventsTable } from "./events.ts";
+import type {
+  FlowHandlersTable,
+  FlowKeysTable,
+  SharedFlowsTable,
+  TenantFlowsTable,
+} from "./flows.ts";
 import type { JobItemsTable, JobsTable } from "./jobs.ts";
 import type {
   ChatsTable,
@@ -17,7 +23,9 @@ import type {
   DroppedFilesTable,
   RemovedNumbersTable,
   SeenTable,
+  UnknownSendsTable,
 } from "./messages.ts";
+import type { MetaAppsTable, UnroutableTable } from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -41,6 +49,8 @@ export type Schema = {
   contactAliases: ContactAliasesTable;
   contacts: ContactsTable;
   dataKeys: DataKeysTable;
+  flowHandlers: FlowHandlersTable;
+  flowKeys: FlowKeysTable;
   housekeeping: HousekeepingTable;
   idempotency: IdempotencyTable;
   inboundJournal: InboundJournalTable;
@@ -48,6 +58,7 @@ export type Schema = {
   jobs: JobsTable;
   media: MediaTable;
   messages: MessagesTable;
+  metaApps: MetaAppsTable;
   numberFence: NumberFenceTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
@@ -59,6 +70,10 @@ export type Schema = {
   shardLeases: ShardLeasesTable;
   shardMoves: ShardMovesTable;
   shards: ShardsTable;
+  sharedFlows: SharedFlowsTable;
+  tenantFlows: TenantFlowsTable;
+  unknownSends: UnknownSendsTable;
+  unroutable: UnroutableTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;

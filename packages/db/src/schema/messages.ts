@@ -202,3 +202,16 @@ export type DroppedFilesTable = {
   location: string;
   droppedAt: Generated<Date>;
 };
+
+/**
+ * Messages that became `unknown`, and since when; what they are now stands in `messages`.
+ *
+ * Writer: a trigger of `messages`.
+ * Retention: until it is known what became of the message.
+ */
+export type UnknownSendsTable = {
+  companyNo: number;
+  messageId: string;
+  numberNo: number;
+  at: Generated<Date>;
+};

@@ -6,9 +6,12 @@ import type { Generated, GeneratedAlways } from "kysely";
  * not with the status (`since` tells that). `status_epoch`: the epoch of the fence under which the status was
  * written; "connected" counts only while it is the epoch of the shard's lease. 0: no owner wrote it.
  *
- * Writer, by column: gateway name, phone_e164, is_primary, desired_state; the owner, fenced: status,
- * reason, since, until, last_connected_at, restriction, and phone_e164 when a phone links; a trigger status_epoch, with
- * each status.
+ * Of a Meta number the pair of `waba_id` and `phone_number_id` is unique among active ones; `is_active` is true
+ * once Meta has confirmed that its token (in `secrets`, sealed) sees it there.
+ *
+ * Writer, by column: gateway name, phone_e164, is_primary, desired_state, waba_id, phone_number_id, secrets; the
+ * owner, fenced: status, reason, since, until, last_connected_at, restriction, is_active, settings, the secrets
+ * it obtains, and phone_e164 when a phone links; a trigger status_epoch, with each status.
  * Retention: until the number or its company is deleted, with credentials, attempts and commands.
  */
 export type NumbersTable = {
@@ -27,6 +30,11 @@ export type NumbersTable = {
   lastConnectedAt: Date | null;
   restriction: Restriction | null;
   statusEpoch: Generated<number>;
+  wabaId: string | null;
+  phoneNumberId: string | null;
+  isActive: Generated<boolean>;
+  secrets: Buffer | null;
+  settings: Generated<Record<string, unknown>>;
   createdAt: Generated<Date>;
   updatedAt: Generated<Date>;
 };

@@ -74,6 +74,11 @@ export function createStream(wire: Wire, config: StreamConfig): Promise<StreamIn
   return call<StreamInfo>(wire, `STREAM.CREATE.${config.name}`, config);
 }
 
+/** Changes what may be changed of a stream; `config` is all of it. */
+export function updateStream(wire: Wire, config: StreamConfig): Promise<StreamInfo> {
+  return call<StreamInfo>(wire, `STREAM.UPDATE.${config.name}`, config);
+}
+
 export function consumerInfo(
   wire: Wire,
   stream: string,

@@ -25,6 +25,14 @@ test("the same configuration has no differences, whatever the order and the word
   );
 });
 
+test("a stream with more subjects is a newer version's, one with others is somebody else's", () => {
+  const config = configOf(DEFINITION);
+  assert.deepEqual(compareStream(DEFINITION, { ...config, subjects: ["a.>", "b.>", "c.>"] }), []);
+  assert.deepEqual(compareStream(DEFINITION, { ...config, subjects: ["a.>", "c.>"] }), [
+    "subjects is a.> c.>, wanted a.> b.>",
+  ]);
+});
+
 test("each difference is named with both values, in ms", () => {
   const config = { ...configOf(DEFINITION), num_replicas: 1, storage: "memory", max_age: 1e9 };
   assert.deepEqual(compareStream(DEFINITION, config), [

@@ -1,6 +1,12 @@
 import type { Logger } from "../logger.ts";
 import { BusRefused, StreamMismatch, StreamMissing } from "./errors.ts";
-import { createStream, nanoseconds, STREAM_NAME_IN_USE, streamInfo } from "./jetstream.ts";
+import {
+  createStream,
+  nanoseconds,
+  STREAM_NAME_IN_USE,
+  streamInfo,
+  updateStream,
+} from "./jetstream.ts";
 import type { StreamConfig, StreamInfo } from "./jetstream.ts";
 import type { StreamDefinition, StreamFound, StreamState } from "./types.ts";
 import type { Wire } from "./wire.ts";
@@ -75,11 +81,32 @@ export class StreamKeeper {
         if (info === undefined) throw error;
       }
     }
+    info = await this.#widened(wire, definition, info);
     // Compared after creating as well: servers drop fields they do not know without a word.
     const differences = compareStream(definition, info.config);
     if (differences.length > 0) throw new StreamMismatch(definition.name, differences);
     this.#meet(definition.name, stateOf(info), existing === undefined);
     return stateOf(info);
+  }
+
+  /**
+   * The stream with the subjects that a newer version has more: nothing in it is touched. One that has more than
+   * we know was made by a newer version, whose processes run beside ours during a rollout.
+   */
+  async #widened(
+    wire: Wire,
+    { name, subjects }: StreamDefinition,
+    info: StreamInfo,
+  ): Promise<StreamInfo> {
+    const wanted = new Set(subjects);
+    const missing = subjects.filter((subject) => !info.config.subjects.includes(subject));
+    const isOlder = info.config.subjects.every((subject) => wanted.has(subject));
+    if (missing.length === 0 || !isOlder) return info;
+    this.#logger.info(
+      { event: "bus.stream_widened", stream: name, subjects: missing },
+      "stream widened",
+    );
+    return updateStream(wire, { ...info.config, subjects: [...subjects] });
   }
 
   /** At most one line in ten seconds for each stream: every publish may come past here. */
@@ -132,7 +159,7 @@ export function configOf(definition: StreamDefinition): StreamConfig {
 export function compareStream(definition: StreamDefinition, actual: StreamConfig): string[] {
   const wanted = configOf(definition);
   const pairs: [field: string, is: unknown, want: unknown][] = [
-    ["subjects", sorted(actual.subjects), sorted(wanted.subjects)],
+    ["subjects", sorted(knownOf(wanted, actual)), sorted(wanted.subjects)],
     ["retention", actual.retention, wanted.retention],
     ["storage", actual.storage, wanted.storage],
     ["discard", actual.discard, wanted.discard],
@@ -145,6 +172,13 @@ export function compareStream(definition: StreamDefinition, actual: StreamConfig
   return pairs
     .filter(([, is, want]) => is !== want)
     .map(([field, is, want]) => `${field} is ${String(is)}, wanted ${String(want)}`);
+}
+
+/** The subjects of a stream, but for those that a newer version has added to all that we want. */
+function knownOf(wanted: StreamConfig, actual: StreamConfig): readonly string[] {
+  const has = new Set(actual.subjects);
+  const isWider = wanted.subjects.every((subject) => has.has(subject));
+  return isWider ? wanted.subjects : actual.subjects;
 }
 
 /** The server writes "no limit" as -1, in some versions as 0. */

@@ -222,7 +222,7 @@ export type Bus = AsyncDisposable & {
 
   /**
    * Makes the stream exist now, and from now on: after every reconnect and whenever it is found
-   * missing. Throws BusUnavailable (it stays declared), StreamMismatch or BusRefused.
+   * missing. Subjects that a newer version has more are added to one that exists. Throws BusUnavailable (it stays declared), StreamMismatch or BusRefused.
    */
   ensureStream(definition: StreamDefinition): Promise<StreamState>;
   /** As ensureStream, but in the background: for a start that must not wait for NATS. */

@@ -9,6 +9,7 @@ import type { AddressGuard } from "./address-guard.ts";
  * `bad_url`: it cannot be fetched by anybody. `address`: the guard refuses where it leads. `unreachable`: no
  * name, no connection, or broken off. `timeout`. `redirects`: too many, or to nowhere. `status`: the server
  * answered something else than 200. `encoding`: it sent the file compressed, though nobody asked it to.
+ * `too_large`: its answer is longer than was asked for.
  */
 export type FetchRefusal =
   | "bad_url"
@@ -17,7 +18,8 @@ export type FetchRefusal =
   | "timeout"
   | "redirects"
   | "status"
-  | "encoding";
+  | "encoding"
+  | "too_large";
 
 /** Why a customer's URL gave nothing. The message holds neither the URL nor an address. */
 export class FetchRefused extends Error {
@@ -49,6 +51,14 @@ export type GuardedAnswer = {
   readonly body: http.IncomingMessage;
 };
 
+/** What goes along with a request. */
+export type GuardedSend = {
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+};
+
+const GET: GuardedSend = { method: "GET", headers: { accept: "*/*" } };
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
@@ -59,9 +69,9 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
  */
 export async function guardedGet(url: string, options: GuardedOptions): Promise<GuardedAnswer> {
   const timeout = AbortSignal.timeout(options.timeoutMs);
-  let target = parse(url);
+  let target = parseGuarded(url);
   for (let left = options.maxRedirects ?? 3; ; left -= 1) {
-    const answer = await get(target, options.guard, timeout);
+    const answer = await guardedRequest(target, options.guard, timeout, GET);
     const { statusCode = 0, headers } = answer;
     const isPlain = /^(identity)?$/i.test(headers["content-encoding"]?.trim() ?? "");
     if (statusCode === 200 && isPlain) return bodyOf(answer, timeout);
@@ -70,11 +80,12 @@ export async function guardedGet(url: string, options: GuardedOptions): Promise<
     if (statusCode === 200) throw new FetchRefused("encoding");
     if (!REDIRECTS.has(statusCode)) throw new FetchRefused("status", { status: statusCode });
     if (left <= 0 || headers.location === undefined) throw new FetchRefused("redirects");
-    target = parse(headers.location, target);
+    target = parseGuarded(headers.location, target);
   }
 }
 
-function parse(text: string, base?: URL): URL {
+/** Throws FetchRefused `bad_url`. */
+export function parseGuarded(text: string, base?: URL): URL {
   const url = URL.parse(text, base?.href);
   const isUsable =
     url !== null &&
@@ -86,7 +97,13 @@ function parse(text: string, base?: URL): URL {
   return url;
 }
 
-function get(url: URL, guard: AddressGuard, signal: AbortSignal): Promise<http.IncomingMessage> {
+/** One request to addresses that were judged. Rejects with FetchRefused. */
+export function guardedRequest(
+  url: URL,
+  guard: AddressGuard,
+  signal: AbortSignal,
+  { method, headers, body }: GuardedSend,
+): Promise<http.IncomingMessage> {
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   // Names are judged by `lookup`; it is not asked for an address.
   if (isIP(host) !== 0 && !guard.allows(host)) return Promise.reject(new FetchRefused("address"));
@@ -101,14 +118,20 @@ function get(url: URL, guard: AddressGuard, signal: AbortSignal): Promise<http.I
         agent: false,
         lookup: guardedLookup(guard),
         signal,
-        headers: { accept: "*/*", "accept-encoding": "identity", "user-agent": "manyline" },
+        method,
+        headers: {
+          ...headers,
+          ...(body ? { "content-length": body.byteLength } : {}),
+          "accept-encoding": "identity",
+          "user-agent": "manyline",
+        },
       },
       found,
     )
       .on("error", refuse)
       // Whoever answers with another protocol (101) ends neither in an answer nor in an error.
       .on("close", () => refuse(new Error("closed without an answer")))
-      .end();
+      .end(body);
   } catch (error) {
     refuse(error);
   }

@@ -43,6 +43,16 @@ export function numberAnswer(row: NumberRow, companyId: string, facts: CompanyFa
     reason,
     since: since.toISOString(),
     createdAt: row.createdAt.toISOString(),
+    ...(row.provider === "meta"
+      ? {
+          meta: {
+            wabaId: row.wabaId,
+            phoneNumberId: row.phoneNumberId,
+            isConfirmed: row.isActive,
+            accessToken: row.hasToken ? "SET" : "NULL",
+          },
+        }
+      : {}),
   };
 }
 

@@ -16,10 +16,12 @@ import {
   lockPrimaryNumber,
   readStatus,
   removeNumber,
+  setMetaNumber,
   updateNumber,
   withCompany,
 } from "@manyline/db";
-import type { Executor, NumberPatch, NumberRow } from "@manyline/db";
+import type { Executor, NumberPatch, NumberRow, Tx } from "@manyline/db";
+import { invalidRequest } from "../problem.ts";
 import type { App } from "../app.ts";
 import { principalOf, tenantOf } from "../auth.ts";
 import type { Deps } from "../deps.ts";
@@ -59,7 +61,12 @@ export function registerNumbers(app: App, deps: Deps): void {
       const tenant = tenantOf(request);
       refuseBound(principalOf(request));
       const { provider = "linked", phone = null, name = null, isPrimary } = request.body;
-      if (provider !== "linked") {
+      const meta = metaOf(request.body);
+      if (provider === "meta" && (!meta.wabaId || !meta.phoneNumberId)) {
+        throw invalidRequest({ field: "wabaId", message: "is required, and so is phoneNumberId" });
+      }
+      if (provider !== "meta") refuseMeta(meta);
+      if (provider === "wpp") {
         throw new ManylineError("PROVIDER_NOT_SUPPORTED", {
           detail: `Numbers of provider "${provider}" cannot be added yet.`,
         });
@@ -67,7 +74,7 @@ export function registerNumbers(app: App, deps: Deps): void {
       const { number, facts } = await companyWork(deps, request, async (work) => {
         const company = await companyRow(work.tx, tenant);
         const former = isPrimary ? await lockPrimaryNumber(work.tx, tenant.companyNo) : undefined;
-        const row = await createNumber(work.tx, tenant.companyNo, {
+        const made = await createNumber(work.tx, tenant.companyNo, {
           numberId: newNumberId(),
           provider,
           phone: phoneOf(phone, company.country),
@@ -75,6 +82,7 @@ export function registerNumbers(app: App, deps: Deps): void {
           makePrimary: isPrimary,
           maxNumbers: company.whatsappConfig.maxNumbersPerCompany ?? DEFAULT_MAX_NUMBERS,
         });
+        const row = await placed(deps, work.tx, made, meta);
         if (former) tellDemoted(work, tenant, former);
         work.emit(numberAdded, { ...tenant, number: row }, numberFacts(row));
         work.note("number.added", row.numberId, { provider, isPrimary: row.isPrimary });
@@ -167,12 +175,18 @@ export function registerNumbers(app: App, deps: Deps): void {
           request.params.numberId,
         );
         const { country } = await companyRow(tx, tenant);
-        const { phone, ...plain } = request.body;
+        const { phone, wabaId, phoneNumberId, accessToken, ...plain } = request.body;
+        const meta = metaOf({ wabaId, phoneNumberId, accessToken });
+        if (before.provider !== "meta") refuseMeta(meta);
         const patch: NumberPatch = {
           ...plain,
           ...(phone === undefined ? {} : { phone: phoneOf(phone, country) }),
         };
-        const row = await changeNumber(work, tenant, before, patch);
+        const changed = await changeNumber(work, tenant, before, patch);
+        const row = await placed(deps, tx, changed, meta);
+        if (Object.keys(meta).length > 0) {
+          work.note("number.meta_set", row.numberId, { changed: Object.keys(meta) });
+        }
         return { number: row, facts: await factsOf(tx, row) };
       });
       deps.bus.poke(shardPoke(number.shardId));
@@ -273,6 +287,36 @@ async function factsOf(executor: Executor, row: NumberRow): Promise<CompanyFacts
   const status = await readStatus(executor, row.companyNo, row.numberNo);
   if (!status) throw new ManylineError("NUMBER_NOT_FOUND");
   return status;
+}
+
+type MetaWish = { wabaId?: string; phoneNumberId?: string; accessToken?: string };
+
+/** What a body says of Meta, and nothing else of it. */
+function metaOf(body: { [Name in keyof MetaWish]?: string | undefined }): MetaWish {
+  const { wabaId, phoneNumberId, accessToken } = body;
+  return {
+    ...(wabaId === undefined ? {} : { wabaId }),
+    ...(phoneNumberId === undefined ? {} : { phoneNumberId }),
+    ...(accessToken === undefined ? {} : { accessToken }),
+  };
+}
+
+function refuseMeta(meta: MetaWish): void {
+  const [field] = Object.keys(meta);
+  if (field !== undefined) throw invalidRequest({ field, message: "is for Meta numbers only" });
+}
+
+/** The number at its place with Meta; its owner asks Meta about it. */
+async function placed(
+  deps: Pick<Deps, "keyring">,
+  tx: Tx,
+  row: NumberRow,
+  meta: MetaWish,
+): Promise<NumberRow> {
+  const { wabaId = row.wabaId, phoneNumberId = row.phoneNumberId, accessToken } = meta;
+  if (Object.keys(meta).length === 0 || wabaId === null || phoneNumberId === null) return row;
+  await setMetaNumber(tx, deps.keyring, row, { wabaId, phoneNumberId, accessToken });
+  return (await getNumber(tx, row.companyNo, row.numberId)) ?? row;
 }
 
 /** A token for one number may not make others. */

@@ -53,6 +53,7 @@ export type ComponentName =
   | "Contact"
   | "ContactList"
   | "CheckAnswer"
+  | "SetupAnswer"
   | "UploadAnswer";
 
 const problem = {

@@ -36,6 +36,7 @@ const REFUSALS: Readonly<Record<FetchRefusal, string>> = {
   redirects: "The address leads in circles, or nowhere.",
   status: "The server did not answer with the file.",
   encoding: "The server sent the file compressed, though it was not asked to.",
+  too_large: "The file is too large.",
 };
 
 /** Takes files in; nothing is left in the store when one is refused. */

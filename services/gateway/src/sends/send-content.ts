@@ -43,6 +43,10 @@ function partsOf(body: Exclude<SendMessage, SignalMessage>, media: Media | undef
       const { name, options, selectable = 1 } = body.poll;
       return { type, text: name, content: { poll: { name, options, selectable } } };
     }
+    case "template":
+      return { type, text: null, content: { template: body.template } };
+    case "interactive":
+      return { type, text: null, content: { interactive: body.interactive } };
     case "reaction":
       return { type, text: null, content: { emoji: body.emoji } };
     case "delete":

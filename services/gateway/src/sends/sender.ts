@@ -5,7 +5,7 @@ import {
   sendPayload,
   shardPoke,
 } from "@manyline/contracts";
-import type { Media, Message, SendMessage } from "@manyline/contracts";
+import type { Media, Message, Provider, SendKind, SendMessage } from "@manyline/contracts";
 import {
   enqueueMessage,
   findRequest,
@@ -97,9 +97,26 @@ export async function lineFor(tx: Tx, { tenant, principal, wanted }: Caller): Pr
   if (!number) {
     throw new ManylineError("NUMBER_NOT_FOUND", { detail: "The company has no number yet." });
   }
-  if (number.provider !== "linked") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
+  if (number.provider === "wpp") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
   if (number.desiredState !== "connected") throw new ManylineError("NUMBER_DISABLED");
   return { company, number };
+}
+
+/** What one provider has and another has not. */
+const ONLY: Readonly<Partial<Record<SendKind, Provider>>> = {
+  template: "meta",
+  interactive: "meta",
+  poll: "linked",
+  edit: "linked",
+  delete: "linked",
+};
+
+/** Throws PROVIDER_NOT_SUPPORTED. */
+function assertKind(provider: Provider, kind: SendKind): void {
+  const only = ONLY[kind];
+  if (only === undefined || only === provider) return;
+  const detail = `A number of provider "${provider}" cannot send "${kind}".`;
+  throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
 }
 
 /** Throws INVALID_RECIPIENT. */
@@ -138,6 +155,7 @@ async function enqueue(
   if (known) return { ...known, events: [], poke: undefined };
   const line = await lineFor(tx, request);
   const { number, company } = line;
+  assertKind(number.provider, body.type);
   const { to, contextId } = await recipientFor(deps, tx, request, line);
   const media = isFile(body) ? await mediaFor(tx, request, body, file) : undefined;
   const companyId = parseCompanyId(tenant.companyId);

@@ -1,6 +1,6 @@
 /**
  * Why a connection to WhatsApp ended, as data: close code → what the number's status becomes and what
- * its owner does. The codes are Baileys' `lastDisconnect.error.output.statusCode`. A code that is not in
+ * its owner does. The codes are Baileys' `lastDisconnect.error.output.statusCode`, and two of ours for Meta. A code that is not in
  * the table keeps the credentials and reconnects: losing a link by mistake is worse than one try more.
  */
 import type { SessionReason } from "@manyline/contracts";
@@ -79,6 +79,16 @@ export const CLOSING_REASONS: Readonly<Record<number, ClosingRule>> = {
     reason: "replaced",
     reaction: "ask_lease",
     meaning: "somebody else connected with these credentials",
+  },
+  471: {
+    reason: "token_refused",
+    reaction: "stop",
+    meaning: "Meta refuses the access token of the number, or it may not do this",
+  },
+  472: {
+    reason: "not_confirmed",
+    reaction: "stop",
+    meaning: "Meta does not have the number in that account, or another number is active there",
   },
   500: {
     reason: "reconnecting",

@@ -14,6 +14,14 @@ export type PaceFigures = {
 /** What a person at a phone could do; a number that is known for answering may do more. */
 export const PACE: PaceFigures = { perSecond: 2, burst: 10, underWay: 6, firstContactsPerDay: 200 };
 
+/** What Meta allows a number of the Cloud API; it says so when that is too much. */
+export const META_PACE: PaceFigures = {
+  perSecond: 80,
+  burst: 80,
+  underWay: 32,
+  firstContactsPerDay: Infinity,
+};
+
 /** How often and how long one message is tried; each try carries the same id. */
 export const TRIES = {
   /** Waits before a second, third … try over a connection that is open, ms. */

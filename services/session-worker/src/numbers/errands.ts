@@ -40,6 +40,11 @@ async function outcomeOf(parts: ErrandParts, { verb, args }: CommandRow): Promis
     if (verb === "fetch_media") {
       return await fetchMedia(parts, args as CommandArgs<"fetch_media">);
     }
+    if (verb === "check_number") {
+      const { context, number, journal } = parts;
+      const checks = await context.provider.check?.({ ...number, fence: journal.fence });
+      return done({ checks: checks ?? [] });
+    }
     if (!parts.connection) return failed("NOT_CONNECTED");
     return done(await overConnection(parts.connection, verb as ErrandVerb, args));
   } catch (error) {
@@ -73,7 +78,7 @@ async function overConnection(
 
 /** Asked twice at once it is fetched twice: the same bytes end up at the same place. */
 async function fetchMedia(
-  { context, journal }: ErrandParts,
+  { context, journal, number }: ErrandParts,
   { mediaId }: CommandArgs<"fetch_media">,
 ): Promise<CommandOutcome> {
   const { db, keyring, provider, media: store } = context;
@@ -83,7 +88,7 @@ async function fetchMedia(
   if (!file?.source) return failed("MEDIA_NOT_FOUND");
   const key = { companyNo: fence.companyNo, mediaId };
   try {
-    const content = await provider.fetchFile(file.source);
+    const content = await provider.fetchFile(file.source, { ...number, fence });
     // Said first: whoever drops the row from now on, with its company for instance, has the file removed as well.
     const isWanted = await journal.commit((entry) =>
       notePlaceOfMedia(entry.tx, fence, mediaId, locationOf(key)),

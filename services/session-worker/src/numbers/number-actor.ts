@@ -2,7 +2,13 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
-import { parsePhone, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
+import {
+  messageError,
+  parsePhone,
+  type ErrorCode,
+  type ErrorFacts,
+  type Phone,
+} from "@manyline/contracts";
 import {
   checkPairingCode,
   FencedError,
@@ -94,6 +100,8 @@ export class NumberActor {
   changed(number: OwnedNumber): void {
     void this.#run("change", async () => {
       const before = this.#number;
+      const isMeta = number.provider === "meta";
+      if (isMeta) this.#keeper.noteToken(number.isLinked);
       this.#number = { ...number, isLinked: this.#keeper.isLinked };
       this.#journal.notePhone(number.phone as Phone | null);
       this.#runner?.changeFallback(this.#fallbackPhone());
@@ -102,6 +110,9 @@ export class NumberActor {
         before.companyEnabled !== number.companyEnabled
       ) {
         await this.#settle();
+      } else if (isMeta && this.shouldBeOpen && number.updatedAt > before.updatedAt) {
+        // Place or token may be others now: Meta is asked again, and nothing waits for a restart.
+        await this.#keeper.open("reconnecting");
       }
     });
   }
@@ -156,6 +167,7 @@ export class NumberActor {
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
       case "check_phones":
+      case "check_number":
       case "mark_read":
       case "show_typing":
       case "fetch_media":
@@ -173,6 +185,7 @@ export class NumberActor {
 
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
   get recycleDue(): RecycleReason | undefined {
+    if (this.#number.provider === "meta") return undefined;
     const { outbox, watch } = this.#traffic;
     if (!this.isOpen || this.#runner || this.#errands > 0 || !outbox.isIdle) return undefined;
     return watch.due(this.#context.clock.monotonic());
@@ -200,6 +213,14 @@ export class NumberActor {
       "expire",
       this.outbox.giveUpOverdue(claimed.map(({ messageId }) => messageId)),
     );
+  }
+
+  /** It will not be known any more whether these were sent. */
+  giveUp(messages: readonly { messageId: string }[]): void {
+    const [state, at] = ["failed" as const, this.#context.clock.now()];
+    const error = messageError("UNKNOWN_OUTCOME");
+    const statuses = messages.map(({ messageId }) => ({ messageId, state, at, error }));
+    void this.#beside("give up", this.#traffic.statuses.add(statuses));
   }
 
   #errandParts(): ErrandParts {
@@ -310,6 +331,7 @@ export class NumberActor {
 
   /** Why no attempt may begin now. */
   #obstacle(): ErrorCode | undefined {
+    if (this.#number.provider !== "linked") return "PROVIDER_NOT_SUPPORTED";
     if (!this.#number.companyEnabled) return "COMPANY_DISABLED";
     if (!this.#isWanted()) return "NUMBER_DISABLED";
     if (this.#keeper.isOpen) return "ALREADY_CONNECTED";

@@ -14,8 +14,8 @@ import {
   type Status,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
-import { TokenBucket, TRIES } from "../domain/pace.ts";
-import { refusalRule, SLOW_DOWN_MS } from "../domain/refusals.ts";
+import { META_PACE, type PaceFigures, TokenBucket, TRIES } from "../domain/pace.ts";
+import { refusalRule, SLOW_DOWN_MS, type RefusalRule } from "../domain/refusals.ts";
 import type { LoginConnection, Receipt, SendOutcome } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
@@ -53,6 +53,7 @@ export class Outbox {
   readonly #statuses: StatusPump;
   readonly #signal: AbortSignal;
   readonly #onRoom: () => void;
+  readonly #pace: PaceFigures;
   readonly #bucket: TokenBucket;
   readonly #restrictions: Restrictions;
   readonly #flights = new Map<string, Flight>();
@@ -79,7 +80,8 @@ export class Outbox {
     this.#statuses = statuses;
     this.#signal = signal;
     this.#onRoom = onRoom;
-    this.#bucket = new TokenBucket(context.pace, context.clock.monotonic());
+    this.#pace = number().provider === "meta" ? META_PACE : context.pace;
+    this.#bucket = new TokenBucket(this.#pace, context.clock.monotonic());
     this.#restrictions = new Restrictions(context, number(), journal, signal, onRoom);
     if (number().hasLostSends) this.#doubtUntil = context.clock.monotonic();
     signal.addEventListener("abort", () => this.#cancelTimer?.(), { once: true });
@@ -113,7 +115,7 @@ export class Outbox {
   get room(): number {
     if (!this.#connection || this.#isDraining || this.#signal.aborted) return 0;
     if (this.#restrictions.until("slow_down")) return 0;
-    const places = this.#context.pace.underWay - this.#flights.size;
+    const places = this.#pace.underWay - this.#flights.size;
     return Math.max(0, Math.min(places, this.#bucket.available(this.#context.clock.monotonic())));
   }
 
@@ -242,6 +244,8 @@ export class Outbox {
         return flight.mayHaveLeft ? this.#giveUp(flight) : this.#putBack(flight);
       }
       if (flight.send.attempts + flight.tries > TRIES.most) return this.#giveUp(flight);
+      // Some engines know no id that keeps a recipient from getting it twice.
+      if (flight.mayHaveLeft && !connection.isRepeatable) return this.#giveUp(flight);
       // A worker that is quiet begins nothing.
       await this.#journal.patiently(() => Promise.resolve());
       const heldUntil = await this.#obstacle(flight);
@@ -264,6 +268,8 @@ export class Outbox {
     if (slowUntil) return slowUntil;
     const isCold = send.chatType === "direct" && send.lastInboundAt === null;
     if (!isCold || mayHaveLeft) return undefined;
+    // Meta counts for itself whom a number writes to first.
+    if (this.#number().provider === "meta") return undefined;
     const { db, pace } = this.#context;
     const closedUntil = await this.#restrictions.newChatsUntil();
     const most = closedUntil ? 0 : pace.firstContactsPerDay;
@@ -281,16 +287,22 @@ export class Outbox {
   async #hear(flight: Flight, outcome: SendOutcome, connection: LoginConnection): Promise<boolean> {
     switch (outcome.kind) {
       case "taken":
-        await this.#settle(flight, { state: "sent", at: outcome.at });
+        await this.#settle(flight, {
+          state: "sent",
+          at: outcome.at,
+          ...(outcome.providerMessageId === undefined
+            ? {}
+            : { providerMessageId: outcome.providerMessageId }),
+        });
+        return true;
+      case "later":
+        await this.#putBack(flight, this.#in(outcome.inMs ?? LATER_MS));
         return true;
       case "impossible":
         await this.#fail(flight, outcome.error);
         return true;
       case "refused":
-        return this.#refused(flight, outcome.code);
-      case "later":
-        await this.#putBack(flight, this.#in(LATER_MS));
-        return true;
+        return this.#refused(flight, outcome.code, outcome.rule);
       case "lost":
         flight.mayHaveLeft ||= outcome.mayHaveLeft;
         // Over the next connection at once; over the same one after a pause.
@@ -300,8 +312,8 @@ export class Outbox {
     }
   }
 
-  async #refused(flight: Flight, code: string): Promise<boolean> {
-    const { reaction, error } = refusalRule(code, flight.send.chatType);
+  async #refused(flight: Flight, code: string, known?: RefusalRule): Promise<boolean> {
+    const { reaction, error } = known ?? refusalRule(code, flight.send.chatType);
     this.#context.reports.refused(this.#number(), code);
     if (reaction === "again" && flight.tries === 1) return this.#pause(flight);
     if (reaction === "slow_down") {
@@ -340,7 +352,10 @@ export class Outbox {
     await this.#settle(flight, { state: "failed", at: this.#context.clock.now(), error });
   }
 
-  async #settle(flight: Flight, status: Pick<Status, "state" | "at" | "error">): Promise<void> {
+  async #settle(
+    flight: Flight,
+    status: Pick<Status, "state" | "at" | "error"> & { providerMessageId?: string },
+  ): Promise<void> {
     flight.isSettled = true;
     for (;;) {
       try {

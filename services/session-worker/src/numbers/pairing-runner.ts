@@ -163,7 +163,7 @@ export class PairingRunner {
     const post = (input: () => PairingInput | Promise<PairingInput>): void =>
       this.#post(generation, async () => this.handle(await input()));
     this.#connection = context.provider.link(
-      { fence: journal.fence, companyId: number.companyId, numberId: number.numberId },
+      { ...number, fence: journal.fence },
       {
         onReady: () => post(async () => ({ kind: "ready", watched: await this.#isWatched() })),
         onRotated: () => this.#await(generation, () => this.handle({ kind: "rotated" })),

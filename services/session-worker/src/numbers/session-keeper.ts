@@ -104,6 +104,12 @@ export class SessionKeeper {
     this.#connection?.heard();
   }
 
+  /** A person has given the number another place or token. */
+  noteToken(isThere: boolean): void {
+    this.#isLinked = isThere;
+    this.#attempts = 0;
+  }
+
   /** The phone has accepted and the credentials are stored. */
   noteLinked(): void {
     this.#isLinked = true;
@@ -215,9 +221,9 @@ export class SessionKeeper {
       return;
     }
     this.#releasePlace = release;
-    const { companyId, numberId } = this.#number;
+    const { companyId, numberId, provider } = this.#number;
     const connection = await this.#context.provider.login(
-      { fence: this.#journal.fence, companyId, numberId },
+      { fence: this.#journal.fence, companyId, numberId, provider },
       {
         onOpen: () => this.#post(generation, () => this.#opened()),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),

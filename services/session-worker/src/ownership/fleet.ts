@@ -10,6 +10,7 @@ import {
   listOwnedNumbers,
   markBlockEnded,
   markShardOpen,
+  lostSends,
   overdueSends,
   ownedNumberNos,
   raiseFreeFences,
@@ -31,6 +32,8 @@ const SWEEP_EVERY = 5;
 const SEEN_EVERY_MS = 60_000;
 /** Clocks of two connections may differ by a transaction's length. */
 const CHANGE_OVERLAP_MS = 5_000;
+/** A provider that cannot be asked has so long to tell of its own what became of a message. */
+const UNKNOWN_MS = 15 * 60_000;
 /** Messages that expire at one poll. */
 const EXPIRE_AT_ONCE = 500;
 
@@ -287,7 +290,10 @@ export class Fleet {
     this.#changedSince = startedAt;
     this.#recycler.look(this.#staying());
     this.#polls += 1;
-    if (this.#polls % SWEEP_EVERY === 0) await this.#sweep();
+    if (this.#polls % SWEEP_EVERY === 0) {
+      await this.#sweep();
+      await this.#giveUpSends();
+    }
     for (const companyNo of await endedBlocks(db, workerId)) this.#tellUnblocked(companyNo);
   }
 
@@ -365,6 +371,16 @@ export class Fleet {
     }
   }
 
+  /** Of these nobody will know any more whether they were sent. */
+  async #giveUpSends(): Promise<void> {
+    const { db, clock } = this.#context;
+    const owner = { workerId: this.#context.workerId(), shardIds: [...this.#shards().keys()] };
+    const lost = await lostSends(db, owner, clock.scaled(UNKNOWN_MS), EXPIRE_AT_ONCE);
+    for (const [numberNo, messages] of Map.groupBy(lost, (one) => one.numberNo)) {
+      this.#actors.get(numberNo)?.giveUp(messages);
+    }
+  }
+
   /** Last seen, of everything that is connected, in one statement. */
   #noteSeen(): void {
     if (this.#context.isQuiet()) return;
@@ -395,5 +411,7 @@ const FOLLOWED = [
 
 /** By value, not by time: of two changes at once the earlier one may become visible later. */
 function isChanged(known: OwnedNumber, now: OwnedNumber): boolean {
-  return FOLLOWED.some((name) => known[name] !== now[name]);
+  // Another token shows in nothing but the time.
+  const isTouched = now.provider === "meta" && now.updatedAt > known.updatedAt;
+  return isTouched || FOLLOWED.some((name) => known[name] !== now[name]);
 }

@@ -3,8 +3,16 @@
  * it; an engine's errors are translated into close codes and error codes of ours.
  */
 import type { Readable } from "node:stream";
-import type { ChatAddress, ErrorCode, MessageErrorCode, Phone } from "@manyline/contracts";
+import type {
+  ChatAddress,
+  ErrorCode,
+  MessageErrorCode,
+  Phone,
+  Provider as ProviderKind,
+  SetupCheck,
+} from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
+import type { RefusalRule } from "../domain/refusals.ts";
 
 /** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
 export type ConnectionEnd = {
@@ -16,7 +24,12 @@ export type ConnectionEnd = {
 };
 
 /** The number a connection is for. */
-export type NumberRef = { fence: Fence; companyId: string; numberId: string };
+export type NumberRef = {
+  fence: Fence;
+  companyId: string;
+  numberId: string;
+  provider: ProviderKind;
+};
 
 /**
  * Told to the one who links. The promises are awaited: what they store is durable before the engine
@@ -67,11 +80,11 @@ export type Told = {
 /** What became of one try to send a message. */
 export type SendOutcome =
   /** WhatsApp has it. */
-  | { kind: "taken"; at: Date }
-  /** WhatsApp does not take it; `code` as in domain/refusals.ts. */
-  | { kind: "refused"; code: string }
-  /** Something of ours that it needs is away for now; nothing has left. */
-  | { kind: "later" }
+  | { kind: "taken"; at: Date; /** If it was not chosen before. */ providerMessageId?: string }
+  /** WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. */
+  | { kind: "refused"; code: string; rule?: RefusalRule }
+  /** Not now; nothing has left. Only this chat waits. `inMs`: for so long; else as long as is usual. */
+  | { kind: "later"; inMs?: number }
   /** It can never be sent; nothing has left. */
   | { kind: "impossible"; error: MessageErrorCode }
   /**
@@ -129,6 +142,8 @@ export type FileSource = {
 
 /** A connection with stored credentials. */
 export type LoginConnection = {
+  /** What may have left can be sent once more with the same id: whoever has it drops the rest. */
+  readonly isRepeatable: boolean;
   close(): void;
   /** Tries once, with the id that was chosen. Never rejects; once the connection is over everything is `lost`. */
   send(send: Send): Promise<SendOutcome>;
@@ -150,10 +165,12 @@ export type Provider = {
   /** Undefined: there are no stored credentials. */
   login(number: NumberRef, handlers: LoginHandlers): Promise<LoginConnection | undefined>;
   /**
-   * A file of a message that came, by what `tell` noted of it, in the clear; not checked against its announced
+   * A file of a message that came, by what was noted of it when it came, in the clear; not checked against its announced
    * hash. Rejects with FileGoneError when nobody has it any more, else it may be tried again.
    */
-  fetchFile(source: Buffer): Promise<AsyncIterable<Uint8Array>>;
+  fetchFile(source: Buffer, number: NumberRef): Promise<AsyncIterable<Uint8Array>>;
+  /** What stands in the number's way, step by step; undefined: there is nothing to set up. */
+  check?(number: NumberRef): Promise<SetupCheck[]>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

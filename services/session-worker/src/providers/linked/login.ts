@@ -115,6 +115,7 @@ export async function openLogin(
   };
 
   return {
+    isRepeatable: true,
     close,
     heard: () => {
       line.heard();

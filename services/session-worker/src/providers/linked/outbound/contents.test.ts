@@ -18,6 +18,7 @@ const send = (more: Partial<Send>): Send => ({
   chatType: "direct",
   phone: "79007654321",
   lid: "187650000000002",
+  userId: null,
   groupId: null,
   lastInboundAt: null,
   type: "text",

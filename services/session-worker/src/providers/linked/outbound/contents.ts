@@ -109,6 +109,13 @@ export function contentsOf(
     case "poll_vote":
     case "button_reply":
     case "list_reply":
+    case "flow_reply":
+    case "order":
+    case "call_permission":
+    case "template":
+    case "interactive":
+    case "system":
+    case "welcome":
     case "unsupported":
     case "unknown":
       throw new UnwritableError(`nobody sends ${send.type}`);

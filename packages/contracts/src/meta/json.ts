@@ -1,0 +1,64 @@
+/** Reading JSON that somebody else wrote: nothing here throws, whatever the value is. */
+
+export type Json = Readonly<Record<string, unknown>>;
+
+const NOTHING: Json = {};
+
+/** The object, or an empty one. */
+export function objectOf(value: unknown): Json {
+  return isObject(value) ? value : NOTHING;
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A text that is not empty; ids and times are numbers in what some senders write. */
+export function textOf(value: unknown): string | null {
+  if (typeof value === "string") return value === "" ? null : value;
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : null;
+}
+
+/** A list; a single thing where a list belongs is a list of one. */
+export function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  return value === undefined || value === null ? [] : [value];
+}
+
+export function numberOf(value: unknown): number | undefined {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+/** The value as JSON text; undefined when it is nested too deeply to be written. */
+export function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value) ?? "null";
+  } catch {
+    return undefined;
+  }
+}
+
+/** A number of 16 digits or more outside of a text, or so it seems. */
+const LONG_NUMBER = /[:,[\s]-?[0-9]{16,}/;
+
+type ReviverContext = { source?: string };
+
+/**
+ * Parses a body. Ids that are written as numbers too large for a JavaScript number become texts of the same
+ * digits. Throws a SyntaxError for what is no JSON.
+ */
+export function parseMetaBody(text: string): unknown {
+  if (!LONG_NUMBER.test(text)) return JSON.parse(text);
+  const keepDigits = (_key: string, value: unknown, context?: ReviverContext): unknown =>
+    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)
+      ? (context?.source ?? value)
+      : value;
+  try {
+    return JSON.parse(text, keepDigits);
+  } catch (error) {
+    // The reviver walks recursively: what is nested too deeply for it is read without.
+    if (error instanceof RangeError) return JSON.parse(text);
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+/** What webhooks tell besides messages: statuses, and notices about numbers, accounts, templates, calls. */
+import { createHash } from "node:crypto";
+import {
+  type EventDefinition,
+  eventDefinition,
+  makeEvent,
+  type MetaPerson,
+  type OutgoingEvent,
+  parseMessageId,
+  type Person,
+} from "@manyline/contracts";
+import { sql } from "kysely";
+import { firstRow, type Tx } from "../open.ts";
+import type { EventInput, StoredEvent } from "./events.ts";
+import { nameable, pastTime, storableDeep } from "./inbound-batch.ts";
+import type { Group, NoticePiece, StatusPiece } from "./ingest-routes.ts";
+import { phoneOrNull } from "./message-rows.ts";
+import { noteStatusesIn, type Status, STATUS_EVENTS } from "./statuses.ts";
+
+/** Of a number, who its people are. */
+export type Resolved = Map<number, (person: MetaPerson) => Person | undefined>;
+
+/** Something that leaves nothing but its event, told once. `numberNo` null: about the company. */
+export type News = {
+  companyNo: number;
+  numberNo: number | null;
+  hash: Buffer;
+  told: () => EventInput;
+};
+
+/** Notes the statuses of messages that were sent from here; `unknown`: of messages that were not. */
+export async function notedStatuses(
+  tx: Tx,
+  { source, statuses }: Group,
+): Promise<{ events: StoredEvent[]; unknown: StatusPiece[] }> {
+  if (statuses.length === 0) return { events: [], unknown: [] };
+  const { companyNo, numberNo } = source.fence;
+  const named = statuses.map(statusOf);
+  const events = await noteStatusesIn(tx, source, named);
+  const row = await firstRow(
+    tx,
+    sql<{ places: number[] }>`select unknown_statuses(${companyNo}, ${numberNo},
+      ${named.map(({ messageId }) => messageId ?? null)}::text[],
+      ${named.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]) as places`,
+  );
+  const places = new Set(row?.places);
+  return { events, unknown: statuses.filter((_status, index) => places.has(index + 1)) };
+}
+
+/** Our own id came along, if we have sent it: Meta's may not be known yet. */
+function statusOf(status: StatusPiece): Status {
+  const { state, error, pricing } = status;
+  const providerMessageId = nameable(status.providerMessageId);
+  const messageId = parseMessageId(status.callbackData ?? "");
+  return {
+    state,
+    at: pastTime(status.at),
+    ...(error ? { error } : {}),
+    ...(pricing ? { pricing } : {}),
+    ...(messageId === undefined ? { providerMessageId } : { messageId, providerMessageId }),
+  };
+}
+
+/** What is to be told of a group, whether it was told before or not. */
+export function newsOf(
+  { source, notices, companyNotices }: Group,
+  unknown: readonly StatusPiece[],
+  resolved: Resolved,
+): News[] {
+  const { companyNo, numberNo } = source.fence;
+  const who = resolved.get(numberNo) ?? (() => undefined);
+  const event = (
+    definition: EventDefinition,
+    data: Record<string, unknown>,
+    numberId: typeof source.numberId | undefined,
+  ): OutgoingEvent => {
+    const { companyId, service, traceparent } = source;
+    const at = new Date();
+    return makeEvent(definition, { companyId, numberId }, storableDeep(data), {
+      service,
+      at,
+      traceparent,
+    });
+  };
+  const about = (
+    one: NoticePiece | StatusPiece,
+    place: number | null,
+    make: () => OutgoingEvent,
+  ): News => ({
+    companyNo,
+    numberNo: place,
+    hash: hashOf(one),
+    told: () => ({ companyNo, numberNo: place, event: make() }),
+  });
+  return [
+    ...unknown.map((status) =>
+      about(status, numberNo, () =>
+        event(STATUS_EVENTS[status.state], unknownData(status), source.numberId),
+      ),
+    ),
+    ...notices.map((notice) =>
+      about(notice, numberNo, () => {
+        const person = (notice.person && who(notice.person)) ?? null;
+        return noticeEvent(notice, person, (definition, data) =>
+          event(definition, data, source.numberId),
+        );
+      }),
+    ),
+    ...companyNotices.map((notice) =>
+      about(notice, null, () =>
+        noticeEvent(notice, null, (definition, data) => event(definition, data, undefined)),
+      ),
+    ),
+  ];
+}
+
+function noticeEvent(
+  notice: NoticePiece,
+  person: Person | null,
+  event: (definition: EventDefinition, data: Record<string, unknown>) => OutgoingEvent,
+): OutgoingEvent {
+  const definition = eventDefinition(notice.event);
+  if (!definition) throw new Error(`${notice.event} is not in the catalogue`);
+  const at = pastTime(new Date(notice.data.at)).toISOString();
+  const data = {
+    ...notice.data,
+    at,
+    ...("person" in definition.data.properties ? { person } : {}),
+  };
+  try {
+    return event(definition, data);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return event(definition, { ...data, details: null, isTruncated: true });
+  }
+}
+
+function unknownData(status: StatusPiece): Record<string, unknown> {
+  const { recipient, error, pricing } = status;
+  return {
+    messageId: null,
+    providerMessageId: nameable(status.providerMessageId),
+    chat: null,
+    recipient: {
+      contactId: null,
+      phone: phoneOrNull(recipient.phone ?? null),
+      lid: null,
+      userId: recipient.userId ?? null,
+      username: recipient.username ?? null,
+      name: recipient.name ?? null,
+    },
+    at: pastTime(status.at).toISOString(),
+    error,
+    ...(pricing ? { pricing } : {}),
+  };
+}
+
+/** What two repetitions of the same news have in common. In a group each member has a status of their own. */
+function hashOf(one: NoticePiece | StatusPiece): Buffer {
+  const text =
+    one.kind === "notice"
+      ? `notice\0${one.key}`
+      : [
+          "status",
+          one.providerMessageId,
+          one.state,
+          one.recipient.phone,
+          one.recipient.userId,
+        ].join("\0");
+  return createHash("sha256").update(text).digest();
+}

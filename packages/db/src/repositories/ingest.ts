@@ -1,0 +1,107 @@
+import { sql } from "kysely";
+import type { Keyring } from "../crypto/keyring.ts";
+import { type Database, inTransaction, rows, type Tx } from "../open.ts";
+import { appendEvents, type StoredEvent } from "./events.ts";
+import { storeTogether } from "./inbound.ts";
+import { type News, newsOf, notedStatuses, type Resolved } from "./ingest-news.ts";
+import { joinPeople } from "./ingest-people.ts";
+import {
+  type Group,
+  type IngestWebhook,
+  type Piece,
+  routePieces,
+  type Teller,
+} from "./ingest-routes.ts";
+import { parkPieces } from "./unroutable.ts";
+
+export type { IngestWebhook, Teller } from "./ingest-routes.ts";
+
+/** `repeated`: pieces that are stored already. `parked`: changes that belong to no number, kept for later. */
+export type IngestResult = { events: StoredEvent[]; repeated: number; parked: number };
+
+/**
+ * Commits webhooks of the Meta Cloud API in one transaction: messages with people, chats and files, statuses,
+ * notices, their events, and what belongs to nobody. Whose a piece is, is decided here, by the numbers as they
+ * are at this moment; nobody needs to own a number for it. What was committed within the last nine days is
+ * dropped, so a webhook may come as often as it likes. Role ingest.
+ */
+export async function commitIngest(
+  db: Database,
+  keyring: Keyring,
+  teller: Teller,
+  webhooks: readonly IngestWebhook[],
+): Promise<IngestResult> {
+  const pieces = webhooks.flatMap((from): Piece[] =>
+    from.webhook.items.map((item) => ({ from, item })),
+  );
+  if (pieces.length === 0) return { events: [], repeated: 0, parked: 0 };
+  return inTransaction(db, async (tx) => {
+    const { groups, lost } = await routePieces(tx, teller, pieces);
+    const result: IngestResult = { events: [], repeated: 0, parked: 0 };
+    const resolved = await storeItems(tx, keyring, groups, result);
+    const news: News[] = [];
+    for (const group of groups) {
+      result.events.push(...(await joinPeople(tx, group)));
+      const { events, unknown } = await notedStatuses(tx, group);
+      result.events.push(...events);
+      news.push(...newsOf(group, unknown, resolved));
+    }
+    const fresh = await freshNews(tx, news);
+    result.repeated += news.length - fresh.length;
+    result.events.push(
+      ...(await appendEvents(
+        tx,
+        fresh.map((one) => one.told()),
+      )),
+    );
+    result.parked = await parkPieces(tx, [...lost, ...tooLarge(pieces)]);
+    return result;
+  });
+}
+
+/** Messages, changes and people of all groups. Answers who the people of each group are. */
+async function storeItems(
+  tx: Tx,
+  keyring: Keyring,
+  groups: readonly Group[],
+  result: IngestResult,
+): Promise<Resolved> {
+  const commits = groups.filter(({ items }) => items.length > 0);
+  const stored = await storeTogether(tx, keyring, commits);
+  const resolved: Resolved = new Map();
+  for (const [place, { source }] of commits.entries()) {
+    const one = stored[place];
+    if (!one) throw new Error("a number that is held was not opened");
+    result.events.push(...one.events);
+    result.repeated += one.repeated;
+    resolved.set(source.fence.numberNo, one.personOf);
+  }
+  return resolved;
+}
+
+/** Those that did not come before, each once, in their order. */
+async function freshNews(tx: Tx, news: readonly News[]): Promise<News[]> {
+  if (news.length === 0) return [];
+  const noted = await rows(
+    tx,
+    sql<{
+      companyNo: number;
+      numberNo: number;
+      hash: Buffer;
+    }>`insert into seen (company_no, number_no, hash)
+      select distinct company_no, number_no, hash from unnest(${news.map(({ companyNo }) => companyNo)}::int[],
+        ${news.map(({ numberNo }) => numberNo ?? 0)}::int[], ${news.map(({ hash }) => hash)}::bytea[])
+        as n (company_no, number_no, hash)
+      order by 1, 2, 3
+      on conflict do nothing returning company_no, number_no, hash`,
+  );
+  const keyOf = (companyNo: number, numberNo: number | null, hash: Buffer): string =>
+    `${companyNo}/${numberNo ?? 0}/${hash.toString("base64")}`;
+  const open = new Set(noted.map((row) => keyOf(row.companyNo, row.numberNo, row.hash)));
+  return news.filter((one) => open.delete(keyOf(one.companyNo, one.numberNo, one.hash)));
+}
+
+/** Notices whose details do not fit into an event are kept whole. */
+function tooLarge(pieces: readonly Piece[]): Piece[] {
+  return pieces.filter(({ item: { input } }) => input.kind === "notice" && input.data.isTruncated);
+}

@@ -1,0 +1,94 @@
+/** Where a number stands with Meta, and the token it sends with. */
+import { sql } from "kysely";
+import type { Keyring, SealContext } from "../crypto/keyring.ts";
+import { FencedError } from "../errors.ts";
+import { changed, type Executor, firstRow, type Tx } from "../open.ts";
+import type { Fence } from "./fence.ts";
+
+export type MetaNumber = {
+  companyNo: number;
+  numberNo: number;
+  wabaId: string;
+  phoneNumberId: string;
+  /** Meta has confirmed that the number is there and its token sees it. Only then webhooks reach it. */
+  isActive: boolean;
+};
+
+const contextOf = (numberNo: number): SealContext => ({ numberNo, kind: "secrets", key: "meta" });
+
+/**
+ * Sets where a number stands and, if given, the token it sends with; other ids than before make it inactive. Role
+ * app, in `withCompany`. False: there is no such Meta number.
+ */
+export async function setMetaNumber(
+  tx: Tx,
+  keyring: Keyring,
+  { companyNo, numberNo }: Pick<Fence, "companyNo" | "numberNo">,
+  meta: { wabaId: string; phoneNumberId: string; accessToken?: string | undefined },
+): Promise<boolean> {
+  const { wabaId, phoneNumberId, accessToken } = meta;
+  const sealer = await keyring.sealer(tx, companyNo);
+  const sealed =
+    accessToken === undefined
+      ? null
+      : sealer.seal(contextOf(numberNo), Buffer.from(JSON.stringify({ accessToken })));
+  const count = await changed(
+    tx,
+    sql`update numbers set waba_id = ${wabaId}, phone_number_id = ${phoneNumberId},
+        secrets = coalesce(${sealed}::bytea, secrets), updated_at = clock_timestamp()
+      where company_no = ${companyNo} and number_no = ${numberNo} and provider = 'meta'`,
+  );
+  return count > 0;
+}
+
+/** Undefined: it is no Meta number, or nobody has said yet where it stands. */
+export async function readMetaNumber(
+  executor: Executor,
+  companyNo: number,
+  numberNo: number,
+): Promise<MetaNumber | undefined> {
+  return firstRow(
+    executor,
+    sql<MetaNumber>`select company_no, number_no, waba_id, phone_number_id, is_active from numbers
+      where company_no = ${companyNo} and number_no = ${numberNo} and waba_id is not null
+        and phone_number_id is not null`,
+  );
+}
+
+/** The token that this number, and no other, sends with. Role worker. */
+export async function readAccessToken(
+  executor: Executor,
+  keyring: Keyring,
+  companyNo: number,
+  numberNo: number,
+): Promise<string | undefined> {
+  const row = await firstRow(
+    executor,
+    sql<{ secrets: Buffer | null }>`select secrets from numbers
+      where company_no = ${companyNo} and number_no = ${numberNo}`,
+  );
+  if (!row?.secrets) return undefined;
+  const sealer = await keyring.sealer(executor, companyNo);
+  const opened: unknown = JSON.parse(sealer.open(contextOf(numberNo), row.secrets).toString());
+  const token: unknown = Object(opened)["accessToken"];
+  return typeof token === "string" && token !== "" ? token : undefined;
+}
+
+/**
+ * Says whether Meta has confirmed the number, and the phone it has there. Role worker, in `fencedTransaction`. Fails with 23505 when another
+ * number is active there.
+ * @throws FencedError when there is no such number any more
+ */
+export async function setMetaActive(
+  tx: Tx,
+  fence: Fence,
+  isActive: boolean,
+  phone: string | null = null,
+): Promise<void> {
+  const count = await changed(
+    tx,
+    sql`update numbers set is_active = ${isActive}, phone_e164 = coalesce(${phone}, phone_e164)
+      where company_no = ${fence.companyNo} and number_no = ${fence.numberNo}`,
+  );
+  if (count === 0) throw new FencedError(fence);
+}

@@ -1,0 +1,44 @@
+import type { Generated, GeneratedAlways } from "kysely";
+
+/**
+ * A company's own Meta app: its webhooks come to a path of their own and are signed with its secret. Secrets and
+ * token are sealed with the company's key. `previous_secret` still counts until `previous_until`.
+ *
+ * Writer: gateway.
+ * Retention: until the company has no app of its own any more, or is deleted.
+ */
+export type MetaAppsTable = {
+  companyNo: number;
+  appId: string | null;
+  appSecret: Buffer;
+  previousSecret: Buffer | null;
+  previousUntil: Date | null;
+  verifyToken: Buffer;
+  updatedAt: Generated<Date>;
+};
+
+/**
+ * Changes of webhooks that came with a good signature and belong to no number we have, each once however often it
+ * came (`times`). `payload` is the change as JSON with its entry, to be read again when the number is there.
+ * `app_company_id`: the company whose own app signed it; nobody else can get it. `pieces`: messages, statuses and
+ * notices in it.
+ *
+ * Writer: webhook-ingest; gateway, for a person, asks for a replay (`replay_at`) or deletes.
+ * Retention: 30 days after it came last, or until it was replayed.
+ */
+export type UnroutableTable = {
+  unroutableNo: GeneratedAlways<number>;
+  hash: Buffer;
+  reason: string;
+  appCompanyId: string | null;
+  wabaId: string | null;
+  phoneNumberId: string | null;
+  displayPhone: string | null;
+  field: string;
+  pieces: number;
+  payload: Buffer;
+  times: Generated<number>;
+  firstAt: Generated<Date>;
+  lastAt: Generated<Date>;
+  replayAt: Date | null;
+};

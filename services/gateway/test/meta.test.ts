@@ -1,0 +1,164 @@
+/** Numbers of Meta's Cloud API over REST: their place and token go in, the token never comes out. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { normaliseMeta } from "@manyline/contracts";
+import {
+  claimReplays,
+  commitIngest,
+  openDatabase,
+  readAccessToken,
+  readMetaApp,
+} from "@manyline/db";
+import { asSuperuser } from "@manyline/db/testing";
+import { ADMIN_TOKEN, addCompany, call, openWorld, record } from "./support.ts";
+import type { TestCompany, World } from "./support.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+});
+after(() => world[Symbol.asyncDispose]());
+
+const TOKEN = "EAAsecretSecretSecret";
+const place = { provider: "meta", wabaId: "800000000000001", phoneNumberId: "900000000000101" };
+const numbersOf = ({ id }: TestCompany): string => `/api/whatsapp/companies/${id}/numbers`;
+const add = (company: TestCompany, body: object) =>
+  call(world, "POST", numbersOf(company), { token: company.token, body });
+
+test("a Meta number has a place and a token; the token is sealed and never shown", async () => {
+  const company = await addCompany(world);
+  const made = await add(company, { ...place, accessToken: TOKEN });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const number = record(made.body["number"]);
+  assert.deepEqual(number["meta"], {
+    wabaId: place.wabaId,
+    phoneNumberId: place.phoneNumberId,
+    isConfirmed: false,
+    accessToken: "SET",
+  });
+  const listed = await call(world, "GET", numbersOf(company), { token: company.token });
+  assert.ok(!JSON.stringify([made.body, listed.body]).includes(TOKEN));
+  const [row] = await asSuperuser<{ company_no: number; number_no: number; secrets: Buffer }>(
+    world.database,
+    `select company_no, number_no, secrets from numbers where number_id = '${String(number["id"])}'`,
+  );
+  const found = Object.values(row ?? {});
+  assert.ok(!JSON.stringify(row).includes(TOKEN));
+  await using db = openDatabase({ url: world.database.urls.worker, applicationName: "test" });
+  const token = await readAccessToken(db, world.deps.keyring, Number(found[0]), Number(found[1]));
+  assert.equal(token, TOKEN);
+
+  const path = `${numbersOf(company)}/${String(number["id"])}`;
+  const changed = await call(world, "PATCH", path, {
+    token: company.token,
+    body: { phoneNumberId: "900000000000102" },
+  });
+  assert.equal(changed.status, 200);
+  const shown = record(record(changed.body["number"])["meta"]);
+  assert.deepEqual([shown["phoneNumberId"], shown["accessToken"]], ["900000000000102", "SET"]);
+});
+
+test("what is missing or does not belong is refused", async () => {
+  const company = await addCompany(world);
+  for (const [body, status] of [
+    [{ provider: "meta" }, 400],
+    [{ provider: "meta", wabaId: "1" }, 400],
+    [{ ...place, wabaId: "12; drop" }, 400],
+    [{ ...place, accessToken: "two words" }, 400],
+    [{ provider: "linked", wabaId: "1" }, 400],
+    [{ provider: "wpp" }, 422],
+  ] as const) {
+    assert.equal((await add(company, body)).status, status, JSON.stringify(body));
+  }
+});
+
+test("a check asks the number's owner; without one it is said at once", async () => {
+  const company = await addCompany(world);
+  const made = record((await add(company, { ...place, accessToken: TOKEN })).body["number"]);
+  const linked = record((await add(company, {})).body["number"]);
+  const check = (number: Record<string, unknown>) =>
+    call(world, "POST", `${numbersOf(company)}/${String(number["id"])}/check`, {
+      token: company.token,
+    });
+  assert.equal((await check(linked)).status, 422);
+  assert.deepEqual(
+    [(await check(made)).status, (await check(made)).body["code"]],
+    [503, "NO_OWNER"],
+  );
+});
+
+test("each provider sends what it has", async () => {
+  const company = await addCompany(world);
+  const meta = record((await add(company, { ...place, accessToken: TOKEN })).body["number"]);
+  const linked = record((await add(company, {})).body["number"]);
+  const send = async (number: Record<string, unknown>, body: object): Promise<number> => {
+    const path = `/api/whatsapp/sessions/${company.id}/messages?number=${String(number["id"])}`;
+    return (
+      await call(world, "POST", path, {
+        token: company.token,
+        body: { to: "+4917012345678", ...body },
+      })
+    ).status;
+  };
+  const template = { type: "template", template: { name: "visit", language: "en_US" } };
+  assert.equal(await send(meta, template), 202);
+  assert.equal(await send(meta, { type: "text", text: "hi" }), 202);
+  assert.equal(await send(linked, template), 422);
+  const poll = { type: "poll", poll: { name: "When?", options: ["a", "b"] } };
+  assert.equal(await send(meta, poll), 422);
+  assert.equal(await send(linked, poll), 202);
+});
+
+test("a company's own Meta app", async () => {
+  const [company, other] = [await addCompany(world), await addCompany(world)];
+  const path = `/api/whatsapp/companies/${company.id}/meta-app`;
+  const body = { appId: "12345", appSecret: "own-secret-1", verifyToken: "own-token-1" };
+  assert.equal((await call(world, "PUT", path, { token: other.token, body })).status, 404);
+  const put = await call(world, "PUT", path, { token: company.token, body });
+  assert.deepEqual([put.status, put.body["webhookPath"]], [200, `/webhooks/meta/${company.id}`]);
+  await using db = openDatabase({ url: world.database.urls.ingest, applicationName: "test" });
+  const read = () => readMetaApp(db, world.deps.keyring, company.id);
+  assert.deepEqual((await read())?.secrets, ["own-secret-1"]);
+  const gone = await call(world, "DELETE", path, { token: company.token });
+  assert.equal(gone.body["removed"], true);
+  assert.equal(await read(), undefined);
+});
+
+test("webhooks of nobody are listed, replayed and deleted by the operator alone", async () => {
+  const company = await addCompany(world);
+  await using db = openDatabase({ url: world.database.urls.ingest, applicationName: "test" });
+  const metadata = { phone_number_id: "77" };
+  const value = { metadata, messages: [{ id: "wamid.1", from: "49170", type: "text" }] };
+  const body = {
+    object: "whatsapp_business_account",
+    entry: [{ id: "66", changes: [{ field: "messages", value }] }],
+  };
+  const webhook = normaliseMeta(body, new Date());
+  const raw = Buffer.from(JSON.stringify(body));
+  await commitIngest(db, world.deps.keyring, { service: "test" }, [
+    { webhook, body, raw, app: null },
+  ]);
+  const base = "/api/whatsapp/unroutable";
+  assert.equal((await call(world, "GET", base, { token: company.token })).status, 403);
+  const list = await call(world, "GET", base, { token: ADMIN_TOKEN });
+  const [row] = list.body["unroutable"] as Record<string, unknown>[];
+  assert.deepEqual(
+    [row?.["reason"], row?.["phoneNumberId"], row?.["pieces"]],
+    ["unknown_number", "77", 1],
+  );
+  const replay = await call(world, "POST", `${base}/replay`, {
+    token: ADMIN_TOKEN,
+    body: { phoneNumberId: "77" },
+  });
+  assert.deepEqual([replay.status, replay.body["changes"]], [202, 1]);
+  assert.equal((await claimReplays(db, 10)).length, 1);
+  assert.equal(
+    (await call(world, "POST", `${base}/delete`, { token: ADMIN_TOKEN, body: {} })).status,
+    400,
+  );
+  const deleted = await call(world, "POST", `${base}/delete`, {
+    token: ADMIN_TOKEN,
+    body: { wabaId: "66" },
+  });
+  assert.equal(deleted.body["changes"], 1);
+});

@@ -1,0 +1,18 @@
+/** Each number goes to the engine of its kind. */
+import type { Provider as Kind } from "@manyline/contracts";
+import type { NumberRef, Provider } from "./provider.ts";
+
+export function providersByKind(
+  linked: Provider,
+  others: Partial<Record<Kind, Provider>>,
+): Provider {
+  const of = ({ provider }: NumberRef): Provider => others[provider] ?? linked;
+  return {
+    link: (number, handlers) => of(number).link(number, handlers),
+    login: (number, handlers) => of(number).login(number, handlers),
+    fetchFile: (source, number) => of(number).fetchFile(source, number),
+    check: async (number) => (await of(number).check?.(number)) ?? [],
+    // Only what is decrypted here passes through a journal.
+    tell: (entry) => linked.tell(entry),
+  };
+}

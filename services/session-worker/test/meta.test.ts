@@ -1,0 +1,270 @@
+/** Numbers of the Cloud API, against the simulated Meta: confirmed, sending, failing alone, mended at run time. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, describe, it } from "node:test";
+import { newNumberId, shardPoke } from "@manyline/contracts";
+import {
+  commitIngest,
+  createNumber,
+  inTransaction,
+  openDatabase,
+  setMetaNumber,
+  withCompany,
+} from "@manyline/db";
+import type { NumberRow } from "@manyline/db";
+import { asSuperuser } from "@manyline/db/testing";
+import { normaliseMeta } from "@manyline/contracts";
+import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
+import { until } from "@manyline/testkit";
+import { openRoom, type Room } from "./room.ts";
+import { enqueue, sendStates, untilSend } from "./sending.ts";
+
+type Place = { wabaId: string; phoneNumberId: string; accessToken: string };
+const ANN = "15550100019";
+
+let meta: MetaSimulator;
+let room: Room;
+before(async () => {
+  meta = await startMetaSimulator();
+  room = await openRoom({ env: { GRAPH_URL: meta.url } });
+});
+after(async () => {
+  await room.close();
+  await meta.close();
+});
+
+/** What a person sets over REST. */
+async function setPlace(number: NumberRow, place: Place): Promise<void> {
+  await withCompany(room.app, number.companyNo, (tx) =>
+    setMetaNumber(tx, room.database.keyring, number, place),
+  );
+  room.bus.poke(shardPoke(number.shardId));
+}
+
+async function addNumber(place: Place, companyNo?: number): Promise<NumberRow> {
+  const company = companyNo ?? (await room.company()).companyNo;
+  const number = await inTransaction(room.platform, (tx) =>
+    createNumber(tx, company, {
+      numberId: newNumberId(),
+      provider: "meta",
+      phone: null,
+      name: null,
+      maxNumbers: 500,
+    }),
+  );
+  await setPlace(number, place);
+  return number;
+}
+
+/** A number at Meta, with a token, and a person who wrote to it. */
+function line() {
+  const { number, waba, token } = meta.world.addLine();
+  meta.say(number.id, ANN, "hello");
+  const place = { wabaId: waba.id, phoneNumberId: number.id, accessToken: token.token };
+  return { number, waba, token, place };
+}
+
+const reaches = (number: NumberRow, status: string, reason: string) =>
+  until(
+    async () => {
+      const { number: row } = await room.status(number);
+      return row.status === status && row.reason === reason ? row : undefined;
+    },
+    { label: `${status}/${reason}`, deadlineMs: 15_000 },
+  );
+const send = (number: NumberRow, more: Parameters<typeof enqueue>[3] = {}) =>
+  enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta", ...more });
+const told = (number: NumberRow, queued: { messageId: string }, type: string) =>
+  untilSend(room, { number, phone: "1" }, queued, type, 20_000);
+
+describe("a Meta number", () => {
+  it("is active once Meta has confirmed it, sends with its own token, and knows Meta's id", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    const row = await reaches(number, "connected", "open");
+    assert.deepEqual([row.isActive, row.phone], [true, one.number.phone]);
+    const queued = await send(number);
+    const sent = await told(number, queued, "message.sent");
+    const taken = meta.sending.sent.find(({ callbackData }) => callbackData === queued.messageId);
+    assert.equal(sent.data["providerMessageId"], taken?.id);
+    assert.deepEqual(taken?.body["text"], { body: "good day", preview_url: false });
+
+    const template = { name: "hello", language: "en_US" };
+    meta.world.addTemplate({ wabaId: one.waba.id, name: "hello" });
+    const good = await send(number, { type: "template", text: null, content: { template } });
+    await told(number, good, "message.sent");
+    const other = { ...template, name: "nothing" };
+    const bad = await send(number, { type: "template", text: null, content: { template: other } });
+    const failed = await told(number, bad, "message.failed");
+    assert.equal((failed.data["error"] as { code: string }).code, "TEMPLATE_NOT_ACCEPTED");
+  });
+
+  it("in another account, or with a token that is of no use, is not active, and mends without a restart", async () => {
+    const [one, other] = [line(), line()];
+    const wrong = await addNumber({ ...one.place, wabaId: other.place.wabaId });
+    const refused = await addNumber({ ...other.place, accessToken: "nonsense" }, wrong.companyNo);
+    await reaches(wrong, "error", "token_refused");
+    const both = meta.world.addToken({ wabas: [one.waba.id, other.waba.id] });
+    await setPlace(wrong, { ...one.place, wabaId: other.place.wabaId, accessToken: both.token });
+    await reaches(wrong, "error", "not_confirmed");
+    assert.equal((await reaches(refused, "error", "token_refused")).isActive, false);
+    await setPlace(wrong, one.place);
+    await setPlace(refused, other.place);
+    await reaches(wrong, "connected", "open");
+    await reaches(refused, "connected", "open");
+    const rival = await addNumber(one.place);
+    await reaches(rival, "error", "not_confirmed");
+  });
+
+  it("whose token has expired stops alone; its messages wait, and go with the new token", async () => {
+    const [good, bad] = [line(), line()];
+    const healthy = await addNumber(good.place);
+    const ill = await addNumber(bad.place, healthy.companyNo);
+    await reaches(healthy, "connected", "open");
+    await reaches(ill, "connected", "open");
+    bad.token.expiresAt = Math.floor(Date.now() / 1_000) - 1;
+    const waiting = await send(ill);
+    await reaches(ill, "error", "token_refused");
+    await told(healthy, await send(healthy), "message.sent");
+    assert.deepEqual(await sendStates(room, { number: ill, phone: "1" }), { queued: 1 });
+    const fresh = meta.world.addToken({ wabas: [bad.waba.id] });
+    await setPlace(ill, { ...bad.place, accessToken: fresh.token });
+    await told(ill, waiting, "message.sent");
+    const log = await readFile(room.log, "utf8");
+    for (const secret of [good.token.token, bad.token.token, fresh.token]) {
+      assert.ok(!log.includes(secret), "no token in the log");
+    }
+  });
+
+  it("whose answer got lost sends nothing twice: unknown, until a status says what became of it", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const fault = { part: "messages" as const, phoneNumberId: one.number.id, when: { next: 1 } };
+    meta.faults.add({ ...fault, effect: { cut: "after" } });
+    const lost = await send(number);
+    await told(number, lost, "message.unknown");
+    const tries = meta.sending.sent.filter(({ callbackData }) => callbackData === lost.messageId);
+    assert.equal(tries.length, 1);
+
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    const status = {
+      id: tries[0]?.id,
+      status: "delivered",
+      biz_opaque_callback_data: lost.messageId,
+    };
+    const metadata = { phone_number_id: one.number.id };
+    const changes = [{ field: "messages", value: { metadata, statuses: [status] } }];
+    const body = { object: "whatsapp_business_account", entry: [{ id: one.waba.id, changes }] };
+    const webhook = normaliseMeta(body, new Date());
+    const raw = Buffer.from(JSON.stringify(body));
+    await commitIngest(db, room.database.keyring, { service: "test" }, [
+      { webhook, body, raw, app: null },
+    ]);
+    const delivered = await told(number, lost, "message.delivered");
+    assert.equal(delivered.data["providerMessageId"], tries[0]?.id);
+  });
+
+  it("that writes too often to one person holds that chat only", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    meta.world.addPerson({ phone: "15550100020" });
+    meta.say(one.number.id, "15550100020", "hi");
+    meta.faults.add({
+      to: ANN,
+      phoneNumberId: one.number.id,
+      effect: { error: { code: 131_056 } },
+      when: { next: 2 },
+    });
+    const held = await send(number);
+    const { messageId } = await enqueue(
+      room,
+      { number, phone: "1" },
+      { phone: "15550100020" },
+      { provider: "meta" },
+    );
+    await told(number, { messageId }, "message.sent");
+    assert.equal((await sendStates(room, { number, phone: "1" }))["queued"], 1);
+    await told(number, held, "message.sent");
+  });
+
+  it("is checked step by step, each with what to do; no token is shown", async () => {
+    const [one, other] = [line(), line()];
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const check = async () => {
+      const { result } = await room.command(number, "check_number");
+      assert.ok(!JSON.stringify(result).includes("EAA"));
+      const checks = (result?.["checks"] ?? []) as { name: string; state: string }[];
+      return Object.fromEntries(checks.map(({ name, state }) => [name, state]));
+    };
+    const steps = {
+      token: "ok",
+      scopes: "ok",
+      expiry: "ok",
+      token_alone: "ok",
+      number: "ok",
+      account: "ok",
+      subscription: "failed",
+      encryption_key: "warning",
+    };
+    assert.deepEqual(await check(), steps);
+    meta.world.wabas.get(one.waba.id)?.subscribedApps.add("1");
+    one.token.expiresAt = Math.floor(Date.now() / 1_000) + 3_600;
+    one.token.scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
+    await addNumber({ ...other.place, accessToken: one.token.token }, number.companyNo);
+    assert.deepEqual(await check(), {
+      ...steps,
+      subscription: "ok",
+      expiry: "failed",
+      scopes: "failed",
+      token_alone: "warning",
+    });
+  });
+
+  it("fetches a file that somebody sent with its own token, and no other number's", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const bytes = Buffer.from("picture");
+    const { id } = meta.media.add({
+      phoneNumberId: one.number.id,
+      wabaId: one.waba.id,
+      mimeType: "image/png",
+      bytes,
+    });
+    const sister = meta.world.addNumber({ wabaId: one.waba.id });
+    const foreign = meta.media.add({
+      phoneNumberId: sister.id,
+      wabaId: one.waba.id,
+      mimeType: "image/png",
+      bytes,
+    });
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    const messages = [id, foreign.id].map((file, place) => ({
+      from: ANN,
+      id: `wamid.file.${place}`,
+      type: "image",
+      image: { id: file, mime_type: "image/png" },
+    }));
+    const changes = [
+      { field: "messages", value: { metadata: { phone_number_id: one.number.id }, messages } },
+    ];
+    const body = { object: "whatsapp_business_account", entry: [{ id: one.waba.id, changes }] };
+    const webhook = normaliseMeta(body, new Date());
+    const raw = Buffer.from(JSON.stringify(body));
+    await commitIngest(db, room.database.keyring, { service: "test" }, [
+      { webhook, body, raw, app: null },
+    ]);
+    const files = await asSuperuser<{ media_id: string }>(
+      room.database,
+      `select media_id from media where number_no = ${number.numberNo} order by media_id`,
+    );
+    const [mine, theirs] = files.map((row) => ({ mediaId: Object.values(row)[0] }));
+    assert.ok(mine && theirs);
+    assert.equal((await room.command(number, "fetch_media", mine)).state, "done");
+    const gone = await room.command(number, "fetch_media", theirs);
+    assert.deepEqual([gone.state, gone.error?.["code"]], ["failed", "MEDIA_NOT_FOUND"]);
+  });
+});

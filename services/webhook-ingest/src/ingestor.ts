@@ -1,0 +1,93 @@
+import {
+  commitIngest,
+  type Database,
+  type EventRelay,
+  type IngestResult,
+  type IngestWebhook,
+  isUnavailable,
+  type Keyring,
+  parkWebhook,
+} from "@manyline/db";
+import type { Clock } from "@manyline/runtime";
+import { MicroBatcher } from "./micro-batcher.ts";
+import type { Reports } from "./reports.ts";
+
+const SERVICE = "webhook-ingest";
+
+export type IngestorOptions = {
+  db: Database;
+  keyring: Keyring;
+  relay: Pick<EventRelay, "publish">;
+  clock: Clock;
+  reports: Reports;
+  lanes: number;
+  size: number;
+  waitingBytes: number;
+};
+
+/** Commits webhooks, many at a time, and hands their events on. */
+export class Ingestor {
+  readonly #options: IngestorOptions;
+  readonly #batcher: MicroBatcher<IngestWebhook>;
+
+  constructor(options: IngestorOptions) {
+    this.#options = options;
+    const { lanes, size, waitingBytes: capacity } = options;
+    this.#batcher = new MicroBatcher({
+      lanes,
+      size,
+      capacity,
+      commit: (webhooks) => this.#commit(webhooks),
+      isWorthSplitting: (error) => !isUnavailable(error),
+    });
+  }
+
+  /** Bytes of webhooks that wait for their commit. */
+  get waitingBytes(): number {
+    return this.#batcher.weight;
+  }
+
+  /**
+   * Resolves when the webhook is committed. Rejects with BusyError, or with an error of `isUnavailable`: it is
+   * not, and should come again.
+   */
+  async take(webhook: IngestWebhook): Promise<void> {
+    const [first] = webhook.webhook.items;
+    if (!first) return;
+    await this.#batcher.add(first.route.wabaId ?? "", webhook, webhook.raw.length);
+  }
+
+  async idle(): Promise<void> {
+    await this.#batcher.idle();
+  }
+
+  async #commit(webhooks: readonly IngestWebhook[]): Promise<void> {
+    try {
+      await this.commitNow(webhooks);
+    } catch (error) {
+      const [only, second] = webhooks;
+      if (!only || second || isUnavailable(error)) throw error;
+      // It would come for days and fail each time; so it is kept for whoever mends it.
+      this.#options.reports.notStored(error);
+      await parkWebhook(this.#options.db, only);
+    }
+  }
+
+  /** One commit, past the queue. */
+  async commitNow(webhooks: readonly IngestWebhook[]): Promise<IngestResult> {
+    const { db, keyring, relay, clock, reports } = this.#options;
+    const startedAt = clock.monotonic();
+    const result = await commitIngest(db, keyring, { service: SERVICE }, webhooks);
+    relay.publish(result.events);
+    const durationMs = clock.monotonic() - startedAt;
+    const { events, repeated, parked } = result;
+    reports.committed({
+      webhooks: webhooks.length,
+      events: events.length,
+      repeated,
+      parked,
+      durationMs,
+    });
+    return result;
+  }
+}

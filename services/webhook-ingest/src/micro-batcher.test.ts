@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { BusyError, MicroBatcher, type MicroBatcherOptions } from "./micro-batcher.ts";
+
+function open(more: Partial<MicroBatcherOptions<string>> = {}) {
+  const commits: string[][] = [];
+  const gates: PromiseWithResolvers<void>[] = [];
+  const batcher = new MicroBatcher<string>({
+    lanes: 1,
+    size: 3,
+    capacity: 100,
+    isWorthSplitting: (error) => error instanceof RangeError,
+    commit: async (items) => {
+      commits.push([...items]);
+      const gate = Promise.withResolvers<void>();
+      gates.push(gate);
+      await gate.promise;
+    },
+    ...more,
+  });
+  return { commits, gates, batcher };
+}
+
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, 5);
+  });
+
+it("what comes while a commit is under way shares the next ones, in order and of limited size", async () => {
+  const { batcher, commits, gates } = open();
+  const done: string[] = [];
+  const add = async (item: string): Promise<void> => {
+    await batcher.add("k", item, 1);
+    done.push(item);
+  };
+  const all = [add("a")];
+  await turn();
+  all.push(...["b", "c", "d", "e"].map(add));
+  await turn();
+  assert.deepEqual(commits, [["a"]]);
+  gates[0]?.resolve();
+  await turn();
+  assert.deepEqual([commits.length, commits[1], done], [2, ["b", "c", "d"], ["a"]]);
+  gates[1]?.resolve();
+  await turn();
+  gates[2]?.resolve();
+  await Promise.all(all);
+  assert.deepEqual(commits[2], ["e"]);
+  assert.equal(batcher.weight, 0);
+  await batcher.idle();
+});
+
+it("lanes do not wait for each other", async () => {
+  const { batcher, commits, gates } = open({ lanes: 2 });
+  const all = ["a", "b"].map((key) => batcher.add(key, key, 1));
+  await turn();
+  assert.equal(commits.length, 2);
+  for (const gate of gates) gate.resolve();
+  await Promise.all(all);
+});
+
+it("one bad item does not fail its neighbours; an outage fails all at once", async () => {
+  const tried: string[][] = [];
+  const { batcher } = open({
+    commit: async (items) => {
+      tried.push([...items]);
+      if (items.includes("bad")) throw new RangeError("bad");
+      if (items.includes("outage")) throw new Error("away");
+    },
+  });
+  const outcomes = await Promise.allSettled(
+    ["x", "bad", "y"].map((item) => batcher.add("k", item, 1)),
+  );
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["fulfilled", "rejected", "fulfilled"],
+  );
+  assert.deepEqual(tried, [["x", "bad", "y"], ["x"], ["bad"], ["y"]]);
+  tried.length = 0;
+  await Promise.allSettled(["outage", "z"].map((item) => batcher.add("k", item, 1)));
+  assert.deepEqual(tried, [["outage", "z"]]);
+});
+
+it("refuses what exceeds its capacity, but never the only one", async () => {
+  const { batcher, gates } = open({ capacity: 10 });
+  const first = batcher.add("k", "large", 50);
+  await assert.rejects(batcher.add("k", "next", 1), BusyError);
+  await turn();
+  gates[0]?.resolve();
+  await first;
+  const next = batcher.add("k", "next", 1);
+  await turn();
+  gates[1]?.resolve();
+  await next;
+});
