@@ -9,6 +9,7 @@ import {
   deleteOldMedia,
   deleteOldSeen,
   deleteOldUnroutable,
+  deleteOldUsage,
   deleteKnownSends,
   dropOldMessages,
   ensureMessagePartitions,
@@ -88,6 +89,7 @@ export async function housekeeping(
     ["seenDeleted", () => deleteOldSeen(executor, 9 * DAY_MS)],
     ["knownSendsDeleted", () => deleteKnownSends(executor)],
     ["unroutableDeleted", () => deleteOldUnroutable(executor, 30 * DAY_MS)],
+    ["usageDeleted", () => deleteOldUsage(executor)],
     ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
     ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],
   ];

@@ -67,3 +67,8 @@ export async function deleteOldUnroutable(executor: Executor, keepMs: number): P
 export async function deleteKnownSends(executor: Executor): Promise<number> {
   return countOf(executor, sql<Count>`select delete_known_sends() as count`);
 }
+
+/** Usage, prices, people of portfolios and handshakes that were kept long enough. Returns how many rows. */
+export async function deleteOldUsage(executor: Executor): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_usage() as count`);
+}

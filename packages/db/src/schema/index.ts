@@ -19,7 +19,14 @@ import type {
   SeenTable,
   UnknownSendsTable,
 } from "./messages.ts";
-import type { MetaAppsTable, UnroutableTable } from "./meta.ts";
+import type {
+  MetaAppsTable,
+  NumberUsageTable,
+  PortfolioPeopleTable,
+  PricedMessagesTable,
+  UnroutableTable,
+  WebhookHandshakesTable,
+} from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -52,10 +59,13 @@ export type Schema = {
   messages: MessagesTable;
   metaApps: MetaAppsTable;
   numberFence: NumberFenceTable;
+  numberUsage: NumberUsageTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
   pairingPhoneLimits: PairingPhoneLimitsTable;
   pairingWatch: PairingWatchTable;
+  portfolioPeople: PortfolioPeopleTable;
+  pricedMessages: PricedMessagesTable;
   removedNumbers: RemovedNumbersTable;
   droppedFiles: DroppedFilesTable;
   seen: SeenTable;
@@ -64,6 +74,7 @@ export type Schema = {
   shards: ShardsTable;
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
+  webhookHandshakes: WebhookHandshakesTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;

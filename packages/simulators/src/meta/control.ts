@@ -27,6 +27,7 @@ export function answerControl(
         people: [...world.people.values()],
         sent: sending.sent,
         read: sending.read,
+        typing: sending.typing,
         deliveries: { taken: deliveries.taken, waiting: deliveries.waiting },
       };
     case "POST apps":
