@@ -75,7 +75,7 @@ export function listSuites(root: string): Suite[] {
     })),
     {
       name: "chaos",
-      budgetSeconds: 780,
+      budgetSeconds: 830,
       kind: "tests",
       args: [`${LOCAL_ROOM}/test/chaos/*.test.ts`],
       needs: ["nats", "redis"],

@@ -47,11 +47,15 @@ export const COMMANDS = {
     }),
     deadlineMs: 10_000,
   },
-  /** Show in a chat that somebody types or records, or has stopped. Result: `{}`. Fails with NOT_CONNECTED. */
+  /**
+   * Show in a chat that somebody types or records, or has stopped. `lastMessageId`: WhatsApp's id of the latest
+   * message from there, which Meta wants to be named. Result: `{}`. Fails with NOT_CONNECTED.
+   */
   show_typing: {
     args: Type.Object({
       chat: ChatAddress,
       state: Type.Enum(["typing", "recording", "paused"]),
+      lastMessageId: Type.Optional(Type.String()),
     }),
     deadlineMs: 10_000,
   },

@@ -118,6 +118,13 @@ export {
 } from "./repositories/statuses.ts";
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";
+export {
+  noteHandshake,
+  type Portfolio,
+  readPortfolio,
+  readUsage,
+  type UsageRow,
+} from "./repositories/usage.ts";
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
 export * from "./repositories/flow-keys.ts";

@@ -71,6 +71,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
   const worker = ["manyline_worker"];
   assert.deepEqual(rows, [
     { proname: "authenticate", callers: gateway },
+    { proname: "count_portfolio_people", callers: ["manyline_app"] },
     { proname: "create_event_partitions", callers: worker },
     { proname: "create_message_partitions", callers: worker },
     { proname: "delete_known_sends", callers: worker },
@@ -83,6 +84,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_old_seen", callers: worker },
     { proname: "delete_old_tokens", callers: worker },
     { proname: "delete_old_unroutable", callers: worker },
+    { proname: "delete_old_usage", callers: worker },
     { proname: "delete_old_watches", callers: worker },
     { proname: "delete_retired_flow_keys", callers: worker },
     { proname: "drop_event_partitions", callers: worker },

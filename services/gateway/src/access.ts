@@ -38,6 +38,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   [`GET ${company}/numbers/:numberId`]: token("read", "manage"),
   [`PATCH ${company}/numbers/:numberId`]: token("manage"),
   [`DELETE ${company}/numbers/:numberId`]: token("manage"),
+  [`GET ${company}/numbers/:numberId/usage`]: token("read", "manage"),
   [`GET ${session}/status`]: tokenOrCookie("read", "pair"),
   [`POST ${session}/pairing-code`]: tokenOrCookie("pair"),
   [`POST ${session}/reconnect`]: tokenOrCookie("pair"),

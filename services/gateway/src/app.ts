@@ -19,6 +19,7 @@ import { registerHealth } from "./routes/health.ts";
 import { registerJobs } from "./routes/jobs.ts";
 import { registerLinkExchange } from "./routes/link-exchange.ts";
 import { registerSetup } from "./routes/setup.ts";
+import { registerUsage } from "./routes/usage.ts";
 import { registerMetaApp } from "./routes/meta-app.ts";
 import { registerUnroutable } from "./routes/unroutable.ts";
 import { registerMedia } from "./routes/media.ts";
@@ -126,6 +127,7 @@ export async function buildApp(
   registerUnroutable(app, deps);
   registerMetaApp(app, deps);
   registerSetup(app, deps);
+  registerUsage(app, deps);
   registerPages(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

@@ -24,6 +24,7 @@ import {
   SignalAnswer,
   StatusAnswer,
   UploadAnswer,
+  UsageAnswer,
   Worker,
 } from "@manyline/contracts";
 import type { App } from "./app.ts";
@@ -57,6 +58,7 @@ const COMPONENTS = [
   ContactList,
   CheckAnswer,
   SetupAnswer,
+  UsageAnswer,
   UploadAnswer,
 ];
 

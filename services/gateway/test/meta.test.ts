@@ -162,3 +162,48 @@ test("webhooks of nobody are listed, replayed and deleted by the operator alone"
   });
   assert.equal(deleted.body["changes"], 1);
 });
+
+test("the usage of a number is counted by day; another company does not see it", async () => {
+  const [company, other] = [await addCompany(world), await addCompany(world)];
+  const own = { ...place, phoneNumberId: "900000000000901" };
+  const number = record((await add(company, { ...own, accessToken: TOKEN })).body["number"]);
+  await asSuperuser(
+    world.database,
+    `update numbers set is_active = true where number_id = '${String(number["id"])}'`,
+  );
+  await using db = openDatabase({ url: world.database.urls.ingest, applicationName: "test" });
+  const pricing = { billable: true, pricing_model: "PMP", type: "regular", category: "utility" };
+  const timestamp = String(Math.floor(Date.now() / 1_000));
+  const statuses = ["sent", "delivered", "read"].map((status) => ({
+    id: "wamid.usage",
+    status,
+    timestamp,
+    recipient_id: "15550100019",
+    pricing,
+  }));
+  const metadata = { phone_number_id: own.phoneNumberId };
+  const changes = [{ field: "messages", value: { metadata, statuses } }];
+  const body = { object: "whatsapp_business_account", entry: [{ id: own.wabaId, changes }] };
+  const webhook = normaliseMeta(body, new Date());
+  const raw = Buffer.from(JSON.stringify(body));
+  for (let time = 0; time < 2; time += 1) {
+    await commitIngest(db, world.deps.keyring, { service: "test" }, [
+      { webhook, body, raw, app: null },
+    ]);
+  }
+  const path = `${numbersOf(company)}/${String(number["id"])}/usage`;
+  const got = await call(world, "GET", path, { token: company.token });
+  assert.equal(got.status, 200, JSON.stringify(got.body));
+  assert.deepEqual(got.body["totals"], { priced: 1, delivered: 1, billable: 1 });
+  assert.equal(got.body["portfolio"], null);
+  const day = new Date(Number(timestamp) * 1_000).toISOString().slice(0, 10);
+  const line = { day, category: "utility", kind: "regular", isBillable: true };
+  assert.deepEqual(got.body["usage"], [{ ...line, priced: 1, delivered: 1 }]);
+  const earlier = await call(world, "GET", `${path}?from=2020-01-01&to=2020-01-31`, {
+    token: company.token,
+  });
+  assert.deepEqual(earlier.body["usage"], []);
+  const asked = async (query: string, token = company.token): Promise<number> =>
+    (await call(world, "GET", `${path}${query}`, { token })).status;
+  assert.deepEqual([await asked("?from=2020-02-31"), await asked("", other.token)], [400, 404]);
+});

@@ -62,6 +62,17 @@ export function buildConfig(r: ConfigReader) {
       default: "v26.0",
       meaning: "its version; a warning is logged 90 days before its end",
     }),
+    graphProof: r.flag("GRAPH_PROOF", {
+      default: false,
+      meaning:
+        "calls carry `appsecret_proof`, for apps that require it: by the secret of the company's own app, else by META_APP_SECRET",
+    }),
+    metaAppSecret: firstOf(
+      r.secret("META_APP_SECRET", {
+        optional: true,
+        meaning: "secret of the Meta app that serves all companies, as webhook-ingest has it",
+      }),
+    ),
     waVersion: r.string("WA_VERSION", {
       pattern: /^\d+\.\d+\.\d+$/,
       must: "look like 2.3000.1043857760",
@@ -180,6 +191,11 @@ export function buildConfig(r: ConfigReader) {
     ["TIME_SCALE", "WA_URL"],
   );
   return config;
+}
+
+/** While a secret is being changed the new one comes first. */
+function firstOf(list: string | undefined): string | undefined {
+  return list?.split(",")[0]?.trim() || undefined;
 }
 
 function isStore(setting: string): boolean {

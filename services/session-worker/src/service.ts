@@ -121,8 +121,12 @@ export async function startWorker(
   const provider = providersByKind(linked, {
     meta: createMetaProvider({
       graph,
-      store: createMetaStore(db, keyring),
+      store: createMetaStore(db, keyring, {
+        relay,
+        ...(config.graphProof ? { proof: { sharedSecret: config.metaAppSecret } } : {}),
+      }),
       files: createFileSource(db, media),
+      logger,
     }),
   });
 

@@ -1,5 +1,6 @@
 /** Numbers of the Cloud API, against the simulated Meta: confirmed, sending, failing alone, mended at run time. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { newNumberId, shardPoke } from "@manyline/contracts";
@@ -7,15 +8,20 @@ import {
   commitIngest,
   createNumber,
   inTransaction,
+  noteHandshake,
   openDatabase,
+  putMetaApp,
+  readPortfolio,
   setMetaNumber,
   withCompany,
 } from "@manyline/db";
-import type { NumberRow } from "@manyline/db";
+import type { Database, NumberRow } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
 import { normaliseMeta } from "@manyline/contracts";
 import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
 import { until } from "@manyline/testkit";
+import { Graph, GraphRefusal } from "../src/providers/meta/graph.ts";
+import { uploadFile } from "../src/providers/meta/upload.ts";
 import { openRoom, type Room } from "./room.ts";
 import { enqueue, sendStates, untilSend } from "./sending.ts";
 
@@ -32,6 +38,18 @@ after(async () => {
   await room.close();
   await meta.close();
 });
+
+/** What webhook-ingest does with a webhook for the number. */
+async function takeWebhook(db: Database, { place }: Line, value: object): Promise<void> {
+  const metadata = { phone_number_id: place.phoneNumberId };
+  const changes = [{ field: "messages", value: { metadata, ...value } }];
+  const body = { object: "whatsapp_business_account", entry: [{ id: place.wabaId, changes }] };
+  const raw = Buffer.from(JSON.stringify(body));
+  const webhook = normaliseMeta(body, new Date());
+  await commitIngest(db, room.database.keyring, { service: "webhook-ingest" }, [
+    { webhook, body, raw, app: null },
+  ]);
+}
 
 /** What a person sets over REST. */
 async function setPlace(number: NumberRow, place: Place): Promise<void> {
@@ -55,6 +73,8 @@ async function addNumber(place: Place, companyNo?: number): Promise<NumberRow> {
   await setPlace(number, place);
   return number;
 }
+
+type Line = ReturnType<typeof line>;
 
 /** A number at Meta, with a token, and a person who wrote to it. */
 function line() {
@@ -207,6 +227,8 @@ describe("a Meta number", () => {
       number: "ok",
       account: "ok",
       subscription: "failed",
+      verify_token: "warning",
+      test_event: "warning",
       encryption_key: "warning",
     };
     assert.deepEqual(await check(), steps);
@@ -217,10 +239,79 @@ describe("a Meta number", () => {
     assert.deepEqual(await check(), {
       ...steps,
       subscription: "ok",
-      expiry: "failed",
+      expiry: "warning",
       scopes: "failed",
       token_alone: "warning",
     });
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    await noteHandshake(db, "");
+    await takeWebhook(db, one, { messages: [{ from: ANN, id: "wamid.check", type: "text" }] });
+    const found = await check();
+    assert.deepEqual([found["verify_token"], found["test_event"]], ["ok", "ok"]);
+    await withCompany(room.app, number.companyNo, (tx) =>
+      putMetaApp(tx, room.database.keyring, number.companyNo, {
+        appId: null,
+        appSecret: "own-secret",
+        verifyToken: "own-token-1",
+      }),
+    );
+    assert.equal((await check())["verify_token"], "warning");
+    const log = (await readFile(room.log, "utf8"))
+      .split("\n")
+      .filter((text) => text.includes('"meta.') && text.includes(number.numberId));
+    const hash = createHash("sha256").update(one.token.token).digest("hex").slice(0, 12);
+    assert.ok(log.some((text) => text.includes("meta.checked")));
+    assert.ok(log.every((text) => text.includes(hash) && !text.includes(one.token.token)));
+  });
+
+  it("tells in time that its token ends, once per threshold and token", async () => {
+    const one = line();
+    const inDays = (days: number): number => Math.floor(Date.now() / 1_000) + days * 86_400;
+    one.token.expiresAt = inDays(5);
+    const number = await addNumber(one.place);
+    const ending = async () =>
+      (await room.events(number)).filter(({ type }) => type === "number.token_expiring");
+    const [first] = await until(async () => {
+      const found = await ending();
+      return found.length > 0 ? found : undefined;
+    });
+    assert.deepEqual(first?.data, {
+      provider: "meta",
+      expiresAt: new Date(one.token.expiresAt * 1_000).toISOString(),
+      days: 7,
+    });
+    await setPlace(number, one.place);
+    await reaches(number, "connected", "open");
+    const fresh = meta.world.addToken({ wabas: [one.waba.id], expiresAt: inDays(2) });
+    await setPlace(number, { ...one.place, accessToken: fresh.token });
+    await until(async () => (await ending()).length > 1);
+    assert.deepEqual(
+      (await ending()).map(({ data }) => data["days"]),
+      [7, 3],
+    );
+    const lasting = meta.world.addToken({ wabas: [one.waba.id] });
+    await setPlace(number, { ...one.place, accessToken: lasting.token });
+    await reaches(number, "connected", "open");
+    await told(number, await send(number), "message.sent");
+    assert.equal((await ending()).length, 2);
+  });
+
+  it("knows its portfolio; shows typing together with the mark that a message was read", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const portfolio = await until(() =>
+      withCompany(room.app, number.companyNo, (tx) => readPortfolio(tx, number)),
+    );
+    assert.deepEqual(portfolio, { id: one.waba.portfolioId, limit: "TIER_2K", people: 0 });
+    const chat = { phone: ANN, lid: null, groupId: null };
+    const type = (args: object) =>
+      room.command(number, "show_typing", { chat, state: "typing", ...args });
+    assert.equal((await type({ lastMessageId: "wamid.typed" })).state, "done");
+    assert.equal((await type({ state: "paused", lastMessageId: "wamid.paused" })).state, "done");
+    assert.equal((await type({})).state, "done");
+    assert.ok(meta.sending.typing.includes("wamid.typed"));
+    assert.ok(!meta.sending.read.includes("wamid.paused"));
   });
 
   it("fetches a file that somebody sent with its own token, and no other number's", async () => {
@@ -266,5 +357,33 @@ describe("a Meta number", () => {
     assert.equal((await room.command(number, "fetch_media", mine)).state, "done");
     const gone = await room.command(number, "fetch_media", theirs);
     assert.deepEqual([gone.state, gone.error?.["code"]], ["failed", "MEDIA_NOT_FOUND"]);
+  });
+
+  it("sends files as they are read, and proves that it knows the app's secret where that is asked for", async () => {
+    const app = meta.world.addApp({ isProofRequired: true });
+    const { number, waba, token } = meta.world.addLine({ appId: app.id });
+    const graph = new Graph({ url: meta.url, version: "v26.0", timeoutMs: 10_000 });
+    const place = {
+      wabaId: waba.id,
+      phoneNumberId: number.id,
+      token: token.token,
+      isActive: true,
+    };
+    const chunks = Array.from({ length: 48 }, (_, index) => Buffer.alloc(65_536, index));
+    const whole = Buffer.concat(chunks);
+    const upload = (appSecret: string | undefined, bytes: number | null) =>
+      uploadFile(
+        graph,
+        { ...place, appSecret },
+        { mimeType: "video/mp4", fileName: "a.mp4", bytes },
+        ReadableStream.from(chunks),
+      );
+    for (const bytes of [whole.length, null]) {
+      const file = meta.media.files.get(await upload(app.secret, bytes));
+      assert.ok(file?.bytes.equals(whole), String(bytes));
+      assert.equal(file?.mimeType, "video/mp4");
+    }
+    await assert.rejects(upload(undefined, null), GraphRefusal);
+    await assert.rejects(upload("another", null), GraphRefusal);
   });
 });

@@ -2,7 +2,7 @@
 import { Type } from "typebox";
 import { RestrictionField } from "../restriction.ts";
 import { defineEvent } from "./define.ts";
-import { PhoneField, ProviderField, nullable } from "./fields.ts";
+import { PhoneField, ProviderField, Timestamp, nullable } from "./fields.ts";
 import { noticeFields } from "./notice.ts";
 
 export const numberRestricted = defineEvent({
@@ -14,6 +14,18 @@ export const numberRestricted = defineEvent({
     provider: ProviderField,
     phone: nullable(PhoneField),
     restriction: nullable(RestrictionField),
+  }),
+});
+
+export const numberTokenExpiring = defineEvent({
+  type: "number.token_expiring",
+  version: 1,
+  description:
+    "The access token of the number ends at `expiresAt`, within `days` days. Told once 30, 14, 7, 3 and 1 days before, or as soon as it is known, until there is another token. Set a new one (PATCH): afterwards nothing can be sent.",
+  data: Type.Object({
+    provider: ProviderField,
+    expiresAt: Timestamp,
+    days: Type.Integer({ minimum: 1, description: "the threshold that was passed" }),
   }),
 });
 

@@ -25,6 +25,7 @@ import * as meta from "./20261121-0900-meta.ts";
 import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
+import * as usage from "./20261121-0950-usage.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -52,6 +53,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0910-ingest-rights": ingestRights,
   "20261121-0920-unknown-sends": unknownSends,
   "20261121-0930-flows": flows,
+  "20261121-0950-usage": usage,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -10,6 +10,7 @@ import {
   deleteOldSeen,
   deleteOldUnroutable,
   deleteRetiredFlowKeys,
+  deleteOldUsage,
   deleteKnownSends,
   dropOldMessages,
   ensureMessagePartitions,
@@ -90,6 +91,7 @@ export async function housekeeping(
     ["knownSendsDeleted", () => deleteKnownSends(executor)],
     ["unroutableDeleted", () => deleteOldUnroutable(executor, 30 * DAY_MS)],
     ["flowKeysDeleted", () => deleteRetiredFlowKeys(executor, DAY_MS)],
+    ["usageDeleted", () => deleteOldUsage(executor)],
     ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
     ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],
   ];

@@ -13,6 +13,7 @@ import {
   type Teller,
 } from "./ingest-routes.ts";
 import { parkPieces } from "./unroutable.ts";
+import { noteUsage } from "./usage.ts";
 
 export type { IngestWebhook, Teller } from "./ingest-routes.ts";
 
@@ -54,6 +55,7 @@ export async function commitIngest(
         fresh.map((one) => one.told()),
       )),
     );
+    await noteUsage(tx, groups);
     result.parked = await parkPieces(tx, [...lost, ...tooLarge(pieces)]);
     return result;
   });

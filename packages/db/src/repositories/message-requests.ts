@@ -73,3 +73,35 @@ export async function inboundKeys(
       order by m.message_id`,
   );
 }
+
+/** WhatsApp's id of the latest message that somebody wrote in the chat with these; undefined: there is none. */
+export async function lastInboundId(
+  executor: Executor,
+  { companyNo, numberNo }: { companyNo: number; numberNo: number },
+  to: Recipient,
+): Promise<string | undefined> {
+  const person = (kind: string, value: string) => sql`c.contact_no = (
+    select coalesce(w.merged_into, w.contact_no) from contact_aliases a
+    join contacts w on w.company_no = a.company_no and w.contact_no = a.contact_no
+    where a.company_no = ${companyNo} and a.kind = ${kind} and a.value = ${value})`;
+  const place =
+    "phone" in to
+      ? person("phone", to.phone)
+      : "lid" in to
+        ? person("lid", to.lid)
+        : "groupId" in to
+          ? sql`c.provider_chat_id = ${to.groupId}`
+          : "chatId" in to
+            ? sql`c.chat_id = ${to.chatId}`
+            : sql`c.contact_no = (select coalesce(w.merged_into, w.contact_no) from contacts w
+                where w.company_no = ${companyNo} and w.contact_id = ${to.contactId})`;
+  const row = await firstRow(
+    executor,
+    sql<{ providerMessageId: string }>`select m.provider_message_id from chats c
+      join messages m on m.company_no = c.company_no and m.chat_no = coalesce(c.merged_into, c.chat_no)
+      where c.company_no = ${companyNo} and c.number_no = ${numberNo} and ${place}
+        and m.number_no = ${numberNo} and m.direction = 'in'
+      order by m.message_id desc limit 1`,
+  );
+  return row?.providerMessageId;
+}

@@ -72,3 +72,8 @@ export async function deleteKnownSends(executor: Executor): Promise<number> {
 export async function deleteRetiredFlowKeys(executor: Executor, keepMs: number): Promise<number> {
   return countOf(executor, sql<Count>`select delete_retired_flow_keys(${keep(keepMs)}) as count`);
 }
+
+/** Usage, prices, people of portfolios and handshakes that were kept long enough. Returns how many rows. */
+export async function deleteOldUsage(executor: Executor): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_usage() as count`);
+}

@@ -92,3 +92,67 @@ export async function setMetaActive(
   );
   if (count === 0) throw new FencedError(fence);
 }
+
+/** What Meta tells of a number and its portfolio, kept in `settings`. */
+export type MetaFacts = { portfolioId?: string; messagingLimit?: string; throughput?: string };
+
+/** Keeps what Meta told. Role worker, in `fencedTransaction`. */
+export async function setMetaFacts(tx: Tx, fence: Fence, facts: MetaFacts): Promise<void> {
+  await sql`update numbers set settings = settings || ${JSON.stringify(facts)}::jsonb
+    where company_no = ${fence.companyNo} and number_no = ${fence.numberNo}
+      and not settings @> ${JSON.stringify(facts)}::jsonb`.execute(tx);
+}
+
+/**
+ * Notes that it is told now that the token ends within so many days. False: that, or that it ends in fewer, was told
+ * before of the token that ends at this time. Role worker, in `fencedTransaction`.
+ */
+export async function noteTokenEnd(
+  tx: Tx,
+  fence: Fence,
+  end: { at: Date; days: number },
+): Promise<boolean> {
+  const at = end.at.toISOString();
+  const count = await changed(
+    tx,
+    sql`update numbers set settings = settings || ${JSON.stringify({ tokenEnd: { at, toldDays: end.days } })}::jsonb
+      where company_no = ${fence.companyNo} and number_no = ${fence.numberNo}
+        and (settings #>> '{tokenEnd,at}' is distinct from ${at}
+          or (settings #>> '{tokenEnd,toldDays}')::int > ${end.days})`,
+  );
+  return count > 0;
+}
+
+export type MetaTraffic = {
+  /** The company has a Meta app of its own; since when its verify token is what it is. */
+  ownAppSince: Date | null;
+  /** When Meta last proved that the address of that app, or of the app of all, is ours; null: never. */
+  handshakeAt: Date | null;
+  /** When a signed webhook was last stored for the number; null: not in the days the event log has. */
+  webhookAt: Date | null;
+};
+
+/** So many of the company's latest events are looked through. */
+const EVENTS_LOOKED_THROUGH = 20_000;
+
+/** What has come of a number from Meta. Role worker. */
+export async function readMetaTraffic(
+  executor: Executor,
+  companyNo: number,
+  numberNo: number,
+): Promise<MetaTraffic> {
+  const row = await firstRow(
+    executor,
+    sql<MetaTraffic>`select a.updated_at as own_app_since, h.at as handshake_at,
+        (select e.created_at from (
+            select number_no, created_at, envelope from whatsapp_events
+            where company_no = ${companyNo} order by event_no desc limit ${EVENTS_LOOKED_THROUGH}) e
+          where e.number_no = ${numberNo} and e.envelope ->> 'source' like '%webhook-ingest%'
+          limit 1) as webhook_at
+      from companies c left join meta_apps a on a.company_no = c.company_no
+      left join webhook_handshakes h
+        on h.path = case when a.company_no is null then '' else c.company_id end
+      where c.company_no = ${companyNo}`,
+  );
+  return row ?? { ownAppSince: null, handshakeAt: null, webhookAt: null };
+}

@@ -25,7 +25,14 @@ import type {
   SeenTable,
   UnknownSendsTable,
 } from "./messages.ts";
-import type { MetaAppsTable, UnroutableTable } from "./meta.ts";
+import type {
+  MetaAppsTable,
+  NumberUsageTable,
+  PortfolioPeopleTable,
+  PricedMessagesTable,
+  UnroutableTable,
+  WebhookHandshakesTable,
+} from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
   PairingAttemptsTable,
@@ -60,10 +67,13 @@ export type Schema = {
   messages: MessagesTable;
   metaApps: MetaAppsTable;
   numberFence: NumberFenceTable;
+  numberUsage: NumberUsageTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
   pairingPhoneLimits: PairingPhoneLimitsTable;
   pairingWatch: PairingWatchTable;
+  portfolioPeople: PortfolioPeopleTable;
+  pricedMessages: PricedMessagesTable;
   removedNumbers: RemovedNumbersTable;
   droppedFiles: DroppedFilesTable;
   seen: SeenTable;
@@ -74,6 +84,7 @@ export type Schema = {
   tenantFlows: TenantFlowsTable;
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
+  webhookHandshakes: WebhookHandshakesTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;

@@ -42,3 +42,60 @@ export type UnroutableTable = {
   lastAt: Generated<Date>;
   replayAt: Date | null;
 };
+
+/**
+ * How many messages of a number had a price, by the day (UTC) of the first status that named it. `priced`: Meta has
+ * taken them; `delivered`: they have arrived, which is what is charged for if `is_billable`.
+ *
+ * Writer: webhook-ingest.
+ * Retention: 400 days; goes with the company, not with the number.
+ */
+export type NumberUsageTable = {
+  companyNo: number;
+  numberNo: number;
+  day: Date;
+  category: string;
+  kind: string;
+  isBillable: boolean;
+  priced: Generated<number>;
+  delivered: Generated<number>;
+};
+
+/**
+ * Messages whose price was counted, by the hash of Meta's id.
+ *
+ * Writer: webhook-ingest.
+ * Retention: 40 days.
+ */
+export type PricedMessagesTable = {
+  companyNo: number;
+  numberNo: number;
+  hash: Buffer;
+  isDelivered: boolean;
+  at: Generated<Date>;
+};
+
+/**
+ * People, by a hash, whom numbers of a Meta portfolio wrote to outside of a conversation, and when last. Counted over
+ * all companies that share the portfolio, since Meta's limit is theirs together.
+ *
+ * Writer: webhook-ingest.
+ * Retention: 2 days; what counts is the last one.
+ */
+export type PortfolioPeopleTable = {
+  portfolioId: string;
+  person: Buffer;
+  at: Generated<Date>;
+};
+
+/**
+ * When Meta last proved that an address for webhooks is ours. `path`: the company whose own app it is for; empty: the
+ * app of all.
+ *
+ * Writer: webhook-ingest.
+ * Retention: 400 days.
+ */
+export type WebhookHandshakesTable = {
+  path: string;
+  at: Generated<Date>;
+};

@@ -1,4 +1,5 @@
 /** Who may do what: tokens, their scopes, and what they see. */
+import { createHmac } from "node:crypto";
 import { GraphError } from "./errors.ts";
 import type { AccessToken, BusinessNumber, MetaWorld, TokenScope, Waba } from "./world.ts";
 
@@ -12,6 +13,21 @@ export function tokenOf(world: MetaWorld, header: string | undefined): AccessTok
     throw new GraphError({ code: 190, httpStatus: 401, subcode: 463, message });
   }
   return token;
+}
+
+/** A proof must be right wherever it is given, and be there where the token's app requires it. */
+export function assertProof(world: MetaWorld, token: AccessToken, proof: string | null): void {
+  const app = world.apps.get(token.appId);
+  if (proof === null && app?.isProofRequired !== true) return;
+  const right = createHmac("sha256", app?.secret ?? "")
+    .update(token.token)
+    .digest("hex");
+  if (proof === right) return;
+  const message =
+    proof === null
+      ? "API calls from the server require an appsecret_proof argument"
+      : "Invalid appsecret_proof provided in the API argument";
+  throw new GraphError({ code: 100, message });
 }
 
 export function isExpired({ expiresAt }: AccessToken): boolean {

@@ -31,6 +31,7 @@ export function answerControl(
         read: sending.read,
         flows: [...world.flows.values()],
         runs: [...simulator.flows.runs.values()].map(viewOf),
+        typing: sending.typing,
         deliveries: { taken: deliveries.taken, waiting: deliveries.waiting },
       };
     case "POST apps":

@@ -1,6 +1,6 @@
 /** The Graph API: paths, tokens, and what each call does. */
 import { randomBytes } from "node:crypto";
-import { isExpired, noSuchThing, numberFor, tokenOf, wabaFor } from "./access.ts";
+import { assertProof, isExpired, noSuchThing, numberFor, tokenOf, wabaFor } from "./access.ts";
 import { GraphError } from "./errors.ts";
 import type { FaultEffect, FaultMatch, Faults } from "./faults.ts";
 import { readFlowKey } from "./flow-crypto.ts";
@@ -90,6 +90,7 @@ async function route(parts: GraphParts, call: GraphCall, effects: FaultEffect[])
   const [id = "", name = ""] = call.path;
   if (id === "debug_token") return debugToken(world, call);
   const token = tokenOf(world, call.authorization);
+  assertProof(world, token, call.query.get("appsecret_proof"));
   if (world.numbers.has(id)) return ofNumber(parts, call, token, name, effects);
   if (world.wabas.has(id)) return ofAccount(world, call, token, name);
   if (world.apps.has(id) && name === "subscriptions") return subscribe(parts, call, id);
@@ -202,7 +203,14 @@ function ofAccount(world: MetaWorld, call: GraphCall, token: AccessToken, name: 
   const waba = wabaFor(world, token, call.path[0] ?? "", "whatsapp_business_management");
   switch (`${call.method} ${name}`) {
     case "GET ":
-      return { id: waba.id, name: "Manyline Test", message_template_namespace: "test" };
+      return {
+        id: waba.id,
+        name: "Manyline Test",
+        message_template_namespace: "test",
+        ...(call.query.get("fields")?.includes("owner_business_info")
+          ? { owner_business_info: { id: waba.portfolioId, name: "Manyline Test" } }
+          : {}),
+      };
     case "GET phone_numbers": {
       const numbers = [...world.numbers.values()].filter(({ wabaId }) => wabaId === waba.id);
       return { data: numbers.map((number) => numberFields(number, null)) };
@@ -261,7 +269,8 @@ async function subscribe(
 }
 
 function debugToken(world: MetaWorld, call: GraphCall): object {
-  tokenOf(world, call.authorization);
+  const token = tokenOf(world, call.authorization);
+  assertProof(world, token, call.query.get("appsecret_proof"));
   const asked = world.tokens.get(call.query.get("input_token") ?? "");
   if (!asked) {
     return {

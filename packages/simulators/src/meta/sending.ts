@@ -48,6 +48,8 @@ export class Sending {
   readonly sent: SentMessage[] = [];
   /** Messages that were marked as read, by wamid. */
   readonly read: string[] = [];
+  /** Messages at which typing was shown, by wamid. */
+  readonly typing: string[] = [];
   readonly #world: MetaWorld;
   readonly #webhooks: Webhooks;
   readonly #limits: SendLimits;
@@ -120,6 +122,7 @@ export class Sending {
     const id = textOf(body["message_id"]);
     if (id === undefined) throw missing("message_id");
     this.read.push(id);
+    if (isJson(body["typing_indicator"])) this.typing.push(id);
     return { success: true };
   }
 

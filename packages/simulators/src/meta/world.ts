@@ -7,6 +7,8 @@ export type MetaApp = {
   verifyToken: string;
   /** Where webhooks go; null: nowhere. */
   callbackUrl: string | null;
+  /** Calls with its tokens must carry `appsecret_proof`. */
+  isProofRequired: boolean;
 };
 
 /** A WhatsApp Business Account. Limits, and what people are called, belong to its portfolio. */
@@ -95,6 +97,7 @@ export class MetaWorld {
       secret: randomBytes(16).toString("hex"),
       verifyToken: randomBytes(16).toString("hex"),
       callbackUrl: null,
+      isProofRequired: false,
       ...app,
     };
     this.apps.set(made.id, made);

@@ -54,6 +54,7 @@ export type ComponentName =
   | "ContactList"
   | "CheckAnswer"
   | "SetupAnswer"
+  | "UsageAnswer"
   | "UploadAnswer";
 
 const problem = {

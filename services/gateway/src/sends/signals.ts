@@ -1,7 +1,7 @@
 /** What lives for a moment only: marks of reading, typing, and asking whether phones are on WhatsApp. */
 import { ManylineError, parsePhone } from "@manyline/contracts";
 import type { ChatAddress, CheckAnswer, SendMessage } from "@manyline/contracts";
-import { addressOf, inboundKeys, withCompany } from "@manyline/db";
+import { addressOf, inboundKeys, lastInboundId, withCompany } from "@manyline/db";
 import type { NumberRow, Tx } from "@manyline/db";
 import type { QueuedCommand } from "../command-runner.ts";
 import type { Deps } from "../deps.ts";
@@ -25,11 +25,13 @@ export async function signal(deps: SignalDeps, caller: Caller, body: SignalMessa
     const chat = await addressOf(tx, number, to);
     if (!chat) throw new ManylineError("chatId" in to ? "CHAT_NOT_FOUND" : "CONTACT_NOT_FOUND");
     const { state } = body;
+    const lastMessageId =
+      number.provider === "meta" ? await lastInboundId(tx, number, to) : undefined;
     return deps.commands.enqueue(
       tx,
       number,
       "show_typing",
-      { chat, state },
+      { chat, state, ...(lastMessageId === undefined ? {} : { lastMessageId }) },
       { queue: QUEUES.signals },
     );
   });

@@ -69,8 +69,8 @@ async function overConnection(
       return {};
     }
     case "show_typing": {
-      const { chat, state } = args as CommandArgs<"show_typing">;
-      await connection.showTyping(chat, state);
+      const { chat, state, lastMessageId } = args as CommandArgs<"show_typing">;
+      await connection.showTyping(chat, state, lastMessageId);
       return {};
     }
   }

@@ -152,7 +152,8 @@ export type LoginConnection = {
   /** In the order asked. Rejects without an answer. */
   checkPhones(phones: readonly string[]): Promise<PhoneCheck[]>;
   markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
-  showTyping(chat: ChatAddress, state: TypingState): Promise<void>;
+  /** `lastMessageId`: the provider's id of the latest message that came from there. */
+  showTyping(chat: ChatAddress, state: TypingState, lastMessageId?: string): Promise<void>;
   /** Quiet is over: what was held back goes on. */
   heard(): void;
   /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */

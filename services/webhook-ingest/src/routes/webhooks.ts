@@ -1,6 +1,6 @@
 /** Meta's webhooks: `/webhooks/meta` for the app of all, `/webhooks/meta/:companyId` for a company's own. */
 import { normaliseMeta, parseCompanyId, parseMetaBody } from "@manyline/contracts";
-import { isUnavailable } from "@manyline/db";
+import { isUnavailable, noteHandshake } from "@manyline/db";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../apps.ts";
 import type { Deps } from "../deps.ts";
@@ -65,8 +65,18 @@ async function answerHandshake(
     typeof challenge === "string" &&
     challenge.length <= CHALLENGE_LENGTH;
   deps.reports.handshake(isGood, kindOf(request));
+  if (isGood) void rememberHandshake(deps, companyIdOf(request) ?? "");
   reply.type("text/plain; charset=utf-8");
   return isGood ? reply.code(200).send(challenge) : reply.code(403).send("forbidden\n");
+}
+
+/** For the check of a number; without Postgres it is not remembered. */
+async function rememberHandshake({ db, logger }: Deps, path: string): Promise<void> {
+  try {
+    await noteHandshake(db, path);
+  } catch (error) {
+    logger.warn({ event: "webhook.handshake_not_noted", err: error }, "handshake not noted");
+  }
 }
 
 /** The company may have been given its app a moment ago. */

@@ -1,8 +1,11 @@
 /** What stands in a number's way, step by step: asked of Meta with the number's own token. */
 import type { SetupCheck } from "@manyline/contracts";
+import type { MetaTraffic } from "@manyline/db";
 import type { NumberRef } from "../provider.ts";
 import { type Graph, GraphRefusal } from "./graph.ts";
-import type { MetaPlace, MetaStore } from "./store.ts";
+import type { MetaParts } from "./login.ts";
+import { createSteps, tokenState } from "./steps.ts";
+import type { MetaPlace } from "./store.ts";
 
 const SCOPES = [
   "business_management",
@@ -21,12 +24,23 @@ const step = (
   toDo: string | null = null,
 ): SetupCheck => ({ name, state, detail, toDo: state === "ok" ? null : toDo });
 
+/** Each step is asked by itself: one that fails does not keep the others from being told. */
 export async function checkMetaNumber(
-  { fence }: NumberRef,
-  graph: Graph,
-  store: MetaStore,
+  number: NumberRef,
+  parts: Pick<MetaParts, "graph" | "store" | "logger">,
 ): Promise<SetupCheck[]> {
-  const place = await store.load(fence);
+  const place = await parts.store.load(number);
+  const checks = await checksOf(number, place, parts);
+  const steps = createSteps(parts.logger, number, place?.token);
+  for (const { name, state } of checks) steps.note("checked", { check: `${name} ${state}` });
+  return checks;
+}
+
+async function checksOf(
+  { fence, companyId }: NumberRef,
+  place: MetaPlace | undefined,
+  { graph, store }: Pick<MetaParts, "graph" | "store">,
+): Promise<SetupCheck[]> {
   if (!place) {
     return [
       step(
@@ -37,7 +51,10 @@ export async function checkMetaNumber(
       ),
     ];
   }
-  const shared = await store.sharers(fence, place.token);
+  const [shared, traffic] = await Promise.all([
+    store.sharers(fence, place.token),
+    store.traffic(fence),
+  ]);
   const [token, number, account, apps, key] = await Promise.all([
     asked(() => checkToken(graph, place), "token"),
     asked(() => checkNumber(graph, place), "number"),
@@ -54,7 +71,44 @@ export async function checkMetaNumber(
           `${shared} other numbers of the company have this token.`,
           "Give each number a token of its own: what ends one, ends all.",
         );
-  return [...token, alone, ...number, ...account, ...apps, ...key];
+  return [
+    ...token,
+    alone,
+    ...number,
+    ...account,
+    ...apps,
+    checkHandshake(traffic, companyId),
+    checkEvents(traffic),
+    ...key,
+  ];
+}
+
+/** Meta asks for the verify token when the callback is set; afterwards the answer is all there is to see. */
+function checkHandshake({ ownAppSince, handshakeAt }: MetaTraffic, companyId: string): SetupCheck {
+  const whose = ownAppSince === null ? "the app of all companies" : "the company's own app";
+  const path = ownAppSince === null ? "/webhooks/meta" : `/webhooks/meta/${companyId}`;
+  const toDo = `Set the callback to ${path} and the verify token in Meta's app dashboard; it is proved when you save.`;
+  if (handshakeAt === null) {
+    const detail = `Meta has not proved the address for ${whose}.`;
+    return step("verify_token", "warning", detail, toDo);
+  }
+  const detail = `Meta has proved the address for ${whose} at ${handshakeAt.toISOString()}.`;
+  // Another token since then is not asked for until the callback is set again: what works goes on working.
+  const isOlder = ownAppSince !== null && handshakeAt < ownAppSince;
+  return isOlder
+    ? step("verify_token", "warning", `${detail} The app was set again after that.`, toDo)
+    : step("verify_token", "ok", detail);
+}
+
+function checkEvents({ webhookAt }: MetaTraffic): SetupCheck {
+  return webhookAt === null
+    ? step(
+        "test_event",
+        "warning",
+        "No signed webhook for this number is among the company's latest events.",
+        "Write to the number from a phone. If nothing comes: see that the app is subscribed, to the field messages as well, and look into the list of what belongs to nobody.",
+      )
+    : step("test_event", "ok", `A signed webhook came at ${webhookAt.toISOString()}.`);
 }
 
 /** A step that Meta refuses to answer has failed; the others go on. */
@@ -74,10 +128,10 @@ async function asked(
   }
 }
 
-async function checkToken(graph: Graph, { token }: MetaPlace): Promise<SetupCheck[]> {
-  const path = `debug_token?input_token=${encodeURIComponent(token)}`;
-  const data = Object((await graph.call("GET", path, token))["data"]) as Json;
-  const set = `SET (${token.length} chars)`;
+async function checkToken(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
+  const path = `debug_token?input_token=${encodeURIComponent(place.token)}`;
+  const data = Object((await graph.call("GET", path, place))["data"]) as Json;
+  const set = tokenState(place.token);
   if (data["is_valid"] !== true) {
     return [step("token", "failed", `${set}, not valid`, "Make a new system-user token.")];
   }
@@ -85,39 +139,42 @@ async function checkToken(graph: Graph, { token }: MetaPlace): Promise<SetupChec
   const missing = SCOPES.filter((scope) => !scopes.has(scope));
   const endsAt = Number(data["expires_at"] ?? 0) * 1_000;
   const isShort = endsAt > 0 && endsAt - Date.now() < SHORT_MS;
+  const isOfPerson = data["type"] === "USER";
   return [
     step("token", "ok", `${set}, valid`),
     missing.length === 0
       ? step("scopes", "ok", SCOPES.join(", "))
       : step("scopes", "failed", `missing: ${missing.join(", ")}`, "Add them to the system user."),
-    endsAt === 0
+    endsAt === 0 && !isOfPerson
       ? step("expiry", "ok", "The token does not expire.")
       : step(
           "expiry",
-          isShort ? "failed" : "warning",
-          `The token expires at ${new Date(endsAt).toISOString()}.`,
-          "Use a system-user token that does not expire, not one for 24 hours.",
+          "warning",
+          [
+            endsAt === 0
+              ? "The token names no end."
+              : `The token expires at ${new Date(endsAt).toISOString()}.`,
+            isShort || isOfPerson ? "It is one for development, which lives 24 hours." : "",
+          ]
+            .join(" ")
+            .trim(),
+          "Use a system-user token that does not expire.",
         ),
   ];
 }
 
-async function checkNumber(
-  graph: Graph,
-  { phoneNumberId, token }: MetaPlace,
-): Promise<SetupCheck[]> {
+async function checkNumber(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
   const fields = "display_phone_number,verified_name,quality_rating,status";
-  const number = await graph.call("GET", `${phoneNumberId}?fields=${fields}`, token);
+  const number = await graph.call("GET", `${place.phoneNumberId}?fields=${fields}`, place);
   const status = String(number["status"]);
   const detail = `${String(number["verified_name"])}, status ${status}, quality ${String(number["quality_rating"])}`;
   const state = status === "CONNECTED" ? "ok" : "failed";
   return [step("number", state, detail, "Register the number in WhatsApp Manager.")];
 }
 
-async function checkAccount(
-  graph: Graph,
-  { wabaId, phoneNumberId, token }: MetaPlace,
-): Promise<SetupCheck[]> {
-  const list = await graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, token);
+async function checkAccount(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
+  const { wabaId, phoneNumberId } = place;
+  const list = await graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, place);
   const data: unknown[] = Array.isArray(list["data"]) ? list["data"] : [];
   const isThere = data.some((one) => String(Object(one)["id"]) === phoneNumberId);
   return [
@@ -132,19 +189,16 @@ async function checkAccount(
   ];
 }
 
-async function checkSubscription(
-  graph: Graph,
-  { wabaId, token }: MetaPlace,
-): Promise<SetupCheck[]> {
-  const { data } = await graph.call("GET", `${wabaId}/subscribed_apps`, token);
+async function checkSubscription(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
+  const { data } = await graph.call("GET", `${place.wabaId}/subscribed_apps`, place);
   const count = Array.isArray(data) ? data.length : 0;
   const toDo = "POST /<account>/subscribed_apps with this token; without it no webhook comes.";
   return [step("subscription", count > 0 ? "ok" : "failed", `${count} apps are subscribed`, toDo)];
 }
 
-async function checkKey(graph: Graph, { phoneNumberId, token }: MetaPlace): Promise<SetupCheck[]> {
-  const path = `${phoneNumberId}/whatsapp_business_encryption`;
-  const answer = await graph.call("GET", path, token);
+async function checkKey(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
+  const path = `${place.phoneNumberId}/whatsapp_business_encryption`;
+  const answer = await graph.call("GET", path, place);
   // Meta's documents show it flat, its collection in a list.
   const inner: unknown = Array.isArray(answer["data"]) ? answer["data"][0] : answer;
   const status: unknown = Object(inner)["business_public_key_signature_status"];

@@ -1,7 +1,8 @@
 /** Files that people sent to a number, from Meta's servers and nowhere else. */
 import { FileGoneError, type NumberRef } from "../provider.ts";
-import { type Graph, GraphRefusal } from "./graph.ts";
-import type { MetaStore } from "./store.ts";
+import { GraphRefusal } from "./graph.ts";
+import type { MetaParts } from "./login.ts";
+import { createSteps } from "./steps.ts";
 
 /** Meta keeps files there; the token goes to nobody else. */
 const HOSTS = /(^|\.)(fbsbx\.com|fbcdn\.net|facebook\.com|whatsapp\.net)$/;
@@ -9,11 +10,10 @@ const HOSTS = /(^|\.)(fbsbx\.com|fbcdn\.net|facebook\.com|whatsapp\.net)$/;
 /** `source`: what the webhook told of the file, as JSON. */
 export async function fetchMetaFile(
   source: Buffer,
-  { fence }: NumberRef,
-  graph: Graph,
-  store: MetaStore,
+  number: NumberRef,
+  { graph, store, logger }: Pick<MetaParts, "graph" | "store" | "logger">,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const place = await store.load(fence);
+  const place = await store.load(number);
   if (!place) throw new Error("the number has no token");
   const { id } = JSON.parse(source.toString()) as { id?: string | null };
   if (typeof id !== "string" || !/^[A-Za-z0-9_-]{1,128}$/.test(id)) {
@@ -23,7 +23,8 @@ export async function fetchMetaFile(
   const path = `${id}?phone_number_id=${place.phoneNumberId}`;
   for (let tries = 1; ; tries += 1) {
     try {
-      const { url } = await graph.call("GET", path, place.token);
+      const { url } = await graph.call("GET", path, place);
+      createSteps(logger, number, place.token).note("file_resolved");
       return await graph.download(allowed(String(url), graph.origin), place.token);
     } catch (error) {
       const isGone = error instanceof GraphRefusal && [400, 404].includes(error.httpStatus);

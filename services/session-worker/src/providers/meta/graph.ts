@@ -1,4 +1,5 @@
 /** Calls of Meta's Graph API, each with the token it is given and no other. */
+import { createHmac } from "node:crypto";
 
 export type GraphFigures = {
   /** Default https://graph.facebook.com; without a slash at the end. */
@@ -34,7 +35,16 @@ export class GraphSilence extends Error {
   override name = "GraphSilence";
 }
 
-export type GraphBody = { json: object } | { form: FormData };
+/** Sent along as it is read; `bytes`: its length, if that is known. */
+export type GraphStream = {
+  contentType: string;
+  bytes: number | undefined;
+  chunks: AsyncIterable<Uint8Array>;
+};
+export type GraphBody = { json: object } | { form: FormData } | { stream: GraphStream };
+
+/** `appSecret`: Meta is shown that who calls knows the secret of the token's app. */
+export type GraphAccess = { token: string; appSecret?: string | undefined };
 
 export class Graph {
   readonly #figures: GraphFigures;
@@ -51,22 +61,21 @@ export class Graph {
   async call(
     method: "GET" | "POST",
     path: string,
-    token: string,
+    access: string | GraphAccess,
     body?: GraphBody,
     timeoutMs = this.#figures.timeoutMs,
   ): Promise<Record<string, unknown>> {
     const { url, version } = this.#figures;
+    const { token, appSecret }: GraphAccess =
+      typeof access === "string" ? { token: access } : access;
     let answer: Response;
     let value: unknown;
     try {
-      answer = await fetch(`${url}/${version}/${path}`, {
+      answer = await fetch(`${url}/${version}/${proved(path, token, appSecret)}`, {
         method,
         redirect: "error",
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body && "json" in body ? { "content-type": "application/json" } : {}),
-        },
-        ...(body ? { body: "json" in body ? JSON.stringify(body.json) : body.form } : {}),
+        headers: { authorization: `Bearer ${token}`, ...headersOf(body) },
+        ...(body ? contentOf(body) : {}),
         signal: AbortSignal.timeout(timeoutMs),
       });
       value = await answer.json();
@@ -91,4 +100,26 @@ export class Graph {
     if (!answer.ok || !answer.body) throw new GraphRefusal(answer.status, undefined, null);
     return answer.body;
   }
+}
+
+function proved(path: string, token: string, appSecret: string | undefined): string {
+  if (appSecret === undefined) return path;
+  const proof = createHmac("sha256", appSecret).update(token).digest("hex");
+  return `${path}${path.includes("?") ? "&" : "?"}appsecret_proof=${proof}`;
+}
+
+function headersOf(body: GraphBody | undefined): Record<string, string> {
+  if (!body || "form" in body) return {};
+  if ("json" in body) return { "content-type": "application/json" };
+  const { contentType, bytes } = body.stream;
+  return {
+    "content-type": contentType,
+    ...(bytes === undefined ? {} : { "content-length": String(bytes) }),
+  };
+}
+
+function contentOf(body: GraphBody): Pick<RequestInit, "body" | "duplex"> {
+  if ("json" in body) return { body: JSON.stringify(body.json) };
+  if ("form" in body) return { body: body.form };
+  return { body: ReadableStream.from(body.stream.chunks), duplex: "half" };
 }

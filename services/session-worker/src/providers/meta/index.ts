@@ -13,8 +13,8 @@ export function createMetaProvider(parts: MetaParts): Provider {
       throw new Error("a number of the Cloud API is not linked by a phone");
     },
     login: (number, handlers) => openMetaLogin(number, parts, handlers),
-    fetchFile: (source, number) => fetchMetaFile(source, number, parts.graph, parts.store),
-    check: (number) => checkMetaNumber(number, parts.graph, parts.store),
+    fetchFile: (source, number) => fetchMetaFile(source, number, parts),
+    check: (number) => checkMetaNumber(number, parts),
     tell: () => {
       throw new Error("what comes to a number of the Cloud API is in no journal");
     },

@@ -2,8 +2,8 @@
  * A number of the Cloud API has no connection: it is open from the moment Meta has confirmed that its token sees
  * it under its account, until Meta refuses the token, the number or the account.
  */
-import type { Readable } from "node:stream";
-import { FencedError, type Send } from "@manyline/db";
+import { FencedError, type MetaFacts, type Send } from "@manyline/db";
+import type { Logger } from "@manyline/runtime";
 import { graphRule, pairPauseMs } from "../../domain/graph-errors.ts";
 import {
   FileGoneError,
@@ -14,30 +14,39 @@ import {
   type SendOutcome,
 } from "../provider.ts";
 import { graphMessage, UnwritableError } from "./contents.ts";
-import { type Graph, GraphRefusal, GraphSilence } from "./graph.ts";
+import { type Graph, GraphRefusal } from "./graph.ts";
+import { createSteps } from "./steps.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
+import { watchToken } from "./token-watch.ts";
+import { uploadFile } from "./upload.ts";
 
 /** How a number ends, as in domain/closing-reasons.ts. */
 export const ENDS = { token: 471, place: 472, locked: 403, unavailable: 503 } as const;
 
 const REST_MS = 90_000;
-const UPLOAD_MS = 120_000;
 /** So many chats are remembered as written to too often. */
 const PAIRS = 1_000;
 
-export type MetaParts = { graph: Graph; store: MetaStore; files: FileSource };
+export type MetaParts = { graph: Graph; store: MetaStore; files: FileSource; logger: Logger };
 
 export async function openMetaLogin(
   number: NumberRef,
-  { graph, store, files }: MetaParts,
+  { graph, store, files, logger }: MetaParts,
   handlers: LoginHandlers,
 ): Promise<LoginConnection | undefined> {
-  const place = await store.load(number.fence);
+  const place = await store.load(number);
+  const steps = createSteps(logger, number, place?.token);
+  steps.note("token_read");
   if (!place) return undefined;
   let isOver = false;
+  let endWatch = (): void => undefined;
+  const stop = (): void => {
+    isOver = true;
+    endWatch();
+  };
   const end = (code: number, message: string): void => {
     if (isOver) return;
-    isOver = true;
+    stop();
     handlers.onClosed({ code, message });
   };
   const pairs = new Map<string, number>();
@@ -51,14 +60,30 @@ export async function openMetaLogin(
       : undefined;
   };
 
+  /** Of what follows nothing keeps the number from working. */
+  const keep = async (facts: MetaFacts): Promise<void> => {
+    endWatch = watchToken({ number, place, graph, store, steps, handlers });
+    try {
+      await store.keepFacts(number.fence, { ...facts, ...(await portfolioOf(graph, place)) });
+    } catch (error) {
+      if (error instanceof FencedError) handlers.onFenced();
+      else steps.note("facts", { error });
+    }
+  };
+
   const confirm = async (): Promise<void> => {
     try {
-      const phone = await confirmPlace(graph, place);
+      const { phone, facts } = await confirmPlace(graph, place);
       if (isOver) return;
       if (!(await store.activate(number.fence, phone))) {
         end(ENDS.place, "another number is active there");
-      } else handlers.onOpen();
+        return;
+      }
+      steps.note("confirmed");
+      handlers.onOpen();
+      void keep(facts);
     } catch (error) {
+      steps.note("confirmed", { error });
       if (error instanceof FencedError) handlers.onFenced();
       else if (error instanceof NotThereError) end(ENDS.place, error.message);
       else end(endOf(error) ?? ENDS.unavailable, error instanceof Error ? error.message : "failed");
@@ -99,10 +124,12 @@ export async function openMetaLogin(
     let body: object;
     try {
       const mediaId = one.content?.media
-        ? await upload(graph, place, one, await files.open(number, one))
+        ? await uploadFile(graph, place, one.content.media, await files.open(number, one))
         : undefined;
+      if (mediaId !== undefined) steps.note("uploaded", { send: one });
       body = graphMessage(one, mediaId);
     } catch (error) {
+      steps.note("sent", { send: one, error });
       if (error instanceof FileGoneError) return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };
       if (error instanceof UnwritableError) return { kind: "impossible", error: "NOT_ACCEPTED" };
       if (error instanceof GraphRefusal) return refused(one, error);
@@ -110,7 +137,8 @@ export async function openMetaLogin(
     }
     try {
       const path = `${place.phoneNumberId}/messages`;
-      const answer = await graph.call("POST", path, place.token, { json: body });
+      const answer = await graph.call("POST", path, place, { json: body });
+      steps.note("sent", { send: one });
       pairs.delete(one.chatId);
       const id = messageIdIn(answer);
       return {
@@ -119,35 +147,42 @@ export async function openMetaLogin(
         ...(id === undefined ? {} : { providerMessageId: id }),
       };
     } catch (error) {
+      steps.note("sent", { send: one, error });
       if (error instanceof GraphRefusal) return refused(one, error);
       // Meta knows no key that would keep it from sending twice.
       return { kind: "lost", mayHaveLeft: true, isOver };
     }
   };
 
+  const markRead = async (providerMessageId: string, more: object = {}): Promise<void> => {
+    const json = {
+      messaging_product: "whatsapp",
+      status: "read",
+      message_id: providerMessageId,
+      ...more,
+    };
+    await graph.call("POST", `${place.phoneNumberId}/messages`, place, { json });
+  };
+
   return {
     isRepeatable: false,
-    close: () => {
-      isOver = true;
-    },
+    close: stop,
     heard: () => undefined,
     send,
     askTimelock: () => Promise.resolve(undefined),
     checkPhones: () => Promise.reject(new Error("the Cloud API does not tell who has WhatsApp")),
     markRead: async (_chat, messages) => {
-      for (const { providerMessageId } of messages) {
-        const json = {
-          messaging_product: "whatsapp",
-          status: "read",
-          message_id: providerMessageId,
-        };
-        await graph.call("POST", `${place.phoneNumberId}/messages`, place.token, { json });
-      }
+      for (const { providerMessageId } of messages) await markRead(providerMessageId);
+      steps.note("read");
     },
-    // Typing is shown together with a message that is marked as read, which nobody names here.
-    showTyping: () => Promise.resolve(),
+    // Meta shows it together with the mark that a message was read, until the answer or for 25 s; it cannot be ended.
+    showTyping: async (_chat, state, lastMessageId) => {
+      if (state === "paused" || lastMessageId === undefined) return;
+      await markRead(lastMessageId, { typing_indicator: { type: "text" } });
+      steps.note("typing");
+    },
     logout: () => {
-      isOver = true;
+      stop();
       return Promise.resolve(true);
     },
   };
@@ -155,32 +190,41 @@ export async function openMetaLogin(
 
 class NotThereError extends Error {}
 
-/** The number's phone, in digits. Throws NotThereError when the account does not have the number. */
-async function confirmPlace(graph: Graph, place: MetaPlace): Promise<string | null> {
-  const { wabaId, phoneNumberId, token } = place;
-  const fields = "display_phone_number,verified_name,quality_rating,status,throughput";
-  const number = await graph.call("GET", `${phoneNumberId}?fields=${fields}`, token);
-  const list = await graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, token);
+/** The number's phone, in digits, and what else Meta tells of it. Throws NotThereError when the account does not have it. */
+async function confirmPlace(
+  graph: Graph,
+  place: MetaPlace,
+): Promise<{ phone: string | null; facts: MetaFacts }> {
+  const { wabaId, phoneNumberId } = place;
+  const fields =
+    "display_phone_number,verified_name,quality_rating,status,throughput,whatsapp_business_manager_messaging_limit";
+  const number = await graph.call("GET", `${phoneNumberId}?fields=${fields}`, place);
+  const list = await graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, place);
   const data: unknown[] = Array.isArray(list["data"]) ? list["data"] : [];
   const isThere = data.some((one) => String(Object(one)["id"]) === phoneNumberId);
   if (!isThere) throw new NotThereError("the account does not have this number");
   const shown = number["display_phone_number"];
   const digits = typeof shown === "string" ? shown.replaceAll(/[^0-9]/g, "") : "";
-  return /^[1-9][0-9]{5,14}$/.test(digits) ? digits : null;
+  const limit = number["whatsapp_business_manager_messaging_limit"];
+  const level: unknown = Object(number["throughput"])["level"];
+  return {
+    phone: /^[1-9][0-9]{5,14}$/.test(digits) ? digits : null,
+    facts: {
+      ...(typeof limit === "string" ? { messagingLimit: limit } : {}),
+      ...(typeof level === "string" ? { throughput: level } : {}),
+    },
+  };
 }
 
-async function upload(graph: Graph, place: MetaPlace, send: Send, file: Readable): Promise<string> {
-  const { mimeType = "application/octet-stream", fileName } = send.content?.media ?? {};
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  for await (const chunk of file as AsyncIterable<Uint8Array>) chunks.push(new Uint8Array(chunk));
-  const form = new FormData();
-  form.set("messaging_product", "whatsapp");
-  form.set("type", mimeType);
-  form.set("file", new Blob(chunks, { type: mimeType }), fileName ?? "file");
-  const path = `${place.phoneNumberId}/media`;
-  const { id } = await graph.call("POST", path, place.token, { form }, UPLOAD_MS);
-  if (typeof id !== "string") throw new GraphSilence("an upload without an id");
-  return id;
+/** The portfolio whose limit the number shares; a token that may not see it is not less good for that. */
+async function portfolioOf(graph: Graph, place: MetaPlace): Promise<MetaFacts> {
+  try {
+    const account = await graph.call("GET", `${place.wabaId}?fields=owner_business_info`, place);
+    const id: unknown = Object(account["owner_business_info"])["id"];
+    return typeof id === "string" ? { portfolioId: id } : {};
+  } catch {
+    return {};
+  }
 }
 
 function messageIdIn(answer: Record<string, unknown>): string | undefined {

@@ -1,38 +1,90 @@
 /** Where a number stands with Meta and what it sends with, from the database. */
 import {
+  type CompanyId,
+  type EventData,
+  makeEvent,
+  type NumberId,
+  numberTokenExpiring,
+} from "@manyline/contracts";
+import {
+  appendEvents,
   type Database,
+  type EventRelay,
   type Fence,
   fencedTransaction,
   type Keyring,
   listNumbers,
+  type MetaFacts,
+  type MetaTraffic,
+  noteTokenEnd,
   readAccessToken,
+  readMetaApp,
   readMetaNumber,
+  readMetaTraffic,
   setMetaActive,
+  setMetaFacts,
 } from "@manyline/db";
+import type { NumberRef } from "../provider.ts";
 
 export type MetaPlace = {
   wabaId: string;
   phoneNumberId: string;
   token: string;
+  /** Of the app the token belongs to, where calls are to prove that they know it. */
+  appSecret?: string | undefined;
   isActive: boolean;
+};
+
+export type MetaStoreOptions = {
+  relay?: Pick<EventRelay, "publish">;
+  /** Calls prove that they know the secret of the app: the company's own, or this one. */
+  proof?: { sharedSecret: string | undefined };
 };
 
 export type MetaStore = {
   /** Undefined: something of it is missing. */
-  load(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaPlace | undefined>;
+  load(number: Pick<NumberRef, "fence" | "companyId">): Promise<MetaPlace | undefined>;
   /** How many other numbers of the company have the same token. */
   sharers(fence: Pick<Fence, "companyNo" | "numberNo">, token: string): Promise<number>;
   /** False: another number is active there. Throws FencedError. */
   activate(fence: Fence, phone: string | null): Promise<boolean>;
+  /** Keeps what Meta told of the number. Throws FencedError. */
+  keepFacts(fence: Fence, facts: MetaFacts): Promise<void>;
+  /** Tells that the token ends within so many days. False: it was told before. Throws FencedError. */
+  tellTokenEnd(number: NumberRef, end: Date, days: number): Promise<boolean>;
+  traffic(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaTraffic>;
 };
 
-export function createMetaStore(db: Database, keyring: Keyring): MetaStore {
+export function createMetaStore(
+  db: Database,
+  keyring: Keyring,
+  { relay, proof }: MetaStoreOptions = {},
+): MetaStore {
+  const secretOf = async (companyId: string): Promise<string | undefined> => {
+    if (!proof) return undefined;
+    const own = await readMetaApp(db, keyring, companyId);
+    return own?.secrets[0] ?? proof.sharedSecret;
+  };
   return {
-    load: async ({ companyNo, numberNo }) => {
+    load: async ({ fence: { companyNo, numberNo }, companyId }) => {
       const place = await readMetaNumber(db, companyNo, numberNo);
       const token = place && (await readAccessToken(db, keyring, companyNo, numberNo));
-      return place && token !== undefined ? { ...place, token } : undefined;
+      if (!place || token === undefined) return undefined;
+      return { ...place, token, appSecret: await secretOf(companyId) };
     },
+    keepFacts: (fence, facts) =>
+      fencedTransaction(db, fence, (tx) => setMetaFacts(tx, fence, facts)),
+    tellTokenEnd: async (number, end, days) => {
+      const { fence } = number;
+      const events = await fencedTransaction(db, fence, async (tx) => {
+        if (!(await noteTokenEnd(tx, fence, { at: end, days }))) return [];
+        const { companyNo, numberNo } = fence;
+        return appendEvents(tx, [{ companyNo, numberNo, event: tokenEvent(number, end, days) }]);
+      });
+      relay?.publish(events);
+      return events.length > 0;
+    },
+    traffic: ({ companyNo, numberNo }) => readMetaTraffic(db, companyNo, numberNo),
     sharers: async ({ companyNo, numberNo }, token) => {
       const others = (await listNumbers(db, companyNo)).filter(
         (other) => other.provider === "meta" && other.numberNo !== numberNo,
@@ -54,4 +106,14 @@ export function createMetaStore(db: Database, keyring: Keyring): MetaStore {
       }
     },
   };
+}
+
+function tokenEvent({ companyId, numberId }: NumberRef, end: Date, days: number) {
+  const key = { companyId: companyId as CompanyId, numberId: numberId as NumberId };
+  const data: EventData<typeof numberTokenExpiring> = {
+    provider: "meta",
+    expiresAt: end.toISOString(),
+    days,
+  };
+  return makeEvent(numberTokenExpiring, key, data, { service: "session-worker", at: new Date() });
 }
