@@ -99,6 +99,28 @@ export async function openRoom(options: RoomOptions = {}) {
   const log = join(dir, "worker.log");
   const media = join(dir, "media");
   const others: ChildProcess[] = [];
+  const parts = { database, nats, redis, simulator, timeScale, log, media, env };
+
+  async function close(worker?: ChildProcess): Promise<void> {
+    for (const child of others) {
+      child.kill("SIGCONT");
+      await killWorker(child);
+    }
+    if (worker) await stopWorker(worker);
+    await bus.close();
+    await Promise.all([platform.stop(), app.stop()]);
+    await simulator.close();
+    await proxy?.close();
+    await database.stop();
+    await Promise.all([nats, redis, ...(postgres ? [postgres] : [])].map((one) => one.stop()));
+    await rm(dir, { recursive: true, force: true });
+  }
+
+  const first = await startWorker(parts).catch(async (error: unknown) => {
+    // What is left running would keep the test's process alive.
+    await close();
+    throw error;
+  });
   const room = {
     postgres,
     proxy,
@@ -112,40 +134,13 @@ export async function openRoom(options: RoomOptions = {}) {
     log,
     /** Where the worker finds and puts files. */
     media: openMediaStore(media),
-    worker: await startWorker({
-      database,
-      nats,
-      redis,
-      simulator,
-      timeScale,
-      log,
-      media,
-      env,
-    }),
+    worker: first,
     startWorker: async () => {
-      room.worker = await startWorker({
-        database,
-        nats,
-        redis,
-        simulator,
-        timeScale,
-        log,
-        media,
-        env,
-      });
+      room.worker = await startWorker(parts);
     },
     /** One more worker beside the first. */
     spawn: async (more: Record<string, string> = {}) => {
-      const child = await startWorker({
-        database,
-        nats,
-        redis,
-        simulator,
-        timeScale,
-        log,
-        media,
-        env: { ...env, ...more },
-      });
+      const child = await startWorker({ ...parts, env: { ...env, ...more } });
       others.push(child);
       return child;
     },
@@ -172,20 +167,7 @@ export async function openRoom(options: RoomOptions = {}) {
       bus.poke(shardPoke(shardId));
     },
     phone: () => nextPhone(),
-    close: async () => {
-      for (const child of others) {
-        child.kill("SIGCONT");
-        await killWorker(child);
-      }
-      await stopWorker(room.worker);
-      await bus.close();
-      await Promise.all([platform.stop(), app.stop()]);
-      await simulator.close();
-      await proxy?.close();
-      await database.stop();
-      await Promise.all([nats, redis, ...(postgres ? [postgres] : [])].map((one) => one.stop()));
-      await rm(dir, { recursive: true, force: true });
-    },
+    close: () => close(room.worker),
   };
   return room;
 }
@@ -237,8 +219,11 @@ async function startWorker(parts: {
   await until(
     async () =>
       child.exitCode !== null || (await fetch(`http://127.0.0.1:${healthPort}/health/ready`)).ok,
-    { label: "worker ready", deadlineMs: 20_000 },
-  );
+    { label: "worker ready", deadlineMs: 60_000 },
+  ).catch(async (error: unknown) => {
+    await killWorker(child);
+    throw error;
+  });
   if (child.exitCode !== null)
     throw new Error(`the worker ended with ${child.exitCode}, see ${parts.log}`);
   return child;
