@@ -8,12 +8,13 @@ import { guardFrames } from "./frame-guard.ts";
 function guarded() {
   const ws = new EventEmitter();
   const log: string[] = [];
-  ws.on("message", async (text: string) => {
+  const handle: (text: string) => unknown = async (text) => {
     await turn();
     if (text === "bad") throw new Error("invalid tag");
     ws.emit("frame", text);
     if (text === "stumble") throw new Error("stumbled");
-  });
+  };
+  ws.on("message", handle);
   guardFrames({ ws } as unknown as WASocket, {
     onBadFrame: (error) => log.push(String(error)),
     fail: (error) => log.push(`ended: ${error.message}`),
