@@ -177,3 +177,21 @@ test("mistakes of an operator are one sentence", () => {
   );
   assert.equal(explainStartError(new Error("else")), undefined);
 });
+
+test("a rejection that is bearable is logged, any other ends the service", async () => {
+  const host = fakeProcess();
+  const log = recorder();
+  const service = await runService({
+    name: "s",
+    logger: log.logger,
+    process: host,
+    isBearable: (error) => error instanceof RangeError,
+    start: () => undefined,
+  });
+  host.emit("unhandledRejection", new RangeError("of one connection"));
+  assert.equal(service.state, "RUNNING");
+  assert.match(log.text(), /going on/);
+  host.emit("unhandledRejection", new Error("of ours"));
+  await service.ended;
+  assert.equal(service.state, "FAILED");
+});

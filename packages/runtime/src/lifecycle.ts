@@ -50,6 +50,8 @@ export type ServiceOptions = {
   readonly graceMs?: number;
   /** After the grace time, how long the event loop may take to run empty; default 3 s. */
   readonly forceMs?: number;
+  /** An unhandled rejection of which this is true is logged as an error, and the service goes on. */
+  readonly isBearable?: (error: unknown) => boolean;
   readonly process?: ProcessLike;
 };
 
@@ -67,8 +69,8 @@ const TELEMETRY_MS = 2_000;
 
 /**
  * Starts the service and ties it to the process: SIGTERM and SIGINT stop it (a second one ends the
- * process at once), a failed start, an uncaught exception or an unhandled rejection is logged as
- * fatal and ends it with code 1. Resolves when RUNNING or FAILED; never rejects.
+ * process at once), a failed start, an uncaught exception or an unhandled rejection (unless it `isBearable`)
+ * is logged as fatal and ends it with code 1. Resolves when RUNNING or FAILED; never rejects.
  */
 export async function runService(options: ServiceOptions): Promise<ServiceHandle> {
   const { logger } = options;
@@ -143,7 +145,11 @@ export async function runService(options: ServiceOptions): Promise<ServiceHandle
   const onSigterm = (): void => onSignal("SIGTERM");
   const onSigint = (): void => onSignal("SIGINT");
   const onException = (error: unknown): void => fail(error, "uncaught exception");
-  const onRejection = (error: unknown): void => fail(error, "unhandled rejection");
+  const onRejection = (error: unknown): void => {
+    if (options.isBearable?.(error) === true) {
+      logger.error({ err: error, event: "service.rejection" }, "unhandled rejection, going on");
+    } else fail(error, "unhandled rejection");
+  };
   host.on("SIGTERM", onSigterm);
   host.on("SIGINT", onSigint);
   host.on("uncaughtException", onException);

@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { createLogger, explainStartError, runService } from "@manyline/runtime";
 import { envToConfig, type Config } from "./config.ts";
+import { isOfLibrary } from "./providers/linked/library-errors.ts";
 import { startWorker } from "./service.ts";
 
 const SERVICE = { service: "session-worker", version: process.env["MANYLINE_VERSION"] ?? "dev" };
@@ -27,6 +28,7 @@ if (config) {
     name: SERVICE.service,
     logger,
     graceMs: settled.drainMs + STOP_MS,
+    isBearable: isOfLibrary,
     start: (scope) => startWorker(settled, { host, version: SERVICE.version }, logger, scope),
   });
   await service.ended;

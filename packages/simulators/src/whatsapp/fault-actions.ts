@@ -1,7 +1,9 @@
 import type { Account } from "./account.ts";
 import type { Connection } from "./connection.ts";
+import { stanzaId } from "./crypto.ts";
 import { STANDING_FAULTS } from "./faults.ts";
 import type { FaultArgs, FaultScope, StandingFaultKind } from "./faults.ts";
+import { lidJid } from "./jid.ts";
 import { isVersion, OptionError } from "./options.ts";
 import { codeNotification } from "./pairing-code.ts";
 import { sendRefreshCode } from "./pairing-code-server.ts";
@@ -9,7 +11,7 @@ import { parseQr } from "./pairing-qr.ts";
 import { requestPasskey } from "./passkey.ts";
 import type { WhatsAppServer } from "./server.ts";
 import { setTimelock } from "./timelock.ts";
-import { el, SERVER_JID } from "./stanza.ts";
+import { el, SERVER_JID, unixNow } from "./stanza.ts";
 
 /** One fault, as `POST /faults` takes it. README.md lists the kinds and their arguments. */
 export type FaultRequest = FaultScope & {
@@ -69,12 +71,31 @@ const UNPAIRED_ONLY = new Set([
   "passkey",
 ]);
 
+/** The linked devices of everybody there is a chat with hear of it. @returns how many */
+function tellNewIdentity(account: Account): number {
+  let told = 0;
+  for (const other of account.server.directory.all()) {
+    if (!other.hasMet(account)) continue;
+    for (const device of other.devices.values()) {
+      const from = lidJid(account.lid);
+      const attrs = { from, type: "encrypt", id: stanzaId(), t: String(unixNow()) };
+      device.push(el("notification", attrs, [el("identity")]));
+      told += 1;
+    }
+  }
+  return told;
+}
+
 /** Faults of an account, whether it is connected or not. They return how many devices they concern. */
 const ACCOUNT_FAULTS: Record<string, (account: Account, args: FaultArgs) => number> = {
   timelock: setTimelock,
   "forget-sessions": ({ primary }) => {
     primary.keys.forgetSessions();
     return 1;
+  },
+  "new-identity": (account, { push = true }) => {
+    account.primary.reinstall();
+    return push === true ? tellNewIdentity(account) : 0;
   },
 };
 

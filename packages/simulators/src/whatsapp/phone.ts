@@ -52,6 +52,15 @@ export class Phone {
     this.#keys = keys;
   }
 
+  /** On a new phone: another identity, and none of the sessions there were. */
+  reinstall(): void {
+    this.#keys = new PhoneKeys();
+    for (const group of this.account.server.groups.values()) {
+      if (group.members.has(this.account)) this.messages.changeGroupKey(group.jid);
+    }
+    this.account.server.touch();
+  }
+
   bundle(): KeyBundle {
     this.account.server.touch();
     return this.keys.bundle();

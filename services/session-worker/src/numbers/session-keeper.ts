@@ -233,6 +233,7 @@ export class SessionKeeper {
         onTimelock: this.#traffic.onTimelock,
         onPerson: this.#traffic.onPerson,
         findSent: this.#traffic.findSent,
+        onBadFrame: (error) => this.#context.reports.failed("frame", this.#number, error),
         onFenced: () => this.#context.onFenced(this.#number.numberNo),
         isQuiet: () => this.#context.isQuiet(),
       },

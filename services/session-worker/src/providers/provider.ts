@@ -119,6 +119,8 @@ export type LoginHandlers = {
   findSent(providerMessageId: string): Promise<Send | undefined>;
   onOpen(): void;
   onClosed: (end: ConnectionEnd) => void;
+  /** WhatsApp said something that the engine cannot read; it was left out. */
+  onBadFrame(error: unknown): void;
   /** A write was refused: somebody else owns the number. The connection is closed. */
   onFenced(): void;
   /** While true nothing may be sent and nothing received is worked on; asked at every frame. */

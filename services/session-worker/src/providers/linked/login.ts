@@ -69,6 +69,7 @@ export async function openLogin(
       sender?.end();
       handlers.onClosed(end);
     },
+    onBadFrame: (error) => handlers.onBadFrame(error),
   };
   managed = openSocket(
     { creds, keys: keyStore.keys },

@@ -17,6 +17,7 @@ import {
   type WAVersion,
 } from "@whiskeysockets/baileys";
 import type { ConnectionEnd } from "../provider.ts";
+import { guardFrames } from "./frame-guard.ts";
 import { rawSocket } from "./raw-socket.ts";
 import type { SharedCaches } from "./shared-caches.ts";
 import { installWriteGate, type WriteGate } from "./write-gate.ts";
@@ -38,6 +39,8 @@ export type SocketHandlers = {
   /** Each `connection.update` that is not the end. */
   onUpdate: (update: Partial<ConnectionState>) => void;
   onEnd: (end: ConnectionEnd) => void;
+  /** What WhatsApp said could not be read, and was left out. */
+  onBadFrame?: (error: unknown) => void;
 };
 
 export type ManagedSocket = {
@@ -93,6 +96,7 @@ export function openSocket(
     figures.watchdogMs,
   );
   const hush = keepPresenceQuiet(sock);
+  guardFrames(sock, { onBadFrame: (error) => handlers.onBadFrame?.(error), fail });
 
   function fail(error: Error): void {
     gate.shut();
