@@ -41,7 +41,7 @@ const BUDGETS: Record<string, number> = {
   "packages/db": 150,
   "services/session-worker": 780,
   "services/gateway": 150,
-  bench: 500,
+  bench: 515,
   "packages/simulators": 150,
 };
 const DEFAULT_BUDGET = 90;
