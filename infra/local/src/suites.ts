@@ -43,6 +43,7 @@ const BUDGETS: Record<string, number> = {
   "services/gateway": 150,
   bench: 515,
   "packages/simulators": 150,
+  "services/webhook-ingest": 130,
 };
 const DEFAULT_BUDGET = 90;
 
