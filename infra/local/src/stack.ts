@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { isPortTaken } from "@manyline/testkit";
 import { buildConsole } from "./console-build.ts";
-import { ensureDemoCompany, makePairingLink } from "./demo.ts";
+import { ensureDemoCompany, ensureDemoMetaNumber, makePairingLink, readMetaLine } from "./demo.ts";
 import type { Environments } from "./environment.ts";
 import { environments, publicUrl } from "./environment.ts";
 import type { DataPaths } from "./paths.ts";
@@ -80,10 +80,16 @@ export class Stack {
     await this.#startServices(envs);
     const rest = createRest(publicUrl(settings), secrets.adminToken);
     if (await ensureDemoCompany(rest)) report("demo company 962302 made");
+    // Makes the company's first number, which the link is for; the one at Meta is a further one.
+    const pairingLink = await makePairingLink(rest, "962302");
+    const metaPage = isReal ? undefined : `http://127.0.0.1:${settings.ports.metaSimulator}`;
+    const metaLine = metaPage === undefined ? undefined : await readMetaLine(metaPage);
+    if (metaLine && (await ensureDemoMetaNumber(rest, metaLine)))
+      report("demo number at Meta made");
     return {
-      pairingLink: await makePairingLink(rest, "962302"),
+      pairingLink,
       phonePage: simulator?.pageUrl,
-      metaPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.metaSimulator}`,
+      metaPage,
     };
   }
 

@@ -41,8 +41,9 @@ const BUDGETS: Record<string, number> = {
   "packages/db": 150,
   "services/session-worker": 780,
   "services/gateway": 150,
-  bench: 500,
+  bench: 515,
   "packages/simulators": 150,
+  "services/webhook-ingest": 130,
 };
 const DEFAULT_BUDGET = 90;
 

@@ -31,6 +31,11 @@ export type Config = {
     /** Addresses and ranges that URLs of files may lead to although they are not public. */
     readonly openAddresses: readonly string[];
   };
+  /** Numbers of this company, and of no other, may do without a token of their own. */
+  readonly meta: {
+    readonly defaultCompany: string | undefined;
+    readonly defaultToken: string | undefined;
+  };
   readonly timeScale: number;
   readonly logLevel: LogLevel;
 };
@@ -77,7 +82,21 @@ function build(r: ConfigReader): Config {
   r.check(isAddressList(openAddresses), "MEDIA_OPEN_ADDRESSES must be addresses or CIDR ranges", [
     "MEDIA_OPEN_ADDRESSES",
   ]);
+  const defaultCompany = r.string("META_DEFAULT_COMPANY", {
+    optional: true,
+    meaning: "the one company whose Meta numbers get META_ACCESS_TOKEN if they come without one",
+  });
+  const defaultToken = r.secret("META_ACCESS_TOKEN", {
+    optional: true,
+    meaning: "token for Meta numbers of META_DEFAULT_COMPANY; for no other company's",
+  });
+  r.check(
+    (defaultCompany === undefined) === (defaultToken === undefined),
+    "META_DEFAULT_COMPANY and META_ACCESS_TOKEN belong together",
+    ["META_DEFAULT_COMPANY", "META_ACCESS_TOKEN"],
+  );
   return {
+    meta: { defaultCompany, defaultToken },
     media: { store, openAddresses },
     http: {
       port: r.port("PORT", { default: 3000, meaning: "the TCP port; 0 takes a free one" }),

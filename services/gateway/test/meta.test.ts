@@ -15,7 +15,9 @@ import type { TestCompany, World } from "./support.ts";
 
 let world: World;
 before(async () => {
-  world = await openWorld();
+  world = await openWorld({
+    env: { META_DEFAULT_COMPANY: "default-company", META_ACCESS_TOKEN: "EAAofTheEnvironment" },
+  });
 });
 after(() => world[Symbol.asyncDispose]());
 
@@ -206,4 +208,34 @@ test("the usage of a number is counted by day; another company does not see it",
   const asked = async (query: string, token = company.token): Promise<number> =>
     (await call(world, "GET", `${path}${query}`, { token })).status;
   assert.deepEqual([await asked("?from=2020-02-31"), await asked("", other.token)], [400, 404]);
+});
+
+test("the token of the environment is for the company that is named, and for no other", async () => {
+  const made = await call(world, "POST", "/api/whatsapp/companies", {
+    token: ADMIN_TOKEN,
+    body: { id: "default-company", name: "Default" },
+  });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const other = await addCompany(world);
+  await using db = openDatabase({ url: world.database.urls.worker, applicationName: "test" });
+  const tokenOf = async (companyId: string, body: object): Promise<string | undefined> => {
+    const answer = await call(world, "POST", `/api/whatsapp/companies/${companyId}/numbers`, {
+      token: ADMIN_TOKEN,
+      body,
+    });
+    assert.equal(answer.status, 201, JSON.stringify(answer.body));
+    assert.ok(!JSON.stringify(answer.body).includes("EAAofTheEnvironment"));
+    const id = String(record(answer.body["number"])["id"]);
+    const [row] = await asSuperuser<{ companyNo: number; numberNo: number }>(
+      world.database,
+      `select company_no, number_no from numbers where number_id = '${id}'`,
+    );
+    assert.ok(row);
+    return readAccessToken(db, world.deps.keyring, row.companyNo, row.numberNo);
+  };
+  const at = (phoneNumberId: string) => ({ ...place, phoneNumberId });
+  assert.equal(await tokenOf("default-company", at("900000000000701")), "EAAofTheEnvironment");
+  assert.equal(await tokenOf(other.id, at("900000000000702")), undefined);
+  const own = { ...at("900000000000703"), accessToken: TOKEN };
+  assert.equal(await tokenOf("default-company", own), TOKEN);
 });

@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { parseArgs } from "node:util";
 import { startMetaSimulator } from "./simulator.ts";
 
@@ -25,7 +26,11 @@ const app = simulator.world.addApp({
   ...(verifyToken ? { verifyToken } : {}),
   callbackUrl: values.webhook === "" ? null : values.webhook,
 });
-simulator.world.addLine({ appId: app.id });
+// The same after a restart, for whoever has registered it.
+const waba = simulator.world.addWaba({ id: "800000000962302", apps: [app.id] });
+simulator.world.addNumber({ id: "900000000962302", wabaId: waba.id, phone: "15550100001" });
+const text = createHmac("sha256", app.secret).update("token").digest("base64url");
+simulator.world.addToken({ wabas: [waba.id], appId: app.id, token: `EAA${text}` });
 simulator.world.addPerson({ phone: "15550100019", name: "Ann" });
 process.stdout.write(`${JSON.stringify({ url: simulator.url, appId: app.id })}\n`);
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -82,7 +82,7 @@ export function registerNumbers(app: App, deps: Deps): void {
           makePrimary: isPrimary,
           maxNumbers: company.whatsappConfig.maxNumbersPerCompany ?? DEFAULT_MAX_NUMBERS,
         });
-        const row = await placed(deps, work.tx, made, meta);
+        const row = await placed(deps, work.tx, tenant.companyId, made, meta);
         if (former) tellDemoted(work, tenant, former);
         work.emit(numberAdded, { ...tenant, number: row }, numberFacts(row));
         work.note("number.added", row.numberId, { provider, isPrimary: row.isPrimary });
@@ -183,7 +183,7 @@ export function registerNumbers(app: App, deps: Deps): void {
           ...(phone === undefined ? {} : { phone: phoneOf(phone, country) }),
         };
         const changed = await changeNumber(work, tenant, before, patch);
-        const row = await placed(deps, tx, changed, meta);
+        const row = await placed(deps, tx, tenant.companyId, changed, meta);
         if (Object.keys(meta).length > 0) {
           work.note("number.meta_set", row.numberId, { changed: Object.keys(meta) });
         }
@@ -306,16 +306,22 @@ function refuseMeta(meta: MetaWish): void {
   if (field !== undefined) throw invalidRequest({ field, message: "is for Meta numbers only" });
 }
 
-/** The number at its place with Meta; its owner asks Meta about it. */
+/**
+ * The number at its place with Meta; its owner asks Meta about it. A number of the company that is named for it, and
+ * of no other, gets the token of the environment if it has none.
+ */
 async function placed(
-  deps: Pick<Deps, "keyring">,
+  { keyring, config }: Pick<Deps, "keyring" | "config">,
   tx: Tx,
+  companyId: string,
   row: NumberRow,
   meta: MetaWish,
 ): Promise<NumberRow> {
-  const { wabaId = row.wabaId, phoneNumberId = row.phoneNumberId, accessToken } = meta;
+  const { defaultCompany, defaultToken } = config.meta;
+  const common = companyId === defaultCompany && !row.hasToken ? defaultToken : undefined;
+  const { wabaId = row.wabaId, phoneNumberId = row.phoneNumberId, accessToken = common } = meta;
   if (Object.keys(meta).length === 0 || wabaId === null || phoneNumberId === null) return row;
-  await setMetaNumber(tx, deps.keyring, row, { wabaId, phoneNumberId, accessToken });
+  await setMetaNumber(tx, keyring, row, { wabaId, phoneNumberId, accessToken });
   return (await getNumber(tx, row.companyNo, row.numberId)) ?? row;
 }
 
