@@ -34,7 +34,7 @@ export class GraphSilence extends Error {
   override name = "GraphSilence";
 }
 
-export type GraphBody = { json: object } | { form: FormData };
+export type GraphBody = { json: object } | { form: FormData | URLSearchParams };
 
 export class Graph {
   readonly #figures: GraphFigures;

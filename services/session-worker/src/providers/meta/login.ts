@@ -14,6 +14,7 @@ import {
   type SendOutcome,
 } from "../provider.ts";
 import { graphMessage, UnwritableError } from "./contents.ts";
+import { withFlow } from "./flows.ts";
 import { type Graph, GraphRefusal, GraphSilence } from "./graph.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
 
@@ -101,7 +102,7 @@ export async function openMetaLogin(
       const mediaId = one.content?.media
         ? await upload(graph, place, one, await files.open(number, one))
         : undefined;
-      body = graphMessage(one, mediaId);
+      body = graphMessage(await withFlow(one, number, store), mediaId);
     } catch (error) {
       if (error instanceof FileGoneError) return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };
       if (error instanceof UnwritableError) return { kind: "impossible", error: "NOT_ACCEPTED" };

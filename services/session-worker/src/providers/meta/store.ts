@@ -3,10 +3,16 @@ import {
   type Database,
   type Fence,
   fencedTransaction,
+  findFlow,
+  type FlowKeyRow,
+  type FlowRow,
+  type FlowTokenFacts,
   type Keyring,
+  listFlowKeys,
   listNumbers,
   readAccessToken,
   readMetaNumber,
+  sealFlowToken,
   setMetaActive,
 } from "@manyline/db";
 
@@ -22,6 +28,11 @@ export type MetaStore = {
   load(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaPlace | undefined>;
   /** How many other numbers of the company have the same token. */
   sharers(fence: Pick<Fence, "companyNo" | "numberNo">, token: string): Promise<number>;
+  /** The company's keys for flows that answer, without their private parts. */
+  flowKeys(fence: Pick<Fence, "companyNo">): Promise<FlowKeyRow[]>;
+  /** The company's own flow of this name, else the one of all. */
+  findFlow(fence: Pick<Fence, "companyNo">, name: string): Promise<FlowRow | undefined>;
+  flowToken(fence: Pick<Fence, "companyNo">, facts: FlowTokenFacts): Promise<string>;
   /** False: another number is active there. Throws FencedError. */
   activate(fence: Fence, phone: string | null): Promise<boolean>;
 };
@@ -44,6 +55,10 @@ export function createMetaStore(db: Database, keyring: Keyring): MetaStore {
       }
       return count;
     },
+    flowKeys: ({ companyNo }) => listFlowKeys(db, companyNo),
+    findFlow: ({ companyNo }, name) => findFlow(db, companyNo, name),
+    flowToken: async ({ companyNo }, facts) =>
+      sealFlowToken(await keyring.sealer(db, companyNo), facts),
     activate: async (fence, phone) => {
       try {
         await fencedTransaction(db, fence, (tx) => setMetaActive(tx, fence, true, phone));
