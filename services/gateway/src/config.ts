@@ -31,6 +31,8 @@ export type Config = {
     /** Addresses and ranges that URLs of files may lead to although they are not public. */
     readonly openAddresses: readonly string[];
   };
+  /** Addresses and ranges where handlers of flows may be although they are not public. */
+  readonly handlerOpenAddresses: readonly string[];
   readonly timeScale: number;
   readonly logLevel: LogLevel;
 };
@@ -77,8 +79,19 @@ function build(r: ConfigReader): Config {
   r.check(isAddressList(openAddresses), "MEDIA_OPEN_ADDRESSES must be addresses or CIDR ranges", [
     "MEDIA_OPEN_ADDRESSES",
   ]);
+  const handlerOpenAddresses = r.list("HANDLER_OPEN_ADDRESSES", {
+    default: [],
+    meaning:
+      "addresses or CIDR ranges that are not public and where handlers of flows may be all the same; for development, and as webhook-ingest has it",
+  });
+  r.check(
+    isAddressList(handlerOpenAddresses),
+    "HANDLER_OPEN_ADDRESSES must be addresses or CIDR ranges",
+    ["HANDLER_OPEN_ADDRESSES"],
+  );
   return {
     media: { store, openAddresses },
+    handlerOpenAddresses,
     http: {
       port: r.port("PORT", { default: 3000, meaning: "the TCP port; 0 takes a free one" }),
       host: r.string("HOST", { default: "127.0.0.1", meaning: "the address to listen on" }),

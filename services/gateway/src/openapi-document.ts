@@ -31,6 +31,7 @@ export async function openApiDocument(): Promise<string> {
       streamsPerToken: 1,
     },
     media: { store: "nowhere", openAddresses: [] },
+    handlerOpenAddresses: [],
     timeScale: 1,
     logLevel: "silent",
   };

@@ -54,6 +54,9 @@ export type ComponentName =
   | "ContactList"
   | "CheckAnswer"
   | "SetupAnswer"
+  | "FlowKey"
+  | "NumberFlowKey"
+  | "Flow"
   | "UploadAnswer";
 
 const problem = {

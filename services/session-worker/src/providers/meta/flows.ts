@@ -24,7 +24,7 @@ export async function withFlow(
   if (send.type !== "interactive" || interactive?.["type"] !== "flow") return send;
   const action = Object(interactive["action"]) as Json;
   const given = Object(action["parameters"]) as Json;
-  const name = given["flow_name"] ?? (given["flow_id"] === undefined ? DEFAULT_FLOW : undefined);
+  const name = given["flow_id"] === undefined ? (given["flow_name"] ?? DEFAULT_FLOW) : undefined;
   const flow = typeof name === "string" ? await store.findFlow(fence, name) : undefined;
   if (!flow && given["flow_id"] === undefined && given["flow_name"] === undefined) {
     throw new UnwritableError("no flow is named, and none is the default");
