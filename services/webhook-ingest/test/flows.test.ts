@@ -1,5 +1,7 @@
 /** Flows end to end: a simulated phone, the endpoint, and handlers on NATS and behind an address. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { readFile } from "node:fs/promises";
@@ -257,6 +259,37 @@ describe("a handler behind an address", () => {
     ] as const) {
       replies = [wish];
       assert.equal(statuses(await press(line))[0], status, JSON.stringify(wish));
+    }
+  });
+
+  test("as the documentation shows one books a table, once for each token", async () => {
+    const line = await open();
+    const example = new URL("../../../packages/client/examples/flow-handler.ts", import.meta.url);
+    const child = spawn(process.execPath, [example.pathname], {
+      env: { PATH: process.env["PATH"], FLOW_SECRET: secret, PORT: "0" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      const [said] = (await once(child.stdout, "data")) as [Buffer];
+      const { port } = JSON.parse(said.toString()) as { port: number };
+      const url = `http://127.0.0.1:${port}/`;
+      await setHandler(line, { kind: "https", url, secret });
+      const sealer = await room.database.keyring.sealer(room.deps.db, line.companyNo);
+      const facts = { numberId: line.numberId, messageId: "msg_1", flow: "booking" };
+      const token = sealFlowToken(sealer, { ...facts, expiresAt: new Date(Date.now() + 60_000) });
+      const run = await press(line, { token });
+      assert.deepEqual([run.screen, run.data], ["TIME", { free: ["18:00", "20:00"] }]);
+      await run.submit({ time: "19:00" });
+      assert.equal(run.data["error_message"], "This table is gone.");
+      await run.submit({ time: "20:00" });
+      assert.deepEqual([run.state, run.result?.["time"]], ["done", "20:00"]);
+      const again = await press(line, { token });
+      assert.equal(again.message, "Your table is booked for 20:00.");
+      assert.equal((await press(line)).state, "disabled");
+      assert.equal((await fetch(url, { method: "POST", body: "{}" })).status, 401);
+    } finally {
+      child.kill();
+      await once(child, "exit");
     }
   });
 
