@@ -61,8 +61,8 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   let key: Buffer;
   try {
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
-    const with_ = { key: ours.privateKey, padding, oaepHash: "sha256" };
-    key = privateDecrypt(with_, bytes("encrypted_aes_key"));
+    const wrapping = { key: ours.privateKey, padding, oaepHash: "sha256" };
+    key = privateDecrypt(wrapping, bytes("encrypted_aes_key"));
   } catch {
     response.writeHead(421).end();
     return;
