@@ -1,33 +1,26 @@
 /** Flows end to end: a simulated phone, the endpoint, and handlers on NATS and behind an address. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createPrivateKey, createPublicKey, type JsonWebKey } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, describe, test } from "node:test";
-import { askFlow, newFlowKeyId, parseCompanyId, type FlowRequest } from "@manyline/contracts";
-import { flowKeyFingerprint, newFlowKeyPair } from "@manyline/contracts/flows";
-import {
-  addFlowKey,
-  endFlowKey,
-  type FlowHandler,
-  putFlowHandler,
-  sealFlowToken,
-  withCompany,
-} from "@manyline/db";
+import { newFlowKeyId, type FlowRequest } from "@manyline/contracts";
+import { flowKeyFingerprint } from "@manyline/contracts/flows";
+import { addFlowKey, endFlowKey, sealFlowToken, withCompany } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
-import { type Bus, createBus, createSilentLogger } from "@manyline/runtime";
-import { type FlowRun, type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
+import type { FlowRun, MetaSimulator } from "@manyline/simulators/meta";
 import { startPostgres, until, type PostgresServer } from "@manyline/testkit";
 import { signatureOf } from "../src/flows/handlers.ts";
-import { addLine, giveApp, type Line, openRoom, post, type Room, SECRET, sign } from "./room.ts";
+import { type FlowRoom, openFlowRoom } from "./flow-room.ts";
+import { addLine, giveApp, post, type Room, sign } from "./room.ts";
 
-const ANN = "15550100019";
 let postgres: PostgresServer;
+let flows: FlowRoom;
 let room: Room;
 let meta: MetaSimulator;
-let bus: Bus;
 let handlerServer: Server;
 let handlerUrl: string;
 /** What the address of a company was sent, and answers. */
@@ -46,14 +39,8 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
 
 before(async () => {
   postgres = await startPostgres();
-  room = await openRoom({
-    server: postgres,
-    env: { HANDLER_OPEN_ADDRESSES: "127.0.0.1", FLOW_HANDLER_MS: "600", FLOW_BODY_BYTES: "20000" },
-  });
-  meta = await startMetaSimulator({ deliveries: { retryMs: 20 }, flows: { timeoutMs: 3_000 } });
-  meta.world.addApp({ secret: SECRET, callbackUrl: `${room.url}/webhooks/meta` });
-  bus = createBus({ servers: [room.nats.url], name: "handler", logger: createSilentLogger() });
-  assert.ok(await bus.waitConnected(5_000));
+  flows = await openFlowRoom(postgres);
+  ({ room, meta } = flows);
   handlerServer = createServer((request, response) => {
     void handle(request, response);
   });
@@ -68,88 +55,16 @@ afterEach(() => {
 after(async () => {
   handlerServer.closeAllConnections();
   handlerServer.close();
-  await bus.close();
-  await meta.close();
-  await room[Symbol.asyncDispose]();
+  await flows.close();
   await postgres[Symbol.asyncDispose]();
 });
 
-/** A new key of the company, given to its number at Meta or not. */
-async function newKey(line: Line, overlapMs = 60_000, isUploaded = true): Promise<string> {
-  const { publicKey, privateKey } = await newFlowKeyPair();
-  const flowKeyId = newFlowKeyId();
-  const fingerprint = flowKeyFingerprint(publicKey) ?? "";
-  await withCompany(room.app, line.companyNo, (tx) =>
-    addFlowKey(
-      tx,
-      room.database.keyring,
-      line.companyNo,
-      { flowKeyId, publicKey, fingerprint, privateKey },
-      overlapMs,
-    ),
-  );
-  if (isUploaded) upload(line, publicKey);
-  return flowKeyId;
-}
-
-/** At the simulator, without the Graph API in between. */
-function upload(line: Line, publicKey: string): void {
-  const number = meta.world.numbers.get(line.phoneNumberId);
-  assert.ok(number);
-  number.encryptionKey = publicKey;
-}
-
-const setHandler = (line: Line, handler: FlowHandler) =>
-  withCompany(room.app, line.companyNo, (tx) =>
-    putFlowHandler(tx, room.database.keyring, line.companyNo, handler),
-  );
-
-/** A company with a number, a key and a flow. */
-async function open(appId?: string): Promise<Line & { flowId: string }> {
-  const { number, waba } = meta.world.addLine();
-  const line = await addLine(room, { wabaId: waba.id, phoneNumberId: number.id });
-  await newKey(line);
-  const endpointUrl = `${room.url}/flows/${line.companyId}`;
-  const app = appId === undefined ? {} : { appId };
-  const { id } = meta.world.addFlow({ wabaId: waba.id, endpointUrl, ...app });
-  return { ...line, flowId: id };
-}
-
-const press = (line: Line & { flowId: string }, more: { token?: string; flowId?: string } = {}) =>
-  meta.flows.open({
-    phoneNumberId: line.phoneNumberId,
-    from: ANN,
-    flowId: line.flowId,
-    token: "t",
-    ...more,
-  });
 const statuses = (run: FlowRun): number[] => run.exchanges.map(({ status }) => status);
-
-/** Answers for the company on NATS; answers what it was asked. */
-function answer(line: Line, work: (asked: FlowRequest) => unknown): FlowRequest[] {
-  const asked: FlowRequest[] = [];
-  const companyId = parseCompanyId(line.companyId);
-  assert.ok(companyId);
-  bus.subscribe(
-    askFlow(companyId),
-    async (message) => {
-      const request = JSON.parse(Buffer.from(message.data).toString()) as FlowRequest;
-      asked.push(request);
-      const reply = await work(request);
-      if (reply !== undefined) message.respond(JSON.stringify(reply));
-    },
-    { queue: "handlers" },
-  );
-  return asked;
-}
-
-/** The server knows of a subscription once it has refused what was asked behind it. */
-const settled = () => bus.request("nobody.listens.here").catch(() => undefined);
 
 describe("a flow", () => {
   test("goes screen by screen over NATS, and its reply comes as a message", async () => {
-    const line = await open();
-    const asked = answer(line, ({ action, data }) => {
+    const line = await flows.open();
+    const asked = flows.answer(line, ({ action, data }) => {
       if (action === "INIT") return { screen: "DAY", data: { days: ["Mo", "Tu"] } };
       if (action === "BACK") return { screen: "DAY", data: { days: ["We"] } };
       return data["day"] === "We"
@@ -159,13 +74,13 @@ describe("a flow", () => {
           }
         : { screen: "DAY", data: { error_message: "That day is taken." } };
     });
-    await settled();
+    await flows.settled();
     const sealer = await room.database.keyring.sealer(room.deps.db, line.companyNo);
     const messageId = `msg_${"1".repeat(32)}`;
     const facts = { numberId: line.numberId, messageId, flow: "booking" };
     const expiresAt = new Date(Date.now() + 60_000);
     const token = sealFlowToken(sealer, { ...facts, expiresAt });
-    const run = await press(line, { token });
+    const run = await flows.press(line, { token });
     assert.deepEqual([run.state, run.screen, run.data], ["open", "DAY", { days: ["Mo", "Tu"] }]);
     await run.submit({ day: "Mo", who: "Zoë Ñandú" });
     assert.deepEqual(run.data, { error_message: "That day is taken." });
@@ -201,34 +116,96 @@ describe("a flow", () => {
   });
 
   test("is answered here when it only asks whether we live, or tells of an error", async () => {
-    const line = await open();
+    const line = await flows.open();
     const pong = await meta.flows.ping(line.phoneNumberId, line.flowId);
     assert.deepEqual([pong.status, pong.answer], [200, { data: { status: "active" } }]);
     // Nobody answers for this company.
-    const run = await press(line);
+    const run = await flows.press(line);
     assert.deepEqual([run.state, run.error], ["failed", "unexpected_http_status_code"]);
     assert.deepEqual([statuses(run), run.isAcknowledged], [[503, 200], true]);
   });
 
   test("whose handler is slow or answers nonsense is not left waiting", async () => {
-    const line = await open();
+    const line = await flows.open();
     let reply: unknown;
-    answer(line, () => reply);
-    await settled();
+    flows.answer(line, () => reply);
+    await flows.settled();
     for (const [nonsense, status] of [
       [undefined, 504],
       [{ screen: 3 }, 502],
       ["text", 502],
     ] as const) {
       reply = nonsense;
-      const run = await press(line);
+      const run = await flows.press(line);
       assert.equal(statuses(run)[0], status);
       assert.ok((run.exchanges[0]?.ms ?? 9_999) < 3_000);
     }
     reply = { invalidToken: true, message: "The order is paid already." };
-    const ended = await press(line);
+    const ended = await flows.press(line);
     assert.deepEqual([ended.state, ended.message], ["disabled", "The order is paid already."]);
   });
+});
+
+type Fixture = {
+  app_secret: string;
+  request_raw: string;
+  x_hub_signature_256: string;
+  expected_http_status: number;
+  expected_decrypted: Record<string, unknown> | null;
+  response_plaintext?: string;
+  expected_response_body?: string;
+};
+
+test("recorded requests are answered byte for byte as was expected of them", async () => {
+  const folder = new URL("../../../packages/contracts/fixtures/flows/", import.meta.url);
+  const read = async (name: string): Promise<unknown> =>
+    JSON.parse(await readFile(new URL(`${name}.json`, folder), "utf8"));
+  const jwk = createPrivateKey({ key: (await read("private.jwk")) as JsonWebKey, format: "jwk" });
+  const line = await addLine(room);
+  const publicKey = createPublicKey(jwk).export({ type: "spki", format: "pem" }).toString();
+  await withCompany(room.app, line.companyNo, (tx) =>
+    addFlowKey(
+      tx,
+      room.database.keyring,
+      line.companyNo,
+      {
+        flowKeyId: newFlowKeyId(),
+        publicKey,
+        fingerprint: flowKeyFingerprint(publicKey) ?? "",
+        privateKey: jwk.export({ type: "pkcs8", format: "der" }),
+      },
+      0,
+    ),
+  );
+  let plain = "";
+  const asked = flows.answer(line, () => JSON.parse(plain) as unknown);
+  await flows.settled();
+  for (const name of ["ping", "data_exchange", "tampered-tag"]) {
+    const one = (await read(name)) as Fixture;
+    await giveApp(room, line, one.app_secret);
+    plain = one.response_plaintext ?? "";
+    const reply = await fetch(`${room.url}/flows/${line.companyId}`, {
+      method: "POST",
+      body: one.request_raw,
+      headers: {
+        "content-type": "application/json",
+        "x-hub-signature-256": one.x_hub_signature_256,
+      },
+    });
+    assert.equal(reply.status, one.expected_http_status, name);
+    const body = await reply.text();
+    if (one.expected_response_body === undefined) {
+      assert.deepEqual(JSON.parse(body), { error_msg: "The request cannot be decrypted." });
+      continue;
+    }
+    assert.equal(body, one.expected_response_body);
+    assert.match(reply.headers.get("content-type") ?? "", /^text\/plain/);
+    if (one.expected_decrypted?.["action"] === "ping") continue;
+    const { screen, data, flow_token: token } = one.expected_decrypted ?? {};
+    const [request] = asked;
+    assert.deepEqual([request?.screen, request?.data, request?.flowToken], [screen, data, token]);
+  }
+  assert.equal(asked.length, 1);
 });
 
 describe("a handler behind an address", () => {
@@ -236,10 +213,10 @@ describe("a handler behind an address", () => {
   const secret = `whsec_${key.toString("base64")}`;
 
   test("is asked with a signature, and its answer used", async () => {
-    const line = await open();
-    await setHandler(line, { kind: "https", url: handlerUrl, secret });
+    const line = await flows.open();
+    await flows.setHandler(line, { kind: "https", url: handlerUrl, secret });
     replies = [{ body: { screen: "FIRST", data: { x: 1 } } }];
-    const run = await press(line);
+    const run = await flows.press(line);
     assert.deepEqual([run.screen, run.data], ["FIRST", { x: 1 }]);
     const [first] = posted;
     assert.ok(first);
@@ -258,12 +235,12 @@ describe("a handler behind an address", () => {
       [{ delayMs: 1_500 }, 504],
     ] as const) {
       replies = [wish];
-      assert.equal(statuses(await press(line))[0], status, JSON.stringify(wish));
+      assert.equal(statuses(await flows.press(line))[0], status, JSON.stringify(wish));
     }
   });
 
   test("as the documentation shows one books a table, once for each token", async () => {
-    const line = await open();
+    const line = await flows.open();
     const example = new URL("../../../packages/client/examples/flow-handler.ts", import.meta.url);
     const child = spawn(process.execPath, [example.pathname], {
       env: { PATH: process.env["PATH"], FLOW_SECRET: secret, PORT: "0" },
@@ -273,19 +250,19 @@ describe("a handler behind an address", () => {
       const [said] = (await once(child.stdout, "data")) as [Buffer];
       const { port } = JSON.parse(said.toString()) as { port: number };
       const url = `http://127.0.0.1:${port}/`;
-      await setHandler(line, { kind: "https", url, secret });
+      await flows.setHandler(line, { kind: "https", url, secret });
       const sealer = await room.database.keyring.sealer(room.deps.db, line.companyNo);
       const facts = { numberId: line.numberId, messageId: "msg_1", flow: "booking" };
       const token = sealFlowToken(sealer, { ...facts, expiresAt: new Date(Date.now() + 60_000) });
-      const run = await press(line, { token });
+      const run = await flows.press(line, { token });
       assert.deepEqual([run.screen, run.data], ["TIME", { free: ["18:00", "20:00"] }]);
       await run.submit({ time: "19:00" });
       assert.equal(run.data["error_message"], "This table is gone.");
       await run.submit({ time: "20:00" });
       assert.deepEqual([run.state, run.result?.["time"]], ["done", "20:00"]);
-      const again = await press(line, { token });
+      const again = await flows.press(line, { token });
       assert.equal(again.message, "Your table is booked for 20:00.");
-      assert.equal((await press(line)).state, "disabled");
+      assert.equal((await flows.press(line)).state, "disabled");
       assert.equal((await fetch(url, { method: "POST", body: "{}" })).status, 401);
     } finally {
       child.kill();
@@ -294,24 +271,24 @@ describe("a handler behind an address", () => {
   });
 
   test("that leads into our own network is not called", async () => {
-    const line = await open();
+    const line = await flows.open();
     const { port } = handlerServer.address() as AddressInfo;
-    await setHandler(line, { kind: "https", url: `http://127.0.0.2:${port}/flows`, secret });
-    assert.equal(statuses(await press(line))[0], 503);
+    await flows.setHandler(line, { kind: "https", url: `http://127.0.0.2:${port}/flows`, secret });
+    assert.equal(statuses(await flows.press(line))[0], 503);
     assert.deepEqual(posted, []);
   });
 });
 
 describe("between companies", () => {
   test("no key opens what was encrypted for another, and no token counts for another", async () => {
-    const [one, other] = [await open(), await open()];
-    const asked = answer(other, () => ({ screen: "A", data: {} }));
-    const mine = answer(one, () => ({ screen: "A", data: {} }));
-    await settled();
+    const [one, other] = [await flows.open(), await flows.open()];
+    const asked = flows.answer(other, () => ({ screen: "A", data: {} }));
+    const mine = flows.answer(one, () => ({ screen: "A", data: {} }));
+    await flows.settled();
     // A flow in one's account that points to the other's endpoint: encrypted with one's key.
     const endpointUrl = `${room.url}/flows/${other.companyId}`;
     const wrong = meta.world.addFlow({ wabaId: one.wabaId, endpointUrl });
-    const run = await press(one, { flowId: wrong.id });
+    const run = await flows.press(one, { flowId: wrong.id });
     assert.deepEqual([run.state, run.error], ["failed", "business-decryption-error"]);
     assert.deepEqual(asked, []);
 
@@ -319,43 +296,45 @@ describe("between companies", () => {
     const facts = { numberId: other.numberId, messageId: "msg_1", flow: "x" };
     const theirs = sealFlowToken(sealer, { ...facts, expiresAt: new Date(Date.now() + 60_000) });
     const old = sealFlowToken(sealer, { ...facts, expiresAt: new Date(Date.now() - 1_000) });
-    assert.equal((await press(one, { token: theirs })).state, "disabled");
-    assert.equal((await press(other, { token: old })).state, "disabled");
-    assert.equal((await press(other, { token: "flt_AAAA" })).state, "disabled");
+    assert.equal((await flows.press(one, { token: theirs })).state, "disabled");
+    assert.equal((await flows.press(other, { token: old })).state, "disabled");
+    assert.equal((await flows.press(other, { token: "flt_AAAA" })).state, "disabled");
     assert.deepEqual([asked, mine], [[], []]);
-    assert.equal((await press(other, { token: theirs })).state, "open");
+    assert.equal((await flows.press(other, { token: theirs })).state, "open");
   });
 
   test("a company with an app of its own is signed for by that one alone", async () => {
     const own = meta.world.addApp({ secret: "a-secret-of-its-own" });
-    const line = await open(own.id);
-    answer(line, () => ({ screen: "A", data: {} }));
-    await settled();
-    assert.deepEqual(statuses(await press(line))[0], 432);
+    const line = await flows.open(own.id);
+    flows.answer(line, () => ({ screen: "A", data: {} }));
+    await flows.settled();
+    assert.deepEqual(statuses(await flows.press(line))[0], 432);
     await giveApp(room, line, own.secret);
-    await until(async () => (await press(line)).state === "open", { label: "the app is known" });
+    await until(async () => (await flows.press(line)).state === "open", {
+      label: "the app is known",
+    });
     const flow = meta.world.flows.get(line.flowId);
     assert.ok(flow);
     flow.appId = [...meta.world.apps.keys()][0] ?? "";
-    assert.deepEqual(statuses(await press(line))[0], 432);
+    assert.deepEqual(statuses(await flows.press(line))[0], 432);
   });
 });
 
 describe("a key", () => {
   test("that was replaced answers until its overlap ends; the new one at once", async () => {
-    const line = await open();
-    answer(line, () => ({ screen: "A", data: {} }));
-    await settled();
-    assert.equal((await press(line)).state, "open");
+    const line = await flows.open();
+    flows.answer(line, () => ({ screen: "A", data: {} }));
+    await flows.settled();
+    assert.equal((await flows.press(line)).state, "open");
     const former = meta.world.numbers.get(line.phoneNumberId)?.encryptionKey ?? "";
-    await newKey(line, 60_000);
+    await flows.newKey(line, 60_000);
     // The phone still has the former key.
-    assert.equal((await press(line)).state, "open");
+    assert.equal((await flows.press(line)).state, "open");
     meta.flows.forgetKeys();
-    await until(async () => (await press(line)).state === "open", { label: "the new key" });
-    upload(line, former);
+    await until(async () => (await flows.press(line)).state === "open", { label: "the new key" });
+    flows.upload(line, former);
     meta.flows.forgetKeys();
-    assert.equal((await press(line)).state, "open");
+    assert.equal((await flows.press(line)).state, "open");
     const [row] = await asSuperuser<{ id: string }>(
       room.database,
       `select flow_key_id as id from flow_keys where company_no = ${line.companyNo} and retires_at is not null`,
@@ -364,7 +343,7 @@ describe("a key", () => {
     assert.ok(
       await withCompany(room.app, line.companyNo, (tx) => endFlowKey(tx, line.companyNo, formerId)),
     );
-    await until(async () => statuses(await press(line))[0] === 421, {
+    await until(async () => statuses(await flows.press(line))[0] === 421, {
       label: "the former key is no longer believed",
       deadlineMs: 15_000,
     });
@@ -393,13 +372,13 @@ describe("a key", () => {
 
 // Last: it takes Postgres away.
 test("without Postgres what is known goes on, and what is not is 503", async () => {
-  const [known, unknown] = [await open(), await open()];
-  answer(known, () => ({ screen: "A", data: {} }));
-  await settled();
-  assert.equal((await press(known)).state, "open");
+  const [known, unknown] = [await flows.open(), await flows.open()];
+  flows.answer(known, () => ({ screen: "A", data: {} }));
+  await flows.settled();
+  assert.equal((await flows.press(known)).state, "open");
   await postgres.kill("SIGKILL");
-  assert.equal((await press(known)).state, "open");
+  assert.equal((await flows.press(known)).state, "open");
   assert.deepEqual((await meta.flows.ping(known.phoneNumberId, known.flowId)).status, 200);
-  assert.equal(statuses(await press(unknown))[0], 503);
+  assert.equal(statuses(await flows.press(unknown))[0], 503);
   await postgres.start();
 });
