@@ -4,7 +4,8 @@ import type { CompanyId } from "./ids.ts";
 import { askFlow } from "./subjects.ts";
 
 export type NatsPermissions = {
-  publish: { allow: string[] };
+  /** An empty `allow` forbids nothing: who may publish nothing has `deny` as well. */
+  publish: { allow: string[]; deny?: string[] };
   subscribe: { allow: string[] };
   /** It may answer what it is asked, and publish nothing else. */
   allow_responses?: { max: number; expires: string };
@@ -23,7 +24,7 @@ export function companyPermissions(
   options: { secrets?: boolean; flows?: boolean } = {},
 ): NatsPermissions {
   return {
-    publish: { allow: [] },
+    publish: { allow: [], deny: [">"] },
     subscribe: {
       allow: [
         ...families().map((family) => `${family}.*.${companyId}.>`),

@@ -354,15 +354,6 @@ test("numbers and accounts answer with their fields; versions that ended are ser
   assert.equal((await graph("GET", number.id, { version: "v25.0" })).version, "v25.0");
   assert.equal((await graph("GET", number.id, { version: "v99.0" })).code, 2_500);
   assert.equal((await graph("GET", "123")).code, 100);
-  const key = "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----";
-  const put = await fetch(`${meta.url}/v26.0/${number.id}/whatsapp_business_encryption`, {
-    method: "POST",
-    body: new URLSearchParams({ business_public_key: key }),
-    headers: { authorization: `Bearer ${token.token}` },
-  });
-  assert.equal(put.status, 200);
-  const read = await graph("GET", `${number.id}/whatsapp_business_encryption`);
-  assert.equal((read.json["data"] as Json[])[0]?.["business_public_key"], key);
 });
 
 test("the page and the control API show and play what there is", async () => {

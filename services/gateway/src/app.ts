@@ -15,6 +15,8 @@ import { registerCompanies } from "./routes/companies.ts";
 import { registerContacts } from "./routes/contacts.ts";
 import { registerEnding } from "./routes/ending.ts";
 import { registerEvents } from "./routes/events.ts";
+import { registerFlowKeys } from "./routes/flow-keys.ts";
+import { registerFlows } from "./routes/flows.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerJobs } from "./routes/jobs.ts";
 import { registerLinkExchange } from "./routes/link-exchange.ts";
@@ -128,6 +130,8 @@ export async function buildApp(
   registerMetaApp(app, deps);
   registerSetup(app, deps);
   registerUsage(app, deps);
+  registerFlowKeys(app, deps);
+  registerFlows(app, deps);
   registerPages(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

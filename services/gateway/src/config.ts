@@ -36,6 +36,8 @@ export type Config = {
     readonly defaultCompany: string | undefined;
     readonly defaultToken: string | undefined;
   };
+  /** Addresses and ranges where handlers of flows may be although they are not public. */
+  readonly handlerOpenAddresses: readonly string[];
   readonly timeScale: number;
   readonly logLevel: LogLevel;
 };
@@ -95,9 +97,20 @@ function build(r: ConfigReader): Config {
     "META_DEFAULT_COMPANY and META_ACCESS_TOKEN belong together",
     ["META_DEFAULT_COMPANY", "META_ACCESS_TOKEN"],
   );
+  const handlerOpenAddresses = r.list("HANDLER_OPEN_ADDRESSES", {
+    default: [],
+    meaning:
+      "addresses or CIDR ranges that are not public and where handlers of flows may be all the same; for development, and as webhook-ingest has it",
+  });
+  r.check(
+    isAddressList(handlerOpenAddresses),
+    "HANDLER_OPEN_ADDRESSES must be addresses or CIDR ranges",
+    ["HANDLER_OPEN_ADDRESSES"],
+  );
   return {
     meta: { defaultCompany, defaultToken },
     media: { store, openAddresses },
+    handlerOpenAddresses,
     http: {
       port: r.port("PORT", { default: 3000, meaning: "the TCP port; 0 takes a free one" }),
       host: r.string("HOST", { default: "127.0.0.1", meaning: "the address to listen on" }),

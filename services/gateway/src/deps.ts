@@ -4,7 +4,7 @@ import { EVENTS_STREAM } from "@manyline/contracts";
 import { openMediaStore } from "@manyline/media";
 import type { MediaStore } from "@manyline/media";
 import { addressGuard, createBus, createClock } from "@manyline/runtime";
-import type { Bus, Clock, Logger } from "@manyline/runtime";
+import type { AddressGuard, Bus, Clock, Logger } from "@manyline/runtime";
 import type { Redis } from "ioredis";
 import { CommandRunner } from "./command-runner.ts";
 import type { Config } from "./config.ts";
@@ -38,6 +38,8 @@ export type Deps = {
   /** Where the bytes of files are. */
   readonly media: MediaStore;
   readonly intake: MediaIntake;
+  /** Where a company's handler of flows may be. */
+  readonly handlerGuard: AddressGuard;
 };
 
 /** Opens everything lazily: nothing here waits for, or fails without, a server. */
@@ -63,6 +65,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const platformDb = overrides.platformDb ?? open("platform", 10);
   return {
     media,
+    handlerGuard: overrides.handlerGuard ?? addressGuard(config.handlerOpenAddresses),
     intake: overrides.intake ?? new MediaIntake(media, addressGuard(config.media.openAddresses)),
     config,
     logger,

@@ -32,6 +32,7 @@ export async function openApiDocument(): Promise<string> {
     },
     media: { store: "nowhere", openAddresses: [] },
     meta: { defaultCompany: undefined, defaultToken: undefined },
+    handlerOpenAddresses: [],
     timeScale: 1,
     logLevel: "silent",
   };

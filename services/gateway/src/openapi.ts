@@ -8,12 +8,15 @@ import {
   Company,
   Contact,
   ContactList,
+  Flow,
+  FlowKey,
   Job,
   JobItem,
   Message,
   MessageList,
   Metrics,
   NumberAnswer,
+  NumberFlowKey,
   PairingCodeAnswer,
   Problem,
   SendAnswer,
@@ -60,6 +63,9 @@ const COMPONENTS = [
   SetupAnswer,
   UsageAnswer,
   UploadAnswer,
+  FlowKey,
+  NumberFlowKey,
+  Flow,
 ];
 
 /** Shared answers become components; they must be known before the routes that name them. */
@@ -87,6 +93,7 @@ export async function registerOpenApi(app: App, serverUrl: string): Promise<void
           description:
             "Sending and reading messages, people, files: ?number=, else the primary one",
         },
+        { name: "flows", description: "Forms inside WhatsApp: keys, names, who fills the screens" },
         { name: "operations", description: "The operator's view: workers, shards, jobs, figures" },
       ],
       components: {

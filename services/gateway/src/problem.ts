@@ -35,11 +35,11 @@ const OWN_FIELDS = new Set([
   "success",
 ]);
 const RETRY_AFTER_SECONDS = 5;
-/** Of the 5xx, those whose detail is our own sentence for the caller. */
-const SHOWN: ReadonlySet<ErrorCode> = new Set(["NO_OWNER"]);
+/** Of the 5xx, those whose facts are our own words for the caller. */
+const SHOWN: ReadonlySet<ErrorCode> = new Set(["NO_OWNER", "META_REFUSED"]);
 
 /**
- * The one translation of an error into an answer. A 5xx but NO_OWNER shows its title only, never its message
+ * The one translation of an error into an answer. A 5xx that is not in `SHOWN` shows its title only, never its message
  * or facts; a 503 or 429 comes with Retry-After, unless its facts say null: nobody knows.
  */
 export function toProblem(error: unknown, requestId: string): ProblemAnswer {

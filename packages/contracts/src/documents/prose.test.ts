@@ -79,6 +79,7 @@ it("README and docs/architecture.md map the rooms there are, and every link lead
     "docs/architecture.md",
     "docs/events.md",
     "docs/messages.md",
+    "docs/meta.md",
     "docs/operations.md",
     "docs/state-machines.md",
   ]) {

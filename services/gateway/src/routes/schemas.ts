@@ -55,6 +55,9 @@ export type ComponentName =
   | "CheckAnswer"
   | "SetupAnswer"
   | "UsageAnswer"
+  | "FlowKey"
+  | "NumberFlowKey"
+  | "Flow"
   | "UploadAnswer";
 
 const problem = {

@@ -45,12 +45,26 @@ async function outcomeOf(parts: ErrandParts, { verb, args }: CommandRow): Promis
       const checks = await context.provider.check?.({ ...number, fence: journal.fence });
       return done({ checks: checks ?? [] });
     }
+    if (verb === "upload_flow_key" || verb === "read_flow_key") {
+      return await flowKey(parts, verb === "upload_flow_key");
+    }
     if (!parts.connection) return failed("NOT_CONNECTED");
     return done(await overConnection(parts.connection, verb as ErrandVerb, args));
   } catch (error) {
     parts.context.reports.failed(verb, parts.number, error);
     return failed("WHATSAPP_REFUSED");
   }
+}
+
+async function flowKey(
+  { context, number, journal }: ErrandParts,
+  isUpload: boolean,
+): Promise<CommandOutcome> {
+  const found = await context.provider.flowKey?.({ ...number, fence: journal.fence }, isUpload);
+  if (!found) return failed("NOT_CONNECTED");
+  if (!("refused" in found)) return done(found);
+  const { refused: code, ...facts } = found;
+  return { state: "failed", error: { code, ...facts } };
 }
 
 async function overConnection(

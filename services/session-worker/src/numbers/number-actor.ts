@@ -168,6 +168,8 @@ export class NumberActor {
       }
       case "check_phones":
       case "check_number":
+      case "upload_flow_key":
+      case "read_flow_key":
       case "mark_read":
       case "show_typing":
       case "fetch_media":

@@ -12,6 +12,8 @@ export function providersByKind(
     login: (number, handlers) => of(number).login(number, handlers),
     fetchFile: (source, number) => of(number).fetchFile(source, number),
     check: async (number) => (await of(number).check?.(number)) ?? [],
+    flowKey: async (number, isUpload) =>
+      (await of(number).flowKey?.(number, isUpload)) ?? { refused: "NOT_CONNECTED" },
     // Only what is decrypted here passes through a journal.
     tell: (entry) => linked.tell(entry),
   };

@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import type {
   ChatAddress,
   ErrorCode,
+  FlowKeyState,
   MessageErrorCode,
   Phone,
   Provider as ProviderKind,
@@ -162,6 +163,10 @@ export type LoginConnection = {
   logout(): Promise<boolean>;
 };
 
+export type FlowKeyOutcome =
+  | { state: FlowKeyState; keyId: string | null; signatureStatus: string | null }
+  | { refused: "FLOW_KEY_NOT_FOUND" | "NOT_CONNECTED" | "META_REFUSED"; graphCode?: number };
+
 export type Provider = {
   /** Starts at once with fresh credentials that are kept in memory until `onPaired`. */
   link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
@@ -174,6 +179,8 @@ export type Provider = {
   fetchFile(source: Buffer, number: NumberRef): Promise<AsyncIterable<Uint8Array>>;
   /** What stands in the number's way, step by step; undefined: there is nothing to set up. */
   check?(number: NumberRef): Promise<SetupCheck[]>;
+  /** Which key for flows the number has, after (`isUpload`) it was given the company's current one. */
+  flowKey?(number: NumberRef, isUpload: boolean): Promise<FlowKeyOutcome>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

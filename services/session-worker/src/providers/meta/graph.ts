@@ -41,7 +41,10 @@ export type GraphStream = {
   bytes: number | undefined;
   chunks: AsyncIterable<Uint8Array>;
 };
-export type GraphBody = { json: object } | { form: FormData } | { stream: GraphStream };
+export type GraphBody =
+  | { json: object }
+  | { form: FormData | URLSearchParams }
+  | { stream: GraphStream };
 
 /** `appSecret`: Meta is shown that who calls knows the secret of the token's app. */
 export type GraphAccess = { token: string; appSecret?: string | undefined };

@@ -2,6 +2,7 @@
 import type { Provider } from "../provider.ts";
 import { checkMetaNumber } from "./check.ts";
 import { fetchMetaFile } from "./files.ts";
+import { flowKeyOf } from "./flow-keys.ts";
 import { type MetaParts, openMetaLogin } from "./login.ts";
 
 export { Graph } from "./graph.ts";
@@ -15,6 +16,7 @@ export function createMetaProvider(parts: MetaParts): Provider {
     login: (number, handlers) => openMetaLogin(number, parts, handlers),
     fetchFile: (source, number) => fetchMetaFile(source, number, parts),
     check: (number) => checkMetaNumber(number, parts),
+    flowKey: (number, isUpload) => flowKeyOf(number, isUpload, parts.graph, parts.store),
     tell: () => {
       throw new Error("what comes to a number of the Cloud API is in no journal");
     },

@@ -14,6 +14,7 @@ import {
   type SendOutcome,
 } from "../provider.ts";
 import { graphMessage, UnwritableError } from "./contents.ts";
+import { withFlow } from "./flows.ts";
 import { type Graph, GraphRefusal } from "./graph.ts";
 import { createSteps } from "./steps.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
@@ -127,7 +128,7 @@ export async function openMetaLogin(
         ? await uploadFile(graph, place, one.content.media, await files.open(number, one))
         : undefined;
       if (mediaId !== undefined) steps.note("uploaded", { send: one });
-      body = graphMessage(one, mediaId);
+      body = graphMessage(await withFlow(one, number, store), mediaId);
     } catch (error) {
       steps.note("sent", { send: one, error });
       if (error instanceof FileGoneError) return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };

@@ -12,7 +12,12 @@ import {
   type EventRelay,
   type Fence,
   fencedTransaction,
+  findFlow,
+  type FlowKeyRow,
+  type FlowRow,
+  type FlowTokenFacts,
   type Keyring,
+  listFlowKeys,
   listNumbers,
   type MetaFacts,
   type MetaTraffic,
@@ -21,6 +26,7 @@ import {
   readMetaApp,
   readMetaNumber,
   readMetaTraffic,
+  sealFlowToken,
   setMetaActive,
   setMetaFacts,
 } from "@manyline/db";
@@ -46,6 +52,11 @@ export type MetaStore = {
   load(number: Pick<NumberRef, "fence" | "companyId">): Promise<MetaPlace | undefined>;
   /** How many other numbers of the company have the same token. */
   sharers(fence: Pick<Fence, "companyNo" | "numberNo">, token: string): Promise<number>;
+  /** The company's keys for flows that answer, without their private parts. */
+  flowKeys(fence: Pick<Fence, "companyNo">): Promise<FlowKeyRow[]>;
+  /** The company's own flow of this name, else the one of all. */
+  findFlow(fence: Pick<Fence, "companyNo">, name: string): Promise<FlowRow | undefined>;
+  flowToken(fence: Pick<Fence, "companyNo">, facts: FlowTokenFacts): Promise<string>;
   /** False: another number is active there. Throws FencedError. */
   activate(fence: Fence, phone: string | null): Promise<boolean>;
   /** Keeps what Meta told of the number. Throws FencedError. */
@@ -96,6 +107,10 @@ export function createMetaStore(
       }
       return count;
     },
+    flowKeys: ({ companyNo }) => listFlowKeys(db, companyNo),
+    findFlow: ({ companyNo }, name) => findFlow(db, companyNo, name),
+    flowToken: async ({ companyNo }, facts) =>
+      sealFlowToken(await keyring.sealer(db, companyNo), facts),
     activate: async (fence, phone) => {
       try {
         await fencedTransaction(db, fence, (tx) => setMetaActive(tx, fence, true, phone));

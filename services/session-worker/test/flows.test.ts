@@ -1,0 +1,157 @@
+/** Keys for flows at Meta, and flow messages, against the simulated Meta. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { newFlowKeyId, newNumberId, shardPoke } from "@manyline/contracts";
+import { flowKeyFingerprint, newFlowKeyPair } from "@manyline/contracts/flows";
+import {
+  addFlowKey,
+  createNumber,
+  inTransaction,
+  openFlowToken,
+  putSharedFlow,
+  putTenantFlow,
+  setMetaNumber,
+  withCompany,
+} from "@manyline/db";
+import type { NumberRow } from "@manyline/db";
+import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
+import { until } from "@manyline/testkit";
+import { openRoom, type Room } from "./room.ts";
+import { enqueue, untilSend } from "./sending.ts";
+
+const ANN = "15550100019";
+let meta: MetaSimulator;
+let room: Room;
+before(async () => {
+  meta = await startMetaSimulator();
+  room = await openRoom({ env: { GRAPH_URL: meta.url } });
+});
+after(async () => {
+  await room.close();
+  await meta.close();
+});
+
+/** A connected number of a new company, as it is here and at Meta. */
+async function addLine() {
+  const { number: atMeta, waba, token } = meta.world.addLine();
+  meta.say(atMeta.id, ANN, "hello");
+  const { companyNo } = await room.company();
+  const number = await inTransaction(room.platform, (tx) =>
+    createNumber(tx, companyNo, {
+      numberId: newNumberId(),
+      provider: "meta",
+      phone: null,
+      name: null,
+      maxNumbers: 500,
+    }),
+  );
+  const place = { wabaId: waba.id, phoneNumberId: atMeta.id, accessToken: token.token };
+  await withCompany(room.app, companyNo, (tx) =>
+    setMetaNumber(tx, room.database.keyring, number, place),
+  );
+  room.bus.poke(shardPoke(number.shardId));
+  await until(async () => (await room.status(number)).number.status === "connected", {
+    label: "connected",
+    deadlineMs: 15_000,
+  });
+  return { number, atMeta, waba, token };
+}
+
+async function addKey({ companyNo }: NumberRow): Promise<string> {
+  const { publicKey, privateKey } = await newFlowKeyPair();
+  const flowKeyId = newFlowKeyId();
+  const key = {
+    flowKeyId,
+    publicKey,
+    privateKey,
+    fingerprint: flowKeyFingerprint(publicKey) ?? "",
+  };
+  await withCompany(room.app, companyNo, (tx) =>
+    addFlowKey(tx, room.database.keyring, companyNo, key, 60_000),
+  );
+  return flowKeyId;
+}
+
+describe("the key for flows of a number", () => {
+  it("is given to Meta and read back; what Meta has is told as it is", async () => {
+    const { number, atMeta, token } = await addLine();
+    const ask = async (verb: "upload_flow_key" | "read_flow_key") => {
+      const { result, error } = await room.command(number, verb);
+      return result ?? error;
+    };
+    const none = { keyId: null, signatureStatus: null };
+    assert.deepEqual(await ask("read_flow_key"), { state: "none", ...none });
+    assert.deepEqual(await ask("upload_flow_key"), { code: "FLOW_KEY_NOT_FOUND" });
+    const first = await addKey(number);
+    const valid = { state: "valid", keyId: first, signatureStatus: "VALID" };
+    assert.deepEqual(await ask("upload_flow_key"), valid);
+    assert.match(atMeta.encryptionKey ?? "", /BEGIN PUBLIC KEY/);
+    assert.deepEqual(await ask("read_flow_key"), valid);
+    const second = await addKey(number);
+    assert.deepEqual(await ask("read_flow_key"), { ...valid, state: "former" });
+    assert.deepEqual(await ask("upload_flow_key"), { ...valid, keyId: second });
+    atMeta.encryptionStatus = "MISMATCH";
+    const mismatch = { state: "mismatch", keyId: second, signatureStatus: "MISMATCH" };
+    assert.deepEqual(await ask("read_flow_key"), mismatch);
+    assert.deepEqual(await ask("upload_flow_key"), { ...valid, keyId: second });
+    atMeta.encryptionKey = (await newFlowKeyPair()).publicKey;
+    const foreign = { state: "foreign", keyId: null, signatureStatus: "VALID" };
+    assert.deepEqual(await ask("read_flow_key"), foreign);
+    token.scopes = ["whatsapp_business_messaging"];
+    assert.deepEqual(await ask("read_flow_key"), { code: "META_REFUSED", graphCode: 10 });
+  });
+});
+
+describe("a flow message", () => {
+  it("carries the company's own flow, else the one of all, and a token of its company", async () => {
+    const [one, other] = [await addLine(), await addLine()];
+    const shared = {
+      name: "default",
+      flowId: "777",
+      action: "data_exchange",
+      screen: null,
+    } as const;
+    await putSharedFlow(room.platform, shared);
+    await withCompany(room.app, one.number.companyNo, (tx) =>
+      putTenantFlow(tx, one.number.companyNo, { ...shared, flowId: "111" }),
+    );
+    const interactive = {
+      type: "flow",
+      body: { text: "Book a table" },
+      action: { name: "flow", parameters: { flow_cta: "Book" } },
+    };
+    for (const [line, flowId] of [
+      [one, "111"],
+      [other, "777"],
+    ] as const) {
+      const { number } = line;
+      const queued = await enqueue(
+        room,
+        { number, phone: "1" },
+        { phone: ANN },
+        { provider: "meta", type: "interactive", text: null, content: { interactive } },
+      );
+      await untilSend(room, { number, phone: "1" }, queued, "message.sent", 20_000);
+      const sent = meta.sending.sent.find(({ callbackData }) => callbackData === queued.messageId);
+      assert.ok(sent);
+      const { action } = sent.body["interactive"] as {
+        action: { parameters: Record<string, string> };
+      };
+      const { flow_token: token = "", ...parameters } = action.parameters;
+      assert.deepEqual(parameters, {
+        flow_message_version: "3",
+        flow_action: "data_exchange",
+        flow_id: flowId,
+        flow_cta: "Book",
+      });
+      const { keyring } = room.database;
+      const sealer = await keyring.sealer(room.platform, number.companyNo);
+      const facts = openFlowToken(sealer, token, new Date());
+      assert.equal(facts?.messageId, queued.messageId);
+      assert.deepEqual([facts?.numberId, facts?.flow], [number.numberId, "default"]);
+      const rival = line === one ? other : one;
+      const theirs = await keyring.sealer(room.platform, rival.number.companyNo);
+      assert.equal(openFlowToken(theirs, token, new Date()), undefined);
+    }
+  });
+});
