@@ -104,10 +104,12 @@ export {
   type Send,
 } from "./repositories/send-queue.ts";
 export {
+  noteAllStatuses,
   noteStatuses,
   overdueSends,
   type OverdueSend,
   type Status,
+  type StatusBatch,
 } from "./repositories/statuses.ts";
 export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";

@@ -20,6 +20,7 @@ import * as sends from "./20261121-0820-sends.ts";
 import * as pace from "./20261121-0830-pace.ts";
 import * as lostCommands from "./20261121-0840-lost-commands.ts";
 import * as droppedFiles from "./20261121-0850-dropped-files.ts";
+import * as fewerPlans from "./20261121-0870-fewer-plans.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -42,6 +43,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0830-pace": pace,
   "20261121-0840-lost-commands": lostCommands,
   "20261121-0850-dropped-files": droppedFiles,
+  "20261121-0870-fewer-plans": fewerPlans,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

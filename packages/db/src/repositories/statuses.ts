@@ -13,14 +13,15 @@ import {
   type OutgoingEvent,
   type SendState,
 } from "@manyline/contracts";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { FencedError } from "../errors.ts";
-import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
-import { appendEvents, type StoredEvent } from "./events.ts";
+import { type Database, type Executor, inTransaction, rows, type Tx } from "../open.ts";
+import { appendEvents, type EventInput, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
 import type { InboundSource } from "./inbound-items.ts";
 import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
 import type { SendContent } from "./sends.ts";
+import { togetherOrAlone } from "./together.ts";
 
 /**
  * What became of a message that was sent: named by our id (the result of a send) or by WhatsApp's (a receipt).
@@ -71,30 +72,83 @@ export async function noteStatuses(
   source: InboundSource,
   statuses: readonly Status[],
 ): Promise<StoredEvent[]> {
-  if (statuses.length === 0) return [];
-  const { companyNo, numberNo, epoch } = source.fence;
-  const errorOf = ({ error }: Status): string | null => (error ? JSON.stringify(error) : null);
+  const [result] = await noteAllStatuses(db, [{ source, statuses }]);
+  if (result === undefined || result instanceof Error)
+    throw result ?? new FencedError(source.fence);
+  return result;
+}
+
+/** Of one number. */
+export type StatusBatch = { source: InboundSource; statuses: readonly Status[] };
+
+/**
+ * The same for many numbers at the same moment, each of them once, in one transaction. In the order of `batches`:
+ * the events, or why nothing was noted; a number whose fence is not held leaves the others alone, and so does a
+ * batch that Postgres refuses.
+ * @throws when Postgres is away
+ */
+export async function noteAllStatuses(
+  db: Database,
+  batches: readonly StatusBatch[],
+): Promise<(StoredEvent[] | Error)[]> {
+  return togetherOrAlone(batches, (some) => noteTogether(db, some));
+}
+
+async function noteTogether(
+  db: Database,
+  batches: readonly StatusBatch[],
+): Promise<(StoredEvent[] | Error)[]> {
+  // Locks are taken in one order, whoever takes them.
+  const order = [...batches.entries()]
+    .filter(([, { statuses }]) => statuses.length > 0)
+    .toSorted(([, a], [, b]) => a.source.fence.numberNo - b.source.fence.numberNo);
+  if (order.length === 0) return batches.map(() => []);
   return inTransaction(db, async (tx) => {
-    const row = await firstRow(
-      tx,
-      sql<{ news: StatusNews[] | null }>`select note_statuses(${companyNo}, ${numberNo}, ${epoch},
-        ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
-        ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
-        ${statuses.map(({ state }) => state)}::text[],
-        ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
-        ${statuses.map(errorOf)}::jsonb[]) as news`,
+    const results: (StoredEvent[] | Error)[] = batches.map(() => []);
+    const calls = order.map(
+      ([place, batch]) => sql`select ${sql.lit(place)} as place, ${noteCall(batch)} as news`,
     );
-    if (!row?.news) throw new FencedError(source.fence);
-    return tellNews(tx, source, statuses, row.news);
+    const noted = await rows(
+      tx,
+      sql<{ place: number; news: StatusNews[] | null }>`${sql.join(calls, sql` union all `)}`,
+    );
+    const told: (EventInput & { place: number })[] = [];
+    for (const { place, news } of noted) {
+      const batch = batches[place];
+      if (!batch) continue;
+      const { fence } = batch.source;
+      if (news === null) results[place] = new FencedError(fence);
+      else {
+        const events = await newsEvents(tx, batch, news);
+        const { companyNo, numberNo } = fence;
+        told.push(...events.map((event) => ({ companyNo, numberNo, event, place })));
+      }
+    }
+    const stored = await appendEvents(tx, told);
+    for (const [index, event] of stored.entries()) {
+      const result = results[told[index]?.place ?? -1];
+      if (Array.isArray(result)) result.push(event);
+    }
+    return results;
   });
 }
 
-async function tellNews(
+function noteCall({ source: { fence }, statuses }: StatusBatch): RawBuilder<unknown> {
+  const errorOf = ({ error }: Status): string | null => (error ? JSON.stringify(error) : null);
+  return sql`note_statuses(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch},
+    ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
+    ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
+    ${statuses.map(({ state }) => state)}::text[],
+    ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
+    ${statuses.map(errorOf)}::jsonb[])`;
+}
+
+/** What is told of the news; a change that was sent is applied as well. */
+async function newsEvents(
   tx: Tx,
-  source: InboundSource,
-  statuses: readonly Status[],
+  { source, statuses }: StatusBatch,
   news: readonly StatusNews[],
-): Promise<StoredEvent[]> {
+): Promise<OutgoingEvent[]> {
   const told: OutgoingEvent[] = news.map((one) => {
     const status = statuses[one.place - 1];
     const data = {
@@ -111,11 +165,7 @@ async function tellNews(
     ({ state, type }) => state === "sent" && (CHANGE_TYPES as readonly string[]).includes(type),
   );
   if (sentChanges.length > 0) told.push(...(await noteChanges(tx, source, statuses, sentChanges)));
-  const { companyNo, numberNo } = source.fence;
-  return appendEvents(
-    tx,
-    told.map((event) => ({ companyNo, numberNo, event })),
-  );
+  return told;
 }
 
 export type OverdueSend = {
