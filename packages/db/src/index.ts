@@ -111,10 +111,12 @@ export {
 } from "./repositories/send-queue.ts";
 export {
   lostSends,
+  noteAllStatuses,
   noteStatuses,
   overdueSends,
   type OverdueSend,
   type Status,
+  type StatusBatch,
 } from "./repositories/statuses.ts";
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";

@@ -5,6 +5,7 @@ import { until } from "@manyline/testkit";
 import {
   type Enqueued,
   FencedError,
+  getMessage,
   overdueSends,
   releaseSends,
   removeNumber,
@@ -24,6 +25,7 @@ import {
   stranger,
   textFrom,
   types,
+  type Line,
 } from "./message-support.ts";
 import { openWorld, type World } from "./support.ts";
 
@@ -35,6 +37,15 @@ after(() => world[Symbol.asyncDispose]());
 
 const { enqueue, claim, note } = sendingIn(() => world);
 
+/** What a request is answered is what a reader gets. */
+async function assertReadable({ source: { fence, phone } }: Line, one: Enqueued): Promise<void> {
+  const read = await withCompany(world.app, fence.companyNo, (tx) =>
+    getMessage(tx, fence.companyNo, one.messageId),
+  );
+  // The numbers of these tests have no phone in the table.
+  assert.deepEqual(one.message, read && { ...read, from: { ...read.from, phone } });
+}
+
 const isCode = (code: string) => (error: unknown) =>
   error instanceof ManylineError && error.code === code;
 
@@ -42,8 +53,10 @@ describe("a request to send", () => {
   test("makes the person, the chat, the message and its event; it waits in its lane", async () => {
     const line = await openLine(world);
     const anna = stranger();
-    const { events, messageId, isRepeated } = await enqueue(line, { to: { phone: anna.phone } });
+    const enqueued = await enqueue(line, { to: { phone: anna.phone } });
+    const { events, messageId, isRepeated } = enqueued;
     assert.equal(isRepeated, false);
+    await assertReadable(line, enqueued);
     assert.deepEqual(types(events), ["contact.created", "message.queued"]);
     const data = dataOf(events, messageQueued);
     assert.deepEqual(
@@ -130,7 +143,9 @@ describe("a request to send", () => {
     const question = textFrom(anna, { text: "When?" });
     const { messageId } = dataOf((await line.commit(question)).events, messageReceived);
     const to = { phone: anna.phone };
-    const { events } = await enqueue(line, { to, contextId: messageId });
+    const enqueued = await enqueue(line, { to, contextId: messageId });
+    const { events } = enqueued;
+    await assertReadable(line, enqueued);
     const { providerMessageId } = question;
     assert.deepEqual(dataOf(events, messageQueued).context, { messageId, providerMessageId });
     const [send] = await claim(line);

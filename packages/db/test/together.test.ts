@@ -2,16 +2,27 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { messageReceived } from "@manyline/contracts";
-import { commitInbounds, FencedError, readKeys, writeAuths } from "../src/index.ts";
 import {
+  commitInbounds,
+  FencedError,
+  noteAllStatuses,
+  readKeys,
+  writeAuths,
+  type Status,
+} from "../src/index.ts";
+import {
+  AT,
   dataOf,
   entry,
   hashOf,
   openLine,
+  sendingIn,
+  sent,
   sisterLine,
   storedMessages,
   stranger,
   textFrom,
+  types,
   type Line,
 } from "./message-support.ts";
 import { openWorld, type World } from "./support.ts";
@@ -126,4 +137,52 @@ test("messages of many numbers: each its own, in its own chats; what fails, fail
   assert.ok(again[2] instanceof TypeError);
   assert.ok(again[3] && !(again[3] instanceof Error));
   assert.equal(dataOf(again[3].events, messageReceived).text, "and again");
+});
+
+test("what becomes of messages of many numbers: each its own events, and the next of each chat has its turn", async () => {
+  const { enqueue, claim } = sendingIn(() => world);
+  const [one, fenced, refused] = [
+    await openLine(world),
+    await openLine(world),
+    await openLine(world),
+  ];
+  const sister = await sisterLine(world, one);
+  const queued = new Map<Line, string[]>();
+  for (const line of [one, fenced, refused, sister]) {
+    queued.set(line, [(await enqueue(line)).messageId, (await enqueue(line)).messageId]);
+    await claim(line);
+  }
+  const first = (line: Line): string => queued.get(line)?.[0] ?? "";
+  const stale = { ...fenced.source.fence, epoch: fenced.source.fence.epoch - 1 };
+  const batches = [
+    { source: sister.source, statuses: [sent(first(sister))] },
+    { source: { ...fenced.source, fence: stale }, statuses: [sent(first(fenced))] },
+    {
+      source: one.source,
+      statuses: [sent(first(one)), { messageId: first(one), state: "delivered", at: AT } as Status],
+    },
+    // Postgres stores no zero byte.
+    { source: refused.source, statuses: [{ ...sent(first(refused)), messageId: "m\0" }] },
+    { source: refused.source, statuses: [] },
+  ];
+  const told = await noteAllStatuses(world.worker, batches);
+  const kinds = told.map((events) => (events instanceof Error ? events : types(events)));
+  assert.deepEqual(kinds[0], ["message.sent"]);
+  assert.ok(kinds[1] instanceof FencedError);
+  assert.deepEqual(kinds[2], ["message.sent", "message.delivered"]);
+  assert.ok(kinds[3] instanceof Error && !(kinds[3] instanceof FencedError));
+  assert.deepEqual(kinds[4], []);
+  const numbersOf = (events: (typeof told)[number] | undefined) =>
+    Array.isArray(events) ? [...new Set(events.map(({ numberNo }) => numberNo))] : [];
+  assert.deepEqual(numbersOf(told[0]), [sister.source.fence.numberNo]);
+  assert.deepEqual(numbersOf(told[2]), [one.source.fence.numberNo]);
+  for (const [line, count] of [
+    [one, 1],
+    [sister, 1],
+    [fenced, 0],
+    [refused, 0],
+  ] as const) {
+    assert.equal((await claim(line)).length, count);
+  }
+  assert.deepEqual(await noteAllStatuses(world.worker, [batches[0] ?? assert.fail()]), [[]]);
 });

@@ -24,6 +24,7 @@ import type { WorkerContext } from "./numbers/context.ts";
 import { FleetGate } from "./numbers/fleet-gate.ts";
 import { createInboundCommits } from "./numbers/inbound-commits.ts";
 import { createOpener, type Opener } from "./numbers/opener.ts";
+import { createResultCommits } from "./numbers/result-commits.ts";
 import { createSeedCopies } from "./numbers/seed-copies.ts";
 import { createStatusCommits } from "./numbers/status-commits.ts";
 import { reportOpening } from "./ownership/opening-progress.ts";
@@ -158,6 +159,7 @@ export async function startWorker(
       copies: createSeedCopies(redis, logger),
       statusCommits: createStatusCommits(db, relay),
       inboundCommits: createInboundCommits(db, keyring),
+      resultCommits: createResultCommits(db),
       ...figures(clock),
       pace: {
         ...PACE,

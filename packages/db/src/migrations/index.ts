@@ -21,6 +21,7 @@ import * as pace from "./20261121-0830-pace.ts";
 import * as lostCommands from "./20261121-0840-lost-commands.ts";
 import * as droppedFiles from "./20261121-0850-dropped-files.ts";
 import * as walls from "./20261121-0860-walls.ts";
+import * as fewerPlans from "./20261121-0870-fewer-plans.ts";
 import * as meta from "./20261121-0900-meta.ts";
 import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
@@ -49,6 +50,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0840-lost-commands": lostCommands,
   "20261121-0850-dropped-files": droppedFiles,
   "20261121-0860-walls": walls,
+  "20261121-0870-fewer-plans": fewerPlans,
   "20261121-0900-meta": meta,
   "20261121-0910-ingest-rights": ingestRights,
   "20261121-0920-unknown-sends": unknownSends,

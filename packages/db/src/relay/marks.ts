@@ -37,25 +37,12 @@ export async function markPublished(
   windowMs: number,
 ): Promise<number | undefined> {
   if (marks.length === 0) return undefined;
-  const times = marks.map(({ event }) => event.createdAt);
-  const sorted = times.toSorted((a, b) => a.getTime() - b.getTime());
   const row = await firstRow(
     executor,
-    sql<{ clash: number | null }>`
-      with m as (
-        select * from unnest(${marks.map(({ event }) => event.companyNo)}::int[],
-          ${marks.map(({ event }) => event.eventNo)}::bigint[], ${times}::timestamptz[],
-          ${marks.map(({ seq }) => seq)}::bigint[]) as m (company_no, event_no, created_at, seq)
-      ), marked as (
-        update whatsapp_events e
-        set incarnation = ${incarnation}, stream_seq = m.seq, published_at = clock_timestamp()
-        from m
-        where e.company_no = m.company_no and e.event_no = m.event_no and e.created_at = m.created_at
-          and e.created_at between ${sorted[0]}::timestamptz and ${sorted.at(-1)}::timestamptz
-      )
-      select min(e.stream_seq) as clash from whatsapp_events e join m on e.stream_seq = m.seq
-      where e.incarnation = ${incarnation} and e.event_no <> m.event_no
-        and e.created_at > ${since(windowMs)}`,
+    sql<{ clash: number | null }>`select mark_events(${incarnation},
+      ${marks.map(({ event }) => event.companyNo)}::int[], ${marks.map(({ event }) => event.eventNo)}::bigint[],
+      ${marks.map(({ event }) => event.createdAt)}::timestamptz[], ${marks.map(({ seq }) => seq)}::bigint[],
+      ${windowMs}::bigint * interval '1 millisecond') as clash`,
   );
   return row?.clash ?? undefined;
 }

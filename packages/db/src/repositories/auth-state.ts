@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import { type RawBuilder, sql } from "kysely";
 import type { Keyring, Sealer } from "../crypto/keyring.ts";
 import { unpack, pack } from "../crypto/pack.ts";
-import { FencedError, isRetriable, isUnavailable } from "../errors.ts";
+import { FencedError, isRetriable } from "../errors.ts";
 import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import { credsContext, keyContext, packContext } from "./auth-contexts.ts";
 import { beginLogins, type Fence } from "./fence.ts";
 import { type JournalEntry, sealEntry } from "./journal.ts";
+import { togetherOrAlone } from "./together.ts";
 
 /** One key to store, or (value null) to delete. */
 export type AuthKey = { kind: string; key: string; value: Buffer | null };
@@ -120,24 +121,15 @@ export async function writeAuths(
   keyring: Keyring,
   writes: readonly { fence: Fence; write: AuthWrite }[],
 ): Promise<(true | Error)[]> {
-  try {
+  return togetherOrAlone(writes, async (some) => {
     const calls: RawBuilder<boolean>[] = [];
-    for (const { fence, write } of writes) {
+    for (const { fence, write } of some) {
       calls.push(writeCall(fence, await keyring.sealer(executor, fence.companyNo), write, false));
     }
     const held = await callWriteAuth(executor, calls);
-    return writes.map(({ fence }, place) => held[place] === true || new FencedError(fence));
-  } catch (error) {
-    if (isUnavailable(error)) throw error;
-    if (writes.length === 1) return [asError(error)];
-    const alone: (true | Error)[] = [];
-    for (const one of writes) alone.push(...(await writeAuths(executor, keyring, [one])));
-    return alone;
-  }
+    return some.map(({ fence }, place) => held[place] === true || new FencedError(fence));
+  });
 }
-
-const asError = (error: unknown): Error =>
-  error instanceof Error ? error : new Error("not written", { cause: error });
 
 /** Erases credentials and all keys: after a real logout, or when a person unlinks. In a fenced transaction. */
 export async function eraseAuth(tx: Tx, fence: Fence): Promise<void> {

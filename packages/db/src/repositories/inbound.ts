@@ -7,7 +7,7 @@ import {
 } from "@manyline/contracts";
 import { type RawBuilder, sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
-import { FencedError, isUnavailable } from "../errors.ts";
+import { FencedError } from "../errors.ts";
 import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
@@ -30,6 +30,9 @@ import type {
   MessageItem,
   PersonInput,
 } from "./inbound-items.ts";
+import { togetherOrAlone } from "./together.ts";
+
+export type * from "./inbound-items.ts";
 
 /** `events`: for the relay. `repeated`: how many items were dropped because they are committed already. */
 export type InboundResult = { events: StoredEvent[]; repeated: number };
@@ -81,17 +84,7 @@ export async function commitInbounds(
   keyring: Keyring,
   commits: readonly InboundCommit[],
 ): Promise<(InboundResult | Error)[]> {
-  try {
-    return await commitTogether(db, keyring, commits);
-  } catch (error) {
-    if (isUnavailable(error)) throw error;
-    if (commits.length === 1) {
-      return [error instanceof Error ? error : new Error("not committed", { cause: error })];
-    }
-    const alone: (InboundResult | Error)[] = [];
-    for (const one of commits) alone.push(...(await commitInbounds(db, keyring, [one])));
-    return alone;
-  }
+  return togetherOrAlone(commits, (some) => commitTogether(db, keyring, some));
 }
 
 /** A number's batch under way. */

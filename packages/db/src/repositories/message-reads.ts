@@ -141,7 +141,8 @@ function chatsOf({ companyNo, numberNo, chatId, contactId }: MessageQuery): RawB
     and coalesce(a.merged_into, a.chat_no) in (${root})`;
 }
 
-function messageOf(row: MessageRow): Message {
+/** Of one that was just written as well: a reader gets the same. */
+export function messageOf(row: MessageRow): Message {
   const { media = null, context, emoji: _ofReactions, ...content } = row.content ?? {};
   const iso = (at: Date | null): string | null => at?.toISOString() ?? null;
   const { contactId, lid, userId, username, name } = row;

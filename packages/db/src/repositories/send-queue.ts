@@ -62,23 +62,12 @@ export async function claimSends(
   limit: number,
 ): Promise<Send[]> {
   if (ready.length === 0) return [];
-  const claimed = await rows(
+  return rows(
     executor,
-    sql<{ companyNo: number; messageId: string }>`
-      select company_no, message_id
+    sql<Send>`select *
       from claim_sends(${ready.map(({ fence }) => fence.companyNo)}::int[],
         ${ready.map(({ fence }) => fence.numberNo)}::int[], ${ready.map(({ fence }) => fence.epoch)}::bigint[],
         ${ready.map(({ room }) => room)}::int[], ${limit})`,
-  );
-  if (claimed.length === 0) return [];
-  // A statement of its own: the one above began before it claimed, and may not see a chat that is as new as its message.
-  return rows(
-    executor,
-    sql<Send>`select ${sendColumns}
-      from unnest(${claimed.map(({ companyNo }) => companyNo)}::int[],
-        ${claimed.map(({ messageId }) => messageId)}::text[]) as k (company_no, message_id)
-      join messages m on m.company_no = k.company_no and m.message_id = k.message_id collate "C" ${sendTables}
-      order by m.lane, m.message_id`,
   );
 }
 

@@ -3,6 +3,7 @@ import {
   contactCreated,
   ManylineError,
   type Media,
+  type Message,
   type MessageData,
   type MessageId,
   messageQueued,
@@ -19,6 +20,7 @@ import {
 import { sql } from "kysely";
 import { firstRow, rows, type Tx } from "../open.ts";
 import { insertEvents, type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
+import { messageOf } from "./message-reads.ts";
 import {
   chatOf,
   type ChatRow,
@@ -82,11 +84,17 @@ export type SendInput = EventSource & {
 
 export type Enqueued = {
   messageId: MessageId;
-  /** The same request was made before: this is its message, and nothing was written. */
-  isRepeated: boolean;
   /** For the relay. */
   events: StoredEvent[];
-};
+} & (
+  | {
+      isRepeated: false;
+      /** As `getMessage` would answer it. */
+      message: Message;
+    }
+  /** The same request was made before: this is its message, and nothing was written. */
+  | { isRepeated: true; message?: undefined }
+);
 
 type Opened =
   | { outcome: "known" | "mismatch"; messageId: MessageId }
@@ -100,6 +108,8 @@ type Opened =
       lane: number;
       context: SendContext | null;
     };
+
+type OpenedSend = Extract<Opened, { outcome: "open" }>;
 
 const FULL_RETRY_SECONDS = 30;
 
@@ -140,7 +150,7 @@ export async function enqueueMessage(tx: Tx, input: SendInput): Promise<Enqueued
     case "open":
       if (contextId !== null && opened.context === null)
         throw new ManylineError("MESSAGE_NOT_FOUND");
-      return { messageId, isRepeated: false, events: await store(tx, input, messageId, opened) };
+      return { messageId, isRepeated: false, ...(await store(tx, input, messageId, opened)) };
   }
 }
 
@@ -148,8 +158,8 @@ async function store(
   tx: Tx,
   input: SendInput,
   messageId: MessageId,
-  opened: Extract<Opened, { outcome: "open" }>,
-): Promise<StoredEvent[]> {
+  opened: OpenedSend,
+): Promise<{ events: StoredEvent[]; message: Message }> {
   const { companyNo, numberNo, type } = input;
   const { seq, context, person } = opened;
   const at = new Date();
@@ -166,7 +176,7 @@ async function store(
   const events = told.map((event) => ({ companyNo, numberNo, event }));
   const written = await rows(
     tx,
-    sql<WrittenEvent>`with stored as (
+    sql<StoredSend & Partial<WrittenEvent>>`with stored as (
         insert into messages (company_no, number_no, message_id, chat_no, direction, state, seq,
           provider_message_id, type, text, content, at, is_open, is_next, lane, expires_at, attempts, traceparent)
         values (${companyNo}, ${numberNo}, ${messageId}, ${opened.chat[0]}, 'out', 'queued', ${seq},
@@ -174,10 +184,70 @@ async function store(
           ${opened.isNext}, ${opened.lane},
           clock_timestamp() + ${input.lifeSeconds ?? SEND_LIFE.usual} * interval '1 second', 0,
           ${input.traceparent ?? null})
-      ), log as (${insertEvents(events)}) select * from log`,
+        returning created_at as queued_at, expires_at
+      ), log as (${insertEvents(events)}) select * from stored left join log on true`,
   );
-  return storedEvents(events, written);
+  const [stored] = written;
+  if (stored === undefined) throw new Error(`message ${messageId} was not written`);
+  return {
+    events: storedEvents(
+      events,
+      written.filter((row): row is StoredSend & WrittenEvent => typeof row.eventId === "string"),
+    ),
+    message: queuedMessage(input, messageId, opened, { at, content, ...stored }),
+  };
 }
+
+/** The message as it lies in the queue. */
+function queuedMessage(
+  input: SendInput,
+  messageId: MessageId,
+  { seq, chat: [, chatId, chatType, chatContactId, chatPhone, chatName] }: OpenedSend,
+  stored: StoredSend & { at: Date; content: SendContent },
+): Message {
+  const { numberId, provider, providerMessageId, type, text } = input;
+  return messageOf({
+    messageId,
+    numberId,
+    provider,
+    providerMessageId,
+    type,
+    text,
+    seq,
+    chatId,
+    chatType,
+    chatContactId,
+    chatPhone,
+    chatName,
+    ownPhone: input.phone,
+    direction: "out",
+    state: "queued",
+    // As it is read from the table.
+    content: JSON.parse(JSON.stringify(stored.content)) as SendContent,
+    at: stored.at,
+    createdAt: stored.queuedAt,
+    expiresAt: stored.expiresAt,
+    ...NOTHING_YET,
+  });
+}
+
+const NOTHING_YET = {
+  stateAt: null,
+  editedAt: null,
+  deletedAt: null,
+  reactions: null,
+  error: null,
+  // The number itself writes.
+  contactId: null,
+  phone: null,
+  lid: null,
+  userId: null,
+  username: null,
+  name: null,
+};
+
+/** What the insert has chosen. */
+type StoredSend = { queuedAt: Date; expiresAt: Date };
 
 const isMessage = (type: SendInput["type"]): type is MessageType =>
   (MESSAGE_TYPES as readonly string[]).includes(type);

@@ -15,15 +15,16 @@ import {
   type Pricing,
   type SendState,
 } from "@manyline/contracts";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { FencedError } from "../errors.ts";
-import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
-import { appendEvents, type StoredEvent } from "./events.ts";
+import { type Database, type Executor, inTransaction, rows, type Tx } from "../open.ts";
+import { appendEvents, type EventInput, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
 import { storableDeep } from "./inbound-batch.ts";
 import type { InboundSource } from "./inbound-items.ts";
 import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
 import type { SendContent } from "./sends.ts";
+import { togetherOrAlone } from "./together.ts";
 
 /**
  * What became of a message that was sent: named by our id (the result of a send) or by WhatsApp's (a receipt).
@@ -77,8 +78,26 @@ export async function noteStatuses(
   source: InboundSource,
   statuses: readonly Status[],
 ): Promise<StoredEvent[]> {
-  if (statuses.length === 0) return [];
-  return inTransaction(db, (tx) => noteStatusesIn(tx, source, statuses));
+  const [result] = await noteAllStatuses(db, [{ source, statuses }]);
+  if (result === undefined || result instanceof Error)
+    throw result ?? new FencedError(source.fence);
+  return result;
+}
+
+/** Of one number. */
+export type StatusBatch = { source: InboundSource; statuses: readonly Status[] };
+
+/**
+ * The same for many numbers at the same moment, each of them once, in one transaction. In the order of `batches`:
+ * the events, or why nothing was noted; a number whose fence is not held leaves the others alone, and so does a
+ * batch that Postgres refuses.
+ * @throws when Postgres is away
+ */
+export async function noteAllStatuses(
+  db: Database,
+  batches: readonly StatusBatch[],
+): Promise<(StoredEvent[] | Error)[]> {
+  return togetherOrAlone(batches, (some) => noteTogether(db, some));
 }
 
 /** Like `noteStatuses`, in a transaction that is open. */
@@ -87,28 +106,72 @@ export async function noteStatusesIn(
   source: InboundSource,
   statuses: readonly Status[],
 ): Promise<StoredEvent[]> {
-  const { companyNo, numberNo, epoch } = source.fence;
-  const errorOf = ({ error }: Status): string | null =>
-    error ? JSON.stringify(storableDeep(error)) : null;
-  const row = await firstRow(
-    tx,
-    sql<{ news: StatusNews[] | null }>`select note_statuses(${companyNo}, ${numberNo}, ${epoch},
-      ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
-      ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
-      ${statuses.map(({ state }) => state)}::text[],
-      ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
-      ${statuses.map(errorOf)}::jsonb[]) as news`,
-  );
-  if (!row?.news) throw new FencedError(source.fence);
-  return tellNews(tx, source, statuses, row.news);
+  const [result] = await noteTogetherIn(tx, [{ source, statuses }]);
+  if (result === undefined || result instanceof Error)
+    throw result ?? new FencedError(source.fence);
+  return result;
 }
 
-async function tellNews(
+async function noteTogether(
+  db: Database,
+  batches: readonly StatusBatch[],
+): Promise<(StoredEvent[] | Error)[]> {
+  if (batches.every(({ statuses }) => statuses.length === 0)) return batches.map(() => []);
+  return inTransaction(db, (tx) => noteTogetherIn(tx, batches));
+}
+
+async function noteTogetherIn(
   tx: Tx,
-  source: InboundSource,
-  statuses: readonly Status[],
+  batches: readonly StatusBatch[],
+): Promise<(StoredEvent[] | Error)[]> {
+  const results: (StoredEvent[] | Error)[] = batches.map(() => []);
+  // Locks are taken in one order, whoever takes them.
+  const calls = [...batches.entries()]
+    .filter(([, { statuses }]) => statuses.length > 0)
+    .toSorted(([, a], [, b]) => a.source.fence.numberNo - b.source.fence.numberNo)
+    .map(([place, batch]) => sql`select ${sql.lit(place)} as place, ${noteCall(batch)} as news`);
+  if (calls.length === 0) return results;
+  const noted = await rows(
+    tx,
+    sql<{ place: number; news: StatusNews[] | null }>`${sql.join(calls, sql` union all `)}`,
+  );
+  const told: (EventInput & { place: number })[] = [];
+  for (const { place, news } of noted) {
+    const batch = batches[place];
+    if (!batch) continue;
+    const { fence } = batch.source;
+    if (news === null) results[place] = new FencedError(fence);
+    else {
+      const events = await newsEvents(tx, batch, news);
+      const { companyNo, numberNo } = fence;
+      told.push(...events.map((event) => ({ companyNo, numberNo, event, place })));
+    }
+  }
+  const stored = await appendEvents(tx, told);
+  for (const [index, event] of stored.entries()) {
+    const result = results[told[index]?.place ?? -1];
+    if (Array.isArray(result)) result.push(event);
+  }
+  return results;
+}
+
+function noteCall({ source: { fence }, statuses }: StatusBatch): RawBuilder<unknown> {
+  const errorOf = ({ error }: Status): string | null =>
+    error ? JSON.stringify(storableDeep(error)) : null;
+  return sql`note_statuses(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch},
+    ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
+    ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
+    ${statuses.map(({ state }) => state)}::text[],
+    ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
+    ${statuses.map(errorOf)}::jsonb[])`;
+}
+
+/** What is told of the news; a change that was sent is applied as well. */
+async function newsEvents(
+  tx: Tx,
+  { source, statuses }: StatusBatch,
   news: readonly StatusNews[],
-): Promise<StoredEvent[]> {
+): Promise<OutgoingEvent[]> {
   const told: OutgoingEvent[] = news.map((one) => {
     const status = statuses[one.place - 1];
     const data = {
@@ -126,11 +189,7 @@ async function tellNews(
     ({ state, type }) => state === "sent" && (CHANGE_TYPES as readonly string[]).includes(type),
   );
   if (sentChanges.length > 0) told.push(...(await noteChanges(tx, source, statuses, sentChanges)));
-  const { companyNo, numberNo } = source.fence;
-  return appendEvents(
-    tx,
-    told.map((event) => ({ companyNo, numberNo, event })),
-  );
+  return told;
 }
 
 export type OverdueSend = {

@@ -160,7 +160,7 @@ async function enqueue(
   const media = isFile(body) ? await mediaFor(tx, request, body, file) : undefined;
   const companyId = parseCompanyId(tenant.companyId);
   if (companyId === undefined) throw new Error("a stored company has no valid id");
-  const { messageId, isRepeated, events } = await enqueueMessage(tx, {
+  const { messageId, isRepeated, events, message } = await enqueueMessage(tx, {
     companyNo,
     numberNo: number.numberNo,
     companyId,
@@ -181,8 +181,12 @@ async function enqueue(
   if (file && !isRepeated) {
     await insertMedia(tx, { ...file, companyNo, numberNo: number.numberNo });
   }
-  const message = await messageRow(tx, companyNo, messageId);
-  return { message, isRepeated, events, poke: isRepeated ? undefined : number };
+  return {
+    message: message ?? (await messageRow(tx, companyNo, messageId)),
+    isRepeated,
+    events,
+    poke: isRepeated ? undefined : number,
+  };
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Reports } from "../reports.ts";
 import type { FleetGate } from "./fleet-gate.ts";
 import type { InboundCommits } from "./inbound-commits.ts";
 import type { Opener } from "./opener.ts";
+import type { ResultCommits } from "./result-commits.ts";
 import type { SeedCopies } from "./seed-copies.ts";
 import type { StatusCommits } from "./status-commits.ts";
 
@@ -34,6 +35,7 @@ export type WorkerContext = {
   readonly copies: SeedCopies;
   readonly statusCommits: StatusCommits;
   readonly inboundCommits: InboundCommits;
+  readonly resultCommits: ResultCommits;
   readonly pairing: PairingFigures & { unwatchedMs: number };
   readonly limits: LimitFigures;
   readonly pace: PaceFigures;

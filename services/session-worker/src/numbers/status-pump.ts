@@ -1,15 +1,9 @@
 /**
  * What becomes of a number's messages, noted in the order in which it is learnt. Whatever comes while a commit
- * is under way shares the next one.
+ * is under way shares the next one, and with it what other numbers of the worker have learnt.
  */
 import type { CompanyId, NumberId } from "@manyline/contracts";
-import {
-  FencedError,
-  noteStatuses,
-  type InboundSource,
-  type OwnedNumber,
-  type Status,
-} from "@manyline/db";
+import { FencedError, type InboundSource, type OwnedNumber, type Status } from "@manyline/db";
 import { outsideTrace } from "@manyline/runtime";
 import type { WorkerContext } from "./context.ts";
 import { Grouped } from "./grouped.ts";
@@ -47,9 +41,11 @@ export class StatusPump {
   }
 
   async #commit(statuses: readonly Status[]): Promise<void> {
-    const { db, relay, reports } = this.#context;
+    const { resultCommits, relay, reports } = this.#context;
     try {
-      const events = await this.#journal.patiently(() => noteStatuses(db, this.source(), statuses));
+      const events = await this.#journal.patiently(() =>
+        resultCommits.add({ source: this.source(), statuses }),
+      );
       if (events.length > 0) relay.publish(events);
       for (const { type } of events) reports.message(type);
     } catch (error) {
