@@ -35,8 +35,11 @@ const messageOf = (parameters: object): Send =>
       interactive: { type: "flow", body: { text: "Book" }, action: { name: "flow", parameters } },
     },
   }) as unknown as Send;
-const parametersOf = ({ content }: Send): unknown =>
-  (content?.interactive as { action: { parameters: unknown } }).action.parameters;
+const parametersOf = ({ content }: Send): unknown => {
+  const interactive = content?.interactive;
+  assert.ok(interactive);
+  return (interactive as { action: { parameters: unknown } }).action.parameters;
+};
 
 test("without a name the default flow is sent, with a token of the message", async () => {
   const store = storeWith(flowOf("default"), flowOf("booking"));
