@@ -64,8 +64,8 @@ async function isReady(port: number): Promise<boolean> {
   return response?.ok === true;
 }
 
-/** Postgres with synchronous commits, as in production. */
-const POSTGRES = {
+/** Settings of every Postgres that is measured; commits are synchronous, as in production. */
+export const POSTGRES = {
   max_connections: "300",
   shared_buffers: "256MB",
   max_wal_size: "4GB",

@@ -21,6 +21,7 @@ import {
 } from "@manyline/testkit";
 import { Client } from "pg";
 import { BenchProcess } from "./child-process.ts";
+import { POSTGRES } from "./ground.ts";
 import { rawPost } from "./http-load.ts";
 
 const SERVICE = join(import.meta.dirname, "../../../services/webhook-ingest");
@@ -61,7 +62,7 @@ export class IngestGround implements AsyncDisposable {
     await using kept = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), "manyline-bench-"));
     kept.defer(() => rm(folder, { recursive: true, force: true }));
-    const postgres = kept.use(await startPostgres());
+    const postgres = kept.use(await startPostgres({ isDurable: true, settings: POSTGRES }));
     const nats = kept.use(await startNats());
     const database = await openTestDatabase({ server: postgres });
     kept.defer(() => database.stop());
