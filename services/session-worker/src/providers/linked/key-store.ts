@@ -34,7 +34,7 @@ const NOTHING = Buffer.of(1);
 
 export type KeyStore = {
   keys: SignalKeyStore;
-  journal: Omit<DecryptJournal, "fail">;
+  journal: Omit<DecryptJournal, "fail" | "passOver">;
   /** Stores the credentials as they are now. */
   saveCreds: () => Promise<void>;
   /** The login is over: what was loaded for it is let go. */

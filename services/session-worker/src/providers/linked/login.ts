@@ -5,7 +5,7 @@ import type { AuthStore } from "./auth-store.ts";
 import { isPaired, packCreds, unpackCreds } from "./credentials.ts";
 import { openKeyStore } from "./key-store.ts";
 import type { SharedCaches } from "./shared-caches.ts";
-import { lineUpMessages } from "./message-line.ts";
+import { lineUpMessages, type MessageLine } from "./message-line.ts";
 import { installQuietGate } from "./quiet-gate.ts";
 import { knownAddress, lookUp } from "./outbound/address.ts";
 import { markRead, showTyping } from "./outbound/gestures.ts";
@@ -56,7 +56,12 @@ export async function openLogin(
     },
   });
   const stanzas = new StanzaIndex();
-  const journal: DecryptJournal = { ...keyStore.journal, fail };
+  let line: MessageLine | undefined;
+  const journal: DecryptJournal = {
+    ...keyStore.journal,
+    fail,
+    passOver: ({ attrs }) => line?.passOver(attrs),
+  };
 
   const socketHandlers: SocketHandlers = {
     onUpdate: (update) => {
@@ -94,13 +99,17 @@ export async function openLogin(
   });
   const gate = installQuietGate(sock, handlers.isQuiet);
   sock.ev.on("creds.update", saver(keyStore.saveCreds));
-  const line = lineUpMessages(sock, handlers.isQuiet, (node) => {
+  line = lineUpMessages(sock, handlers.isQuiet, (node) => {
     const bare = stanzas.note(node, identity());
     if (!bare) return;
     // The library acknowledges it without asking us; nothing leaves before it is stored that it came.
     writes.hold();
     journal.noteMissing(bare.hash, bare.part).then(
-      () => writes.release(),
+      () => {
+        writes.release();
+        line?.passOver(bare.part.attrs);
+        return undefined;
+      },
       // The connection is being ended.
       () => undefined,
     );
@@ -119,7 +128,7 @@ export async function openLogin(
     isRepeatable: true,
     close,
     heard: () => {
-      line.heard();
+      line?.heard();
       receipts.heard();
       gate.heard();
     },

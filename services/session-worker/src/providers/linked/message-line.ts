@@ -8,9 +8,14 @@ import type { BinaryNode, WASocket } from "@whiskeysockets/baileys";
 
 const EVENT = "CB:message";
 
+/** So many at a time may still be asked for while others come; more than these are waited for. */
+const MOST_PASSED_OVER = 1_000;
+
 export type MessageLine = {
   /** The worker may receive again: what waited goes on. */
   heard: () => void;
+  /** What came with these attributes cannot be decrypted, and that is noted. */
+  passOver: (attrs: BinaryNode["attrs"]) => void;
 };
 
 /**
@@ -27,14 +32,35 @@ export function lineUpMessages(
   if (listeners.length !== 1 || !handle) {
     throw new TypeError("Baileys hears of messages in another way; is this another version?");
   }
+  openMutex(sock);
   const waiting: BinaryNode[] = [];
   let isBusy = false;
+  let passedOver = 0;
+  let current: { attrs: BinaryNode["attrs"]; passOver: () => void } | undefined;
 
   const next = (): void => {
     if (isBusy || isQuiet()) return;
     const node = waiting.shift();
     if (!node) return;
     isBusy = true;
+    let isOver = false;
+    const goOn = (): void => {
+      if (isOver) return;
+      isOver = true;
+      current = undefined;
+      isBusy = false;
+      next();
+    };
+    let isPassedOver = false;
+    current = {
+      attrs: node.attrs,
+      passOver: () => {
+        if (isPassedOver || passedOver >= MOST_PASSED_OVER) return;
+        isPassedOver = true;
+        passedOver += 1;
+        goOn();
+      },
+    };
     void (async () => {
       before(node);
       // Not marked as having waited, the library answers only when it is done with it.
@@ -44,8 +70,8 @@ export function lineUpMessages(
       // An answer that found the connection closed; the stanza comes again.
       .catch(() => undefined)
       .finally(() => {
-        isBusy = false;
-        next();
+        if (isPassedOver) passedOver -= 1;
+        goOn();
       });
   };
 
@@ -54,5 +80,19 @@ export function lineUpMessages(
     waiting.push(node);
     next();
   });
-  return { heard: next };
+  return {
+    heard: next,
+    passOver: (attrs) => {
+      if (current?.attrs === attrs) current.passOver();
+    },
+  };
+}
+
+/** The library's own lock around a whole message would hold up the next one all the same. */
+function openMutex(sock: object): void {
+  const mutex: unknown = "messageMutex" in sock ? sock.messageMutex : undefined;
+  if (typeof mutex !== "object" || mutex === null || !("mutex" in mutex)) {
+    throw new TypeError("Baileys locks messages in another way; is this another version?");
+  }
+  mutex.mutex = (work: () => unknown) => Promise.resolve().then(work);
 }

@@ -30,6 +30,8 @@ export type DecryptJournal = {
   find(hash: Buffer): Promise<Uint8Array | undefined>;
   /** Commits that this part cannot be decrypted, before the sender is asked for another copy. */
   noteMissing(hash: Buffer, part: StanzaPart): Promise<void>;
+  /** That is noted, and the library has nothing more to decrypt of its stanza; it takes its time over the rest. */
+  passOver(part: StanzaPart): void;
   /** A read or a write has failed, or the number is let go. */
   isOver(): boolean;
   /** The library is not the one this was written for. */
@@ -108,7 +110,7 @@ export function createSignalRepository(
         journal.fail(error);
         throw error;
       }
-      const { hash, part } = noted;
+      const { hash, part, isLast } = noted;
       try {
         return await keys.transaction(async () => {
           const plaintext = await work();
@@ -120,6 +122,7 @@ export function createSignalRepository(
         const known = await journal.find(hash);
         if (known) return known;
         await journal.noteMissing(hash, { ...part, missing: "undecryptable" });
+        if (isLast) journal.passOver(part);
         throw error;
       }
     }

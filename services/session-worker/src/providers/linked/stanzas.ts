@@ -32,7 +32,11 @@ export type MissingReason = (typeof MISSING_REASONS)[number];
 /** Who we are at WhatsApp. */
 export type OwnIdentity = { id: string | undefined; lid: string | undefined };
 
-type Noted = { part: StanzaPart; hash: Buffer };
+/** `isLast`: nothing of its stanza comes after it. */
+type Noted = { part: StanzaPart; hash: Buffer; isLast: boolean };
+
+/** What the library opens, and (`msmsg`) what it acknowledges unread. The rest nobody here can read. */
+const ENCRYPTIONS: ReadonlySet<string> = new Set(["pkmsg", "msg", "skmsg", "msmsg"]);
 
 export class StanzaIndex {
   /** By the very object that Baileys passes on; an entry lives as long as its stanza does. */
@@ -47,13 +51,17 @@ export class StanzaIndex {
     const isOwn = areJidsSameUser(author, me.id) || areJidsSameUser(author, me.lid);
     const children = Array.isArray(node.content) ? node.content : [];
     let hasContent = false;
+    let last: Noted | undefined;
     for (const child of children) {
       if (child.tag === "plaintext") hasContent = true;
       if (child.tag !== "enc" || !(child.content instanceof Uint8Array)) continue;
+      if (!ENCRYPTIONS.has(child.attrs["type"] ?? "")) continue;
       hasContent = true;
       const part = { attrs, enc: child.attrs, isOwn };
-      this.#parts.set(child.content, { part, hash: hashOf(part, child.content) });
+      last = { part, hash: hashOf(part, child.content), isLast: false };
+      this.#parts.set(child.content, last);
     }
+    if (last) last.isLast = true;
     if (hasContent) return undefined;
     const unavailable = children.find(({ tag }) => tag === "unavailable");
     const isViewOnce = unavailable?.attrs["type"]?.startsWith("view_once") === true;
@@ -63,7 +71,7 @@ export class StanzaIndex {
       isOwn,
       missing: isViewOnce ? "view_once" : "unavailable",
     };
-    return { part, hash: hashOf(part, new Uint8Array()) };
+    return { part, hash: hashOf(part, new Uint8Array()), isLast: true };
   }
 
   /** The part whose ciphertext this is; the same object, not equal bytes. */
