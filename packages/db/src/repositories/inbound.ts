@@ -11,7 +11,6 @@ import { FencedError } from "../errors.ts";
 import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
-import { holdFences } from "./fence.ts";
 import { type Batch, batchOf, storable, storableDeep } from "./inbound-batch.ts";
 import {
   changeEvent,
@@ -137,12 +136,6 @@ export async function storeTogether(
     else results[place] = undefined;
   }
   const all = [...working.values()];
-  // Each of them was let through for itself alone.
-  if (all.length > 1)
-    await holdFences(
-      tx,
-      all.map(({ source }) => source.fence),
-    );
   const stored = await store(tx, all);
   for (const [place, one] of working) {
     const { source, messages, changes, batch, opened } = one;
