@@ -2,17 +2,9 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
+import { messageError, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
 import {
-  messageError,
-  parsePhone,
-  type ErrorCode,
-  type ErrorFacts,
-  type Phone,
-} from "@manyline/contracts";
-import {
-  checkPairingCode,
   FencedError,
-  isPhoneLinkedElsewhere,
   type CommandRow,
   type Fence,
   type OverdueSend,
@@ -20,14 +12,12 @@ import {
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
 import type { RecycleReason } from "../domain/line-watch.ts";
-import { answerCodeRequest, answerQrRequest } from "../domain/pairing-machine.ts";
 import type { WorkerContext } from "./context.ts";
 import { tellBlocked, tellUnblocked, type CooldownFacts } from "./cooldown.ts";
 import { runErrand, type ErrandParts } from "./errands.ts";
 import { NumberJournal } from "./journal.ts";
-import { phoneHash, tellLimited } from "./pairing-limits.ts";
 import { askForPhone, endOrphans } from "./pairing-notes.ts";
-import { PairingRunner } from "./pairing-runner.ts";
+import { isWanted, Pairings } from "./pairings.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { Outbox } from "./outbox.ts";
 import { SessionKeeper } from "./session-keeper.ts";
@@ -45,7 +35,7 @@ export class NumberActor {
   readonly #journal: NumberJournal;
   readonly #keeper: SessionKeeper;
   readonly #traffic: NumberTraffic;
-  #runner: PairingRunner | undefined;
+  readonly #pairings: Pairings;
   /** Commands that are done beside the queue. */
   #errands = 0;
 
@@ -57,6 +47,18 @@ export class NumberActor {
     this.#traffic = createTraffic(context, () => this.#number, this.#journal, signal);
     const { handlers } = this.#traffic;
     this.#keeper = new SessionKeeper(context, number, this.#journal, this.#queue, signal, handlers);
+    this.#pairings = new Pairings({
+      context,
+      number: () => this.#number,
+      journal: this.#journal,
+      queue: this.#queue,
+      signal,
+      keeper: this.#keeper,
+      settle: () => this.#settle(),
+      done: (command, result) => this.#done(command, result),
+      refuse: (command, code) => this.#refuse(command, code),
+      run: (what, task) => this.#run(what, task),
+    });
   }
 
   get number(): OwnedNumber {
@@ -73,7 +75,7 @@ export class NumberActor {
   }
   /** It has credentials and a person wants it connected. */
   get shouldBeOpen(): boolean {
-    return this.#isWanted() && this.#keeper.isLinked;
+    return isWanted(this.#number) && this.#keeper.isLinked;
   }
   /** Resolves when the number is served: its first opening has led to something, or there is none to do. */
   get served(): Promise<void> {
@@ -104,7 +106,7 @@ export class NumberActor {
       if (isMeta) this.#keeper.noteToken(number.isLinked);
       this.#number = { ...number, isLinked: this.#keeper.isLinked };
       this.#journal.notePhone(number.phone as Phone | null);
-      this.#runner?.changeFallback(this.#fallbackPhone());
+      this.#pairings.noteChanged();
       if (
         before.desiredState !== number.desiredState ||
         before.companyEnabled !== number.companyEnabled
@@ -150,20 +152,20 @@ export class NumberActor {
   async #execute(command: CommandRow): Promise<void> {
     switch (command.verb) {
       case "pair_qr":
-        return this.#pairQr(command);
+        return this.#pairings.byQr(command);
       case "pair_code":
-        return this.#pairCode(command);
+        return this.#pairings.byCode(command);
       case "reconnect":
         await this.#done(command, {});
-        if (!this.#runner && this.shouldBeOpen) await this.#keeper.open("reconnecting");
+        if (!this.#pairings.running && this.shouldBeOpen) await this.#keeper.open("reconnecting");
         return undefined;
       case "cancel_pairing":
-        await this.#runner?.stop("cancelled");
+        await this.#pairings.running?.stop("cancelled");
         return this.#done(command, {});
       case "ask_phone":
-        return askForPhone(this.#journal, this.#number, command, !this.#fallbackPhone());
+        return askForPhone(this.#journal, this.#number, command, !this.#pairings.fallbackPhone);
       case "unlink": {
-        await this.#runner?.stop("cancelled");
+        await this.#pairings.running?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
       case "check_phones":
@@ -189,7 +191,8 @@ export class NumberActor {
   get recycleDue(): RecycleReason | undefined {
     if (this.#number.provider === "meta") return undefined;
     const { outbox, watch } = this.#traffic;
-    if (!this.isOpen || this.#runner || this.#errands > 0 || !outbox.isIdle) return undefined;
+    if (!this.isOpen || this.#pairings.running || this.#errands > 0 || !outbox.isIdle)
+      return undefined;
     return watch.due(this.#context.clock.monotonic());
   }
 
@@ -248,7 +251,7 @@ export class NumberActor {
   /** The company's cooldown is over. Resolves when it is told. */
   async unblocked(): Promise<void> {
     await this.#queue.add(async () => {
-      if (this.#keeper.isLinked || this.#runner || this.#abort.signal.aborted) return;
+      if (this.#keeper.isLinked || this.#pairings.running || this.#abort.signal.aborted) return;
       await tellUnblocked(this.#journal, this.#cooldownFacts());
     });
   }
@@ -263,10 +266,10 @@ export class NumberActor {
    */
   async release(): Promise<void> {
     await this.#traffic.outbox.drain();
-    if (this.#runner) {
+    if (this.#pairings.running) {
       const ended = this.#queue
         .add(async () => {
-          await this.#runner?.stop("failed", "UNAVAILABLE");
+          await this.#pairings.running?.stop("failed", "UNAVAILABLE");
         })
         .catch((error: unknown) => this.#context.reports.failed("release", this.#number, error));
       await Promise.race([ended, this.#context.clock.sleep(RELEASE_MS)]);
@@ -277,26 +280,21 @@ export class NumberActor {
   /** Lets go at once and writes nothing: the number is not ours any more. */
   drop(): void {
     this.#abort.abort(new Error("the number was let go"));
-    this.#runner?.abandon();
-    this.#runner = undefined;
+    this.#pairings.abandon();
     this.#keeper.close();
     this.#keeper.noteNothingToOpen();
   }
 
   // ---- what should be -------------------------------------------------------------------------
 
-  #isWanted(): boolean {
-    return this.#number.companyEnabled && this.#number.desiredState === "connected";
-  }
-
   /** Works towards what a person wishes. A start never begins a pairing. */
   async #settle(): Promise<void> {
-    if (!this.#isWanted()) {
-      await this.#runner?.stop("cancelled");
+    if (!isWanted(this.#number)) {
+      await this.#pairings.running?.stop("cancelled");
       this.#keeper.close();
       const isLinkedOrOff = this.#keeper.isLinked || this.#journal.reason === "switched_off";
       if (isLinkedOrOff) await this.#rest("switched_off");
-    } else if (this.#runner) {
+    } else if (this.#pairings.running) {
       // The attempt goes on; what comes after it is settled then.
     } else if (this.#keeper.isLinked) {
       if (!this.#keeper.isOpen) await this.#keeper.openOrRest();
@@ -308,113 +306,6 @@ export class NumberActor {
 
   async #rest(reason: "switched_off" | "unlinked" | "logged_out" | "not_linked"): Promise<void> {
     await this.#journal.note("disconnected", reason);
-  }
-
-  // ---- pairing --------------------------------------------------------------------------------
-
-  async #pairQr(command: CommandRow): Promise<void> {
-    const obstacle = this.#obstacle();
-    if (obstacle) return this.#refuse(command, obstacle);
-    if (this.#runner) {
-      if (answerQrRequest(this.#runner.attempt) === "join") {
-        return this.#done(command, { attemptId: this.#runner.attemptId });
-      }
-      await this.#runner.stop("replaced");
-    }
-    const runner = this.#begin("qr", this.#fallbackPhone());
-    return this.#launch(runner, command.commandId);
-  }
-
-  /** Whom a switch to a code asks: the number's own phone; the company's only for the primary. */
-  #fallbackPhone(): Phone | null {
-    const { phone, isPrimary, companyPhone } = this.#number;
-    return (phone ?? (isPrimary ? companyPhone : null)) as Phone | null;
-  }
-
-  /** Why no attempt may begin now. */
-  #obstacle(): ErrorCode | undefined {
-    if (this.#number.provider !== "linked") return "PROVIDER_NOT_SUPPORTED";
-    if (!this.#number.companyEnabled) return "COMPANY_DISABLED";
-    if (!this.#isWanted()) return "NUMBER_DISABLED";
-    if (this.#keeper.isOpen) return "ALREADY_CONNECTED";
-    return this.#runner?.isLinked ? "REQUEST_IN_PROGRESS" : undefined;
-  }
-
-  async #launch(runner: PairingRunner, finishes: string | undefined): Promise<void> {
-    try {
-      await runner.start(finishes);
-    } catch (error) {
-      // Without its row the attempt does not exist.
-      runner.abandon();
-      if (this.#runner === runner) this.#runner = undefined;
-      throw error;
-    }
-  }
-
-  async #pairCode(command: CommandRow): Promise<void> {
-    const given: unknown = command.args["phone"];
-    const phone = typeof given === "string" ? parsePhone(`+${given}`) : undefined;
-    if (phone === undefined) return this.#refuse(command, "INVALID_PHONE_FORMAT");
-    const obstacle = this.#obstacle();
-    if (obstacle) return this.#refuse(command, obstacle);
-    const { companyNo, numberNo } = this.#number;
-    if (await isPhoneLinkedElsewhere(this.#context.db, companyNo, numberNo, phone)) {
-      return this.#refuse(command, "PHONE_ALREADY_LINKED");
-    }
-    const waiting = { commandId: command.commandId, deadlineAt: command.deadlineAt };
-    const answer = this.#runner ? answerCodeRequest(this.#runner.attempt, phone) : "replace";
-    if (answer === "join") return this.#runner?.join(waiting);
-    if (answer === "refuse") return this.#refuse(command, "REQUEST_IN_PROGRESS");
-    // Refused before anything is touched: the running attempt goes on.
-    const limit = await checkPairingCode(this.#context.db, {
-      companyNo,
-      phoneHash: phoneHash(this.#context, phone),
-      limits: this.#context.limits,
-    });
-    if (!limit.allowed && limit.until) {
-      const { until } = limit;
-      await tellLimited(this.#context, this.#journal, command.commandId, { ...limit, until });
-      if (limit.cooldownStarted) this.#context.onBlocked(companyNo, until);
-      return undefined;
-    }
-    await this.#runner?.stop("replaced");
-    const runner = this.#begin("code", phone);
-    await runner.join(waiting);
-    return this.#launch(runner, undefined);
-  }
-
-  /** A number that is linked but not connected stands back while a person links it anew. */
-  #begin(method: "qr" | "code", phone: Phone | null): PairingRunner {
-    if (!this.#keeper.resting) this.#keeper.pause();
-    const runner: PairingRunner = new PairingRunner(
-      {
-        context: this.#context,
-        number: this.#number,
-        journal: this.#journal,
-        queue: this.#queue,
-        signal: this.#abort.signal,
-        resting: () => this.#keeper.resting,
-        onEnded: (linked) => {
-          // A linked one stays until its connection is closed: nothing else may begin before the login.
-          if (linked) this.#keeper.noteLinked();
-          else this.#endOf(runner, () => this.#isWanted() && this.#keeper.resume());
-        },
-        onLinkClosed: () => this.#endOf(runner, () => this.#settle()),
-      },
-      method,
-      phone,
-    );
-    this.#runner = runner;
-    return runner;
-  }
-
-  #endOf(runner: PairingRunner, next: () => unknown): void {
-    if (this.#runner !== runner) return;
-    this.#runner = undefined;
-    void this.#run("after pairing", async () => {
-      // Replaced by another attempt in the same breath: that one goes on.
-      if (!this.#runner) await next();
-    });
   }
 
   async #done(command: CommandRow, result: object): Promise<void> {
