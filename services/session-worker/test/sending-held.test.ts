@@ -67,6 +67,22 @@ describe("without a connection", () => {
   });
 });
 
+describe("a number that lost its connection for good", () => {
+  it("says of what was under way that nobody knows, in its time", async () => {
+    const one = await linked(room);
+    const ann = contact(room, "Ann");
+    applyFault(room.simulator.server, { kind: "lose-message", phone: one.phone });
+    const lost = await enqueue(room, one, { phone: ann.phone }, { lifeSeconds: 4 });
+    const { messagesIn } = room.simulator.server.stats;
+    await until(() => room.simulator.server.stats.messagesIn > messagesIn, {
+      label: "on the wire",
+    });
+    await room.changeNumber(one.number, { desiredState: "disconnected" });
+    await untilSend(room, one, lost, "message.unknown", 15_000);
+    room.simulator.server.faults.clear();
+  });
+});
+
 describe("a restriction", () => {
   it("that a refusal shows holds new chats, says until when, and lets the others pass", async () => {
     const one = await linked(room);
@@ -136,6 +152,26 @@ describe("a restriction", () => {
       ann.messages.received.map(({ id }) => id),
       [again.providerMessageId],
     );
+  });
+
+  it("told by a 403 to a person: the message is held until its end", async () => {
+    const one = await linked(room);
+    const ann = contact(room, "Ann");
+    const written = await ann.messages.sendText(one.phone, "hello");
+    await toldOf(room, one, "message.received", written.id);
+    const lock = { kind: "timelock", phone: one.phone } as const;
+    applyFault(room.simulator.server, { ...lock, args: { seconds: 600, push: false } });
+    applyFault(room.simulator.server, {
+      kind: "refuse-message",
+      phone: one.phone,
+      times: 1,
+      args: { error: 403, to: ann.phone },
+    });
+    const held = await enqueue(room, one, { phone: ann.phone });
+    await until(() => heldUntil(held), { label: "held" });
+    assert.equal((await restrictionsTold(one))[0]?.["code"], "new_chats");
+    applyFault(room.simulator.server, { ...lock, args: { active: false } });
+    await untilSend(room, one, held, "message.delivered");
   });
 
   it("too fast: everything of the number waits", async () => {
