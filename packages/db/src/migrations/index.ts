@@ -28,6 +28,7 @@ import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
 import * as manyNumbers from "./20261121-0960-many-numbers.ts";
+import * as manyStatuses from "./20261121-0970-many-statuses.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -58,6 +59,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
   "20261121-0960-many-numbers": manyNumbers,
+  "20261121-0970-many-statuses": manyStatuses,
 };
 
 /** The name of the newest migration: the schema version this build needs. */
