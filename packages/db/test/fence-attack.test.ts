@@ -120,11 +120,6 @@ describe("what a worker without the fence achieves", () => {
       sql`update job_items set state = 'done'`,
       sql`delete from job_items`,
     ],
-    unknown_sends: (f, id) => [
-      sql`insert into unknown_sends (company_no, message_id, number_no) values (${f.companyNo}, ${id}, ${f.numberNo})`,
-      sql`update unknown_sends set at = now()`,
-      sql`delete from unknown_sends`,
-    ],
     number_usage: (f) => [
       sql`insert into number_usage (company_no, number_no, day, category, kind, is_billable)
         values (${f.companyNo}, ${f.numberNo}, now(), 'x', 'x', true)`,
@@ -136,6 +131,11 @@ describe("what a worker without the fence achieves", () => {
         values (${f.companyNo}, ${f.numberNo}, '', true)`,
       sql`update priced_messages set is_delivered = true`,
       sql`delete from priced_messages`,
+    ],
+    unknown_sends: (f, id) => [
+      sql`insert into unknown_sends (company_no, number_no, message_id) values (${f.companyNo}, ${f.numberNo}, ${id})`,
+      sql`update unknown_sends set at = now()`,
+      sql`delete from unknown_sends`,
     ],
     api_tokens: () => [sql`update api_tokens set revoked_at = now()`, sql`delete from api_tokens`],
   };
