@@ -3,8 +3,8 @@ import type { Keyring } from "../crypto/keyring.ts";
 import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { storeTogether } from "./inbound.ts";
-import { type News, newsOf, notedStatuses, type Resolved } from "./ingest-news.ts";
-import { joinPeople } from "./ingest-people.ts";
+import { type News, newsOf, notedStatuses, type Resolved, sentNameOf } from "./ingest-news.ts";
+import { joinPeople, lockPeople } from "./ingest-people.ts";
 import {
   type Group,
   type IngestWebhook,
@@ -39,13 +39,14 @@ export async function commitIngest(
   return inTransaction(db, async (tx) => {
     const { groups, lost } = await routePieces(tx, teller, pieces);
     const result: IngestResult = { events: [], repeated: 0, parked: 0 };
+    await lockPeople(tx, groups);
     const resolved = await storeItems(tx, keyring, groups, result);
     const news: News[] = [];
-    for (const group of groups) {
-      result.events.push(...(await joinPeople(tx, group)));
-      const { events, unknown } = await notedStatuses(tx, group);
+    for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
+    for (const [place, { events, unknown }] of (await notedStatuses(tx, groups)).entries()) {
       result.events.push(...events);
-      news.push(...newsOf(group, unknown, resolved));
+      const group = groups[place];
+      if (group) news.push(...newsOf(group, unknown, resolved));
     }
     const fresh = await freshNews(tx, news);
     result.repeated += news.length - fresh.length;
@@ -68,7 +69,10 @@ async function storeItems(
   groups: readonly Group[],
   result: IngestResult,
 ): Promise<Resolved> {
-  const commits = groups.filter(({ items }) => items.length > 0);
+  if (groups.every(({ items }) => items.length === 0)) return new Map();
+  const commits = groups.map(({ source, items, statuses }) => {
+    return { source, items, sent: statuses.map(sentNameOf) };
+  });
   const stored = await storeTogether(tx, keyring, commits);
   const resolved: Resolved = new Map();
   for (const [place, { source }] of commits.entries()) {
