@@ -25,6 +25,7 @@ export * from "./events/account.ts";
 export * from "./events/template.ts";
 export * from "./events/call.ts";
 export * from "./meta/index.ts";
+export * from "./wpp/index.ts";
 export * from "./rest/answers.ts";
 export * from "./rest/companies.ts";
 export * from "./rest/operations.ts";
