@@ -83,6 +83,21 @@ export function buildConfig(r: ConfigReader) {
       meaning:
         "the application's own secret at the WPP Platform, with which numbers are made there",
     }),
+    wppConnectUrl: r.url("WPPCONNECT_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning: "a WPPConnect Server; without it there are no numbers there",
+    }),
+    wppConnectSecret: r.secret("WPPCONNECT_SECRET", {
+      optional: true,
+      meaning: "the secret of the WPPConnect Server; not the one it is published with",
+    }),
+    publicUrl: r.url("PUBLIC_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning:
+        "where the gateway is reached: from there the WPP Platform fetches the files that are sent. Without it numbers there send none",
+    }),
     wppWebhookUrl: r.url("WPP_WEBHOOK_URL", {
       protocols: ["http:", "https:"],
       optional: true,

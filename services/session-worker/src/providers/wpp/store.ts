@@ -6,7 +6,9 @@ import {
   isWppClientTaken,
   type Keyring,
   noteWppOrganisation,
+  readWppTask,
   readWppNumber,
+  type Send,
   setWppClient,
   type WppNumber,
 } from "@manyline/db";
@@ -18,6 +20,8 @@ export type WppStore = {
   /** Throws FencedError. */
   noteOrganisation(fence: Fence, subOrgId: string): Promise<void>;
   isTaken(fence: Fence, client: WppClientKey): Promise<boolean>;
+  /** What the platform knows the message by that this one changes; null: it is not known. */
+  taskOf(fence: Fence, send: Send): Promise<string | null>;
   /** False: another number has this key or session. Throws FencedError. */
   save(fence: Fence, client: WppClientKey): Promise<boolean>;
 };
@@ -30,6 +34,10 @@ export function createWppStore(db: Database, keyring: Keyring): WppStore {
     noteOrganisation: (fence, subOrgId) =>
       fencedTransaction(db, fence, (tx) => noteWppOrganisation(tx, fence, subOrgId)),
     isTaken: ({ numberNo }, client) => isWppClientTaken(db, numberNo, client),
+    taskOf: ({ companyNo, numberNo }, { content }) => {
+      const id = content?.context?.providerMessageId;
+      return id === undefined ? Promise.resolve(null) : readWppTask(db, companyNo, numberNo, id);
+    },
     save: async (fence, client) => {
       try {
         await fencedTransaction(db, fence, (tx) => setWppClient(tx, keyring, fence, client));
