@@ -27,6 +27,8 @@ import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
+import * as manyNumbers from "./20261121-0960-many-numbers.ts";
+import * as manyStatuses from "./20261121-0970-many-statuses.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -56,6 +58,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0920-unknown-sends": unknownSends,
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
+  "20261121-0960-many-numbers": manyNumbers,
+  "20261121-0970-many-statuses": manyStatuses,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

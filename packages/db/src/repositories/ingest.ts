@@ -41,11 +41,11 @@ export async function commitIngest(
     const result: IngestResult = { events: [], repeated: 0, parked: 0 };
     const resolved = await storeItems(tx, keyring, groups, result);
     const news: News[] = [];
-    for (const group of groups) {
-      result.events.push(...(await joinPeople(tx, group)));
-      const { events, unknown } = await notedStatuses(tx, group);
+    for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
+    for (const [place, { events, unknown }] of (await notedStatuses(tx, groups)).entries()) {
       result.events.push(...events);
-      news.push(...newsOf(group, unknown, resolved));
+      const group = groups[place];
+      if (group) news.push(...newsOf(group, unknown, resolved));
     }
     const fresh = await freshNews(tx, news);
     result.repeated += news.length - fresh.length;
