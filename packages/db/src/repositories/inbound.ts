@@ -35,8 +35,11 @@ import { togetherOrAlone } from "./together.ts";
 
 export type * from "./inbound-items.ts";
 
-/** `events`: for the relay. `repeated`: how many items were dropped because they are committed already. */
-export type InboundResult = { events: StoredEvent[]; repeated: number };
+/**
+ * `events`: for the relay. `repeated`: how many items were dropped because they are committed already. `files`: ids of
+ * the files whose messages were not among those.
+ */
+export type InboundResult = { events: StoredEvent[]; repeated: number; files: string[] };
 
 /** What `open_inbounds` answers of one number. */
 type Opened = {
@@ -109,7 +112,7 @@ async function commitTogether(
     const stored = await storeTogether(tx, keyring, commits);
     return stored.map((one, place) => {
       const fence = commits[place]?.source.fence;
-      if (one) return { events: one.events, repeated: one.repeated };
+      if (one) return { events: one.events, repeated: one.repeated, files: one.files };
       return fence ? new FencedError(fence) : new Error("no number");
     });
   });
@@ -135,7 +138,7 @@ export async function storeTogether(
     ({ source: { fence: a } }, { source: { fence: b } }) =>
       a.companyNo - b.companyNo || a.numberNo - b.numberNo,
   );
-  const nothing = { events: [], repeated: 0, personOf: () => undefined };
+  const nothing = { events: [], repeated: 0, files: [], personOf: () => undefined };
   const results: (StoredInbound | undefined)[] = commits.map(({ items }) =>
     items.length === 0 ? nothing : undefined,
   );
@@ -153,7 +156,8 @@ export async function storeTogether(
       const row = one.opened.persons[batch.placeOf(person) - 1];
       return row && personOf(row);
     };
-    results[place] = { events: stored[at] ?? [], repeated, personOf: personAt };
+    const files = messages.flatMap(({ data }) => data.media?.id ?? []);
+    results[place] = { events: stored[at] ?? [], repeated, files, personOf: personAt };
   }
   await addMedia(tx, keyring, all);
   return results;
@@ -356,8 +360,14 @@ async function applyChanges(
 
 /** The files of all messages: one statement. */
 async function addMedia(tx: Tx, keyring: Keyring, all: readonly Working[]): Promise<void> {
-  const files: { fence: Fence; type: string; data: MessageData; media: Media; sealed: Buffer }[] =
-    [];
+  const files: {
+    fence: Fence;
+    type: string;
+    data: MessageData;
+    media: Media;
+    location: string | null;
+    sealed: Buffer;
+  }[] = [];
   for (const { source, messages } of all) {
     const { fence } = source;
     for (const { item, data } of messages) {
@@ -365,16 +375,21 @@ async function addMedia(tx: Tx, keyring: Keyring, all: readonly Working[]): Prom
       if (!item.media || !media) continue;
       const sealer = await keyring.sealer(tx, fence.companyNo);
       const sealed = sealer.seal(mediaContext(fence.numberNo, media.id), item.media.source);
-      files.push({ fence, type: item.type, data, media, sealed });
+      const location = item.media.stored?.location ?? null;
+      files.push({ fence, type: item.type, data, media, location, sealed });
     }
   }
   if (files.length === 0) return;
   await sql`insert into media (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256,
-      file_name, source)
-    select * from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
+      file_name, source, location, state, stored_at)
+    select f.*, case when f.location is null then 'remote' else 'stored' end,
+      case when f.location is not null then clock_timestamp() end from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
       ${files.map(({ fence }) => fence.numberNo)}::int[], ${files.map(({ media }) => media.id)}::text[],
       ${files.map(({ data }) => data.messageId)}::text[], ${files.map(({ type }) => type)}::text[],
       ${files.map(({ media }) => media.mimeType)}::text[], ${files.map(({ media }) => media.bytes)}::bigint[],
       ${files.map(({ media }) => media.sha256)}::text[], ${files.map(({ media }) => media.fileName)}::text[],
-      ${files.map(({ sealed }) => sealed)}::bytea[])`.execute(tx);
+      ${files.map(({ sealed }) => sealed)}::bytea[], ${files.map(({ location }) => location)}::text[])
+      as f (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256, file_name, source, location)`.execute(
+    tx,
+  );
 }
