@@ -33,6 +33,7 @@ const NOT_INHERITED = new Set([
   "PORT",
   "WA_ROOT_KEY",
   "WA_URL",
+  "WPP_SECRET",
 ]);
 
 /** The environment of each process. Everything else (LOG_LEVEL, TIME_SCALE, OTEL_*, …) passes through. */
@@ -85,6 +86,7 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
+      ...(input.base["WPP_SECRET"] === undefined ? {} : { WPP_SECRET: input.base["WPP_SECRET"] }),
       ...(simulator === undefined
         ? {}
         : {

@@ -73,7 +73,7 @@ export const SESSION_REASONS = {
   token_refused: {
     status: "error",
     nextAction: "contact_operator",
-    title: "Meta refuses the number's access token; give it a new one.",
+    title: "The provider refuses the number's access token or key; give it a new one.",
   },
   not_confirmed: {
     status: "error",

@@ -129,6 +129,7 @@ export {
 } from "./repositories/usage.ts";
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
+export * from "./repositories/wpp-numbers.ts";
 export * from "./repositories/flow-keys.ts";
 export * from "./repositories/flow-desk.ts";
 export * from "./repositories/tenant-flows.ts";

@@ -42,6 +42,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   [`GET ${session}/status`]: tokenOrCookie("read", "pair"),
   [`POST ${session}/pairing-code`]: tokenOrCookie("pair"),
   [`POST ${session}/reconnect`]: tokenOrCookie("pair"),
+  [`POST ${session}/wpp`]: token("manage"),
   [`POST ${session}/cleanup`]: tokenOrCookie("pair", "manage"),
   [`POST ${session}/cancel-pairing`]: tokenOrCookie("pair"),
   [`GET ${session}/qr`]: tokenOrCookie("pair"),

@@ -32,6 +32,7 @@ import { registerPages } from "./routes/pages.ts";
 import { registerPairingCode } from "./routes/pairing-code.ts";
 import { registerPairingLink } from "./routes/pairing-link.ts";
 import { registerQr } from "./routes/qr.ts";
+import { registerWpp } from "./routes/wpp.ts";
 import { registerReconnect } from "./routes/reconnect.ts";
 import { registerSend } from "./routes/send.ts";
 import { registerSessions } from "./routes/sessions.ts";
@@ -109,6 +110,7 @@ export async function buildApp(
   registerStatus(app, deps);
   registerPairingCode(app, deps);
   registerReconnect(app, deps);
+  registerWpp(app, deps);
   registerEnding(app, deps);
   registerQr(app, deps);
   registerEvents(app, deps);

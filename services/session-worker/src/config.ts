@@ -73,6 +73,22 @@ export function buildConfig(r: ConfigReader) {
         meaning: "secret of the Meta app that serves all companies, as webhook-ingest has it",
       }),
     ),
+    wppUrl: r.url("WPP_BASE_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning: "the WPP Platform; without it there are no WPP numbers",
+    }),
+    wppSecret: r.secret("WPP_SECRET", {
+      optional: true,
+      meaning:
+        "the application's own secret at the WPP Platform, with which numbers are made there",
+    }),
+    wppWebhookUrl: r.url("WPP_WEBHOOK_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning:
+        "where the WPP Platform reaches webhook-ingest; `/webhooks/wpp/<key of the number>` is added. Without it no webhooks are asked for",
+    }),
     waVersion: r.string("WA_VERSION", {
       pattern: /^\d+\.\d+\.\d+$/,
       must: "look like 2.3000.1043857760",

@@ -33,6 +33,7 @@ import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { versionEnd } from "./domain/graph-errors.ts";
 import { providersByKind } from "./providers/by-kind.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
+import { createWppProvider, createWppStore, WppPlatform } from "./providers/wpp/index.ts";
 import { createMetaProvider, createMetaStore, Graph } from "./providers/meta/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
 import { createSharedCaches } from "./providers/linked/shared-caches.ts";
@@ -127,6 +128,13 @@ export async function startWorker(
         ...(config.graphProof ? { proof: { sharedSecret: config.metaAppSecret } } : {}),
       }),
       files: createFileSource(db, media),
+      logger,
+    }),
+    wpp: createWppProvider({
+      platform: config.wppUrl === undefined ? undefined : new WppPlatform({ url: config.wppUrl }),
+      secret: config.wppSecret,
+      webhookUrl: config.wppWebhookUrl?.replace(/\/+$/, ""),
+      store: createWppStore(db, keyring),
       logger,
     }),
   });

@@ -4,6 +4,7 @@ import {
   type Provider,
   type SessionReason,
   type SessionStatus,
+  type WppPlatform,
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
@@ -49,6 +50,8 @@ export type NumberInput = {
   phone: string | null;
   name: string | null;
   makePrimary?: boolean | undefined;
+  /** Of a WPP number; left out: the platform. */
+  wppServer?: WppPlatform | undefined;
   /** How many numbers the company may have. */
   maxNumbers: number;
 };
@@ -60,9 +63,10 @@ export type NumberPatch = {
   desiredState?: DesiredState;
 };
 
-/** A linked number has credentials, a Meta number a place and a token. Needs `numbers n`. */
+/** A linked number has credentials, a Meta number a place and a token, a WPP number a key and a session. Needs `numbers n`. */
 export const IS_LINKED = `case n.provider
   when 'meta' then n.waba_id is not null and n.phone_number_id is not null and n.secrets is not null
+  when 'wpp' then n.secrets is not null and coalesce(n.settings ->> 'wppAccountNumber', 'client_system') <> 'client_system'
   else exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) end`;
 
 /** Columns of a NumberRow; needs `numbers n` and `companies c`. */
@@ -101,9 +105,9 @@ export async function createNumber(
   if (isPrimary && count > 0) await clearPrimary(tx, companyNo);
   await sql`
     with added as (
-      insert into numbers (company_no, number_id, provider, name, phone_e164, is_primary)
+      insert into numbers (company_no, number_id, provider, name, phone_e164, is_primary, wpp_server)
       values (${companyNo}, ${input.numberId}, ${input.provider}, ${input.name}, ${input.phone},
-        ${isPrimary})
+        ${isPrimary}, ${input.wppServer ?? "wpp_platform"})
       returning company_no, number_no
     ) insert into number_fence (company_no, number_no) select company_no, number_no from added`.execute(
     tx,

@@ -83,7 +83,8 @@ export const CLOSING_REASONS: Readonly<Record<number, ClosingRule>> = {
   471: {
     reason: "token_refused",
     reaction: "stop",
-    meaning: "Meta refuses the access token of the number, or it may not do this",
+    meaning:
+      "Meta refuses the access token of the number, or it may not do this; the WPP Platform refuses its key",
   },
   472: {
     reason: "not_confirmed",

@@ -2,7 +2,13 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
-import { messageError, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
+import {
+  messageError,
+  type CommandArgs,
+  type ErrorCode,
+  type ErrorFacts,
+  type Phone,
+} from "@manyline/contracts";
 import {
   FencedError,
   type CommandRow,
@@ -26,6 +32,8 @@ import { createTraffic, type NumberTraffic } from "./traffic.ts";
 const RELEASE_MS = 2_000;
 /** Whoever unlinks waits so long for a connection that is being opened. */
 const UNLINK_MS = 5_000;
+/** What it takes to store an answer and have it read before its deadline. */
+const ANSWER_MS = 1_500;
 
 export class NumberActor {
   #number: OwnedNumber;
@@ -168,6 +176,11 @@ export class NumberActor {
         await this.#pairings.running?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
+      case "open_wpp":
+        // In the queue: of two that come at once, the second finds the client of the first.
+        return this.#openWpp(command);
+      case "wpp_news":
+        return this.#done(command, {});
       case "check_phones":
       case "check_number":
       case "upload_flow_key":
@@ -187,9 +200,24 @@ export class NumberActor {
     }
   }
 
+  async #openWpp(command: CommandRow): Promise<void> {
+    const { clock, provider } = this.#context;
+    const leftMs = command.deadlineAt.getTime() - clock.now().getTime() - ANSWER_MS;
+    const number = { ...this.#number, fence: this.#journal.fence };
+    const wish = command.args as CommandArgs<"open_wpp">;
+    const found = (await provider.openWpp?.(number, wish, leftMs)) ?? {
+      refused: "WPP_NOT_CONFIGURED" as const,
+    };
+    if ("refused" in found) return this.#refuse(command, found.refused);
+    await this.#done(command, found);
+    if (found.session === null) return undefined;
+    this.#keeper.noteToken(true);
+    if (this.shouldBeOpen) await this.#keeper.open("opening");
+  }
+
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
   get recycleDue(): RecycleReason | undefined {
-    if (this.#number.provider === "meta") return undefined;
+    if (this.#number.provider !== "linked") return undefined;
     const { outbox, watch } = this.#traffic;
     if (!this.isOpen || this.#pairings.running || this.#errands > 0 || !outbox.isIdle)
       return undefined;

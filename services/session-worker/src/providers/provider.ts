@@ -5,6 +5,7 @@
 import type { Readable } from "node:stream";
 import type {
   ChatAddress,
+  CommandArgs,
   ErrorCode,
   FlowKeyState,
   MessageErrorCode,
@@ -167,6 +168,18 @@ export type FlowKeyOutcome =
   | { state: FlowKeyState; keyId: string | null; signatureStatus: string | null }
   | { refused: "FLOW_KEY_NOT_FOUND" | "NOT_CONNECTED" | "META_REFUSED"; graphCode?: number };
 
+/** What became of a WPP number that was to be brought up; `apiKey` is masked. */
+export type WppOpening =
+  | {
+      /** Null: there is no client yet. */
+      session: string | null;
+      apiKey: string | null;
+      status: "connected" | "starting" | "qr_issued" | "error";
+      qrcode?: string;
+      error?: string;
+    }
+  | { refused: "WPP_NOT_CONFIGURED" | "WPP_KEY_REUSED" | "WPP_REFUSED" };
+
 export type Provider = {
   /** Starts at once with fresh credentials that are kept in memory until `onPaired`. */
   link(number: NumberRef, handlers: LinkHandlers): LinkConnection;
@@ -181,6 +194,8 @@ export type Provider = {
   check?(number: NumberRef): Promise<SetupCheck[]>;
   /** Which key for flows the number has, after (`isUpload`) it was given the company's current one. */
   flowKey?(number: NumberRef, isUpload: boolean): Promise<FlowKeyOutcome>;
+  /** Brings a WPP number up, making its client if need be; answers about `ms` after it has one. */
+  openWpp?(number: NumberRef, wish: CommandArgs<"open_wpp">, ms: number): Promise<WppOpening>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };
