@@ -27,7 +27,10 @@ import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
+import * as manyNumbers from "./20261121-0960-many-numbers.ts";
+import * as manyStatuses from "./20261121-0970-many-statuses.ts";
 import * as wpp from "./20261121-0980-wpp.ts";
+import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -57,7 +60,10 @@ export const migrations: Record<string, Migration> = {
   "20261121-0920-unknown-sends": unknownSends,
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
+  "20261121-0960-many-numbers": manyNumbers,
+  "20261121-0970-many-statuses": manyStatuses,
   "20261121-0980-wpp": wpp,
+  "20261121-0990-wpp-ingest": wppIngest,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -1,17 +1,18 @@
 import {
+  type Media,
   type MessageData,
   type MessageState,
   newMessageId,
   type OutgoingEvent,
   type Person,
 } from "@manyline/contracts";
-import { type RawBuilder, sql } from "kysely";
+import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
-import { type Database, inTransaction, rows, type Tx } from "../open.ts";
+import { type Database, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
-import { type Batch, batchOf, storable, storableDeep } from "./inbound-batch.ts";
+import { type Batch, batchOf, openCall, storable, storableDeep } from "./inbound-batch.ts";
 import {
   changeEvent,
   createdEvent,
@@ -29,22 +30,29 @@ import type {
   MessageItem,
   PersonInput,
 } from "./inbound-items.ts";
+import type { Fence } from "./fence.ts";
 import { togetherOrAlone } from "./together.ts";
 
 export type * from "./inbound-items.ts";
 
-/** `events`: for the relay. `repeated`: how many items were dropped because they are committed already. */
-export type InboundResult = { events: StoredEvent[]; repeated: number };
+/**
+ * `events`: for the relay. `repeated`: how many items were dropped because they are committed already. `files`: ids of
+ * the files whose messages were not among those.
+ */
+export type InboundResult = { events: StoredEvent[]; repeated: number; files: string[] };
 
-/** What `open_inbound` answers. */
+/** What `open_inbounds` answers of one number. */
 type Opened = {
   persons: PersonRow[];
   /** contact id, chat that ended, chat that goes on */
   moved: [string, string, string][];
-  chats: ChatRow[] | null;
+  chats: ChatRow[];
   /** outcome, its id if it is known, id of what it answers or changes, seq */
-  items: ["new" | "known" | "repeated", string | null, string | null, number | null][] | null;
+  items: ["new" | "known" | "repeated", string | null, string | null, number | null][];
 };
+
+/** Of all of them, one after the other; or, when not every fence is held, the numbers whose fences are. */
+type AllOpened = { [Part in keyof Opened]: Opened[Part] | null } | { held: number[] };
 
 type Fresh = Place & { chatNo: number; contactNo: number | null; targetId: string | null };
 type FreshMessage = Fresh & { item: MessageItem; isKnown: boolean; data: MessageData };
@@ -104,7 +112,7 @@ async function commitTogether(
     const stored = await storeTogether(tx, keyring, commits);
     return stored.map((one, place) => {
       const fence = commits[place]?.source.fence;
-      if (one) return { events: one.events, repeated: one.repeated };
+      if (one) return { events: one.events, repeated: one.repeated, files: one.files };
       return fence ? new FencedError(fence) : new Error("no number");
     });
   });
@@ -121,56 +129,71 @@ export async function storeTogether(
   keyring: Keyring,
   commits: readonly InboundCommit[],
 ): Promise<(StoredInbound | undefined)[]> {
-  const batches = commits.map(({ items }) => batchOf(items));
+  const wanted = [...commits.entries()].flatMap(([place, commit]) => {
+    const { source, items } = commit;
+    return items.length === 0 ? [] : [{ place, commit, source, batch: batchOf(items) }];
+  });
   // Locks are taken in one order, whoever takes them.
-  const order = [...commits.keys()].filter((place) => (commits[place]?.items.length ?? 0) > 0);
-  const numberAt = (place: number): number => commits[place]?.source.fence.numberNo ?? 0;
-  order.sort((a, b) => numberAt(a) - numberAt(b));
-  const nothing = { events: [], repeated: 0, personOf: () => undefined };
-  const results: (StoredInbound | undefined)[] = commits.map(() => nothing);
-  const working = new Map<number, Working>();
-  for (const [place, opened] of await open(tx, commits, batches, order)) {
-    const [commit, batch] = [commits[place], batches[place]];
-    if (!commit || !batch) continue;
-    if (opened) working.set(place, work(commit, batch, opened));
-    else results[place] = undefined;
-  }
-  const all = [...working.values()];
+  wanted.sort(
+    ({ source: { fence: a } }, { source: { fence: b } }) =>
+      a.companyNo - b.companyNo || a.numberNo - b.numberNo,
+  );
+  const nothing = { events: [], repeated: 0, files: [], personOf: () => undefined };
+  const results: (StoredInbound | undefined)[] = commits.map(({ items }) =>
+    items.length === 0 ? nothing : undefined,
+  );
+  const opened = await open(tx, wanted);
+  const all = [...opened].map(([{ commit, batch }, one]) => work(commit, batch, one));
   const stored = await store(tx, all);
-  for (const [place, one] of working) {
-    const { source, messages, changes, batch, opened } = one;
+  for (const [at, { place }] of [...opened.keys()].entries()) {
+    const one = all[at];
+    if (!one) continue;
+    const { source, messages, changes, batch } = one;
     await readable(tx, source, messages);
     await applyChanges(tx, source, changes);
-    await addAllMedia(tx, keyring, one);
     const repeated = batch.items.length - messages.length - changes.length;
     const personAt = (person: PersonInput): Person | undefined => {
-      const row = opened.persons[batch.placeOf(person) - 1];
+      const row = one.opened.persons[batch.placeOf(person) - 1];
       return row && personOf(row);
     };
-    results[place] = { events: stored.get(one) ?? [], repeated, personOf: personAt };
+    const files = messages.flatMap(({ data }) => data.media?.id ?? []);
+    results[place] = { events: stored[at] ?? [], repeated, files, personOf: personAt };
   }
+  await addMedia(tx, keyring, all);
   return results;
 }
 
-/** By place of the commit: what the database makes of it; null: the fence is another's. */
-async function open(
+/** What the database makes of each batch. Left out: those whose fence is another's. */
+async function open<One extends { source: InboundSource; batch: Batch }>(
   tx: Tx,
-  commits: readonly InboundCommit[],
-  batches: readonly Batch[],
-  order: readonly number[],
-): Promise<[number, Opened | null][]> {
-  const calls = order.flatMap((place) => {
-    const [commit, batch] = [commits[place], batches[place]];
-    return commit && batch
-      ? [sql`select ${sql.lit(place)} as place, ${batch.call(commit.source)} as opened`]
-      : [];
-  });
-  if (calls.length === 0) return [];
-  const found = await rows(
-    tx,
-    sql<{ place: number; opened: Opened | null }>`${sql.join(calls, sql` union all `)}`,
+  wanted: readonly One[],
+): Promise<Map<One, Opened>> {
+  if (wanted.length === 0) return new Map();
+  const row = await firstRow(tx, sql<{ opened: AllOpened }>`select ${openCall(wanted)} as opened`);
+  if (!row) throw new Error("open_inbounds answers one row");
+  const { opened } = row;
+  if ("held" in opened) {
+    const held = new Set(opened.held);
+    return open(
+      tx,
+      wanted.filter(({ source }) => held.has(source.fence.numberNo)),
+    );
+  }
+  const { persons, moved, chats, items } = opened;
+  const next = { person: 0, chat: 0, item: 0 };
+  return new Map(
+    wanted.map((one) => {
+      const { people, chatKeys, items: own } = one.batch;
+      const part = {
+        persons: (persons ?? []).slice(next.person, (next.person += people.length)),
+        // Whose they are the contact says.
+        moved: moved ?? [],
+        chats: (chats ?? []).slice(next.chat, (next.chat += chatKeys.length)),
+        items: (items ?? []).slice(next.item, (next.item += own.length)),
+      };
+      return [one, part];
+    }),
   );
-  return found.map(({ place, opened }) => [place, opened]);
 }
 
 function work(commit: InboundCommit, batch: Batch, opened: Opened): Working {
@@ -223,8 +246,8 @@ function freshOf(
   batch: { senders: number[]; chats: number[] },
   index: number,
 ): (Fresh & { isKnown: boolean; knownId: string | null }) | undefined {
-  const [outcome, knownId, targetId, seq] = opened.items?.[index] ?? [];
-  const row = opened.chats?.[(batch.chats[index] ?? 0) - 1];
+  const [outcome, knownId, targetId, seq] = opened.items[index] ?? [];
+  const row = opened.chats[(batch.chats[index] ?? 0) - 1];
   if (outcome === undefined || outcome === "repeated" || !row || typeof seq !== "number")
     return undefined;
   const sender = (batch.senders[index] ?? 0) - 1;
@@ -257,50 +280,51 @@ function contentOf({ item, data }: FreshMessage): string | null {
   return text === "{}" ? null : text;
 }
 
-/** New messages, the events of everything, and the journal: one statement. */
-async function store(tx: Tx, all: readonly Working[]): Promise<Map<Working, StoredEvent[]>> {
-  const calls = all.flatMap((one) => storeCall(one) ?? []);
-  if (calls.length === 0) return new Map();
-  const written = await rows(tx, sql<WrittenEvent>`${sql.join(calls, sql` union all `)}`);
-  const byId = new Map(written.map((row) => [row.eventId, row]));
-  return new Map(
-    all.map((one) => {
-      const { companyNo, numberNo } = one.source.fence;
-      const events = one.told.map((event) => ({ companyNo, numberNo, event }));
-      const own = events.flatMap(({ event }) => byId.get(event.envelope.id) ?? []);
-      return [one, storedEvents(events, own)];
-    }),
+/** New messages, the events of everything, and the journal: one statement. The events by place of the number. */
+async function store(tx: Tx, all: readonly Working[]): Promise<StoredEvent[][]> {
+  const numbered = all.map((one, index) => ({ at: index + 1, one }));
+  const messages = numbered.flatMap(({ at, one }) =>
+    one.messages.flatMap((message) => (message.isKnown ? [] : [{ at, message }])),
   );
-}
-
-function storeCall({
-  source,
-  messages: all,
-  told,
-  items,
-}: Working): RawBuilder<unknown> | undefined {
-  const { companyNo, numberNo } = source.fence;
-  const hashes = items.flatMap(({ journal }) => journal ?? []);
-  const messages = all.filter(({ isKnown }) => !isKnown);
-  if (messages.length + told.length + hashes.length === 0) return undefined;
-  const envelopes = told.map(({ envelope }) => envelope);
-  return sql`select * from store_inbound(${companyNo}, ${numberNo},
-      ${messages.map(({ data }) => data.messageId)}::text[],
-      ${messages.map(({ chatNo }) => chatNo)}::bigint[],
-      ${messages.map(({ contactNo }) => contactNo)}::bigint[],
-      ${messages.map(({ item }) => (item.from === null ? "echo" : "in"))}::text[],
-      ${messages.map(stateOf)}::text[],
-      ${messages.map(({ seq }) => seq)}::bigint[],
-      ${messages.map(({ data }) => data.providerMessageId)}::text[],
-      ${messages.map(({ data }) => data.type)}::text[],
-      ${messages.map(({ data }) => data.text)}::text[],
-      ${messages.map(contentOf)}::text[],
-      ${messages.map(({ data }) => data.at)}::timestamptz[],
+  const told = numbered.flatMap(({ at, one }) => one.told.map((event) => ({ at, event })));
+  const hashes = numbered.flatMap(({ at, one }) =>
+    one.items.flatMap(({ journal }) => (journal ?? []).map((hash) => ({ at, hash }))),
+  );
+  if (messages.length + told.length + hashes.length === 0) return [];
+  const fences = all.map(({ source }) => source.fence);
+  const envelopes = told.map(({ event }) => event.envelope);
+  const written = await rows(
+    tx,
+    sql<WrittenEvent>`select * from store_inbounds(${fences.map(({ companyNo }) => companyNo)}::int[],
+      ${fences.map(({ numberNo }) => numberNo)}::int[],
+      ${messages.map(({ at }) => at)}::int[],
+      ${messages.map(({ message }) => message.data.messageId)}::text[],
+      ${messages.map(({ message }) => message.chatNo)}::bigint[],
+      ${messages.map(({ message }) => message.contactNo)}::bigint[],
+      ${messages.map(({ message }) => (message.item.from === null ? "echo" : "in"))}::text[],
+      ${messages.map(({ message }) => stateOf(message))}::text[],
+      ${messages.map(({ message }) => message.seq)}::bigint[],
+      ${messages.map(({ message }) => message.data.providerMessageId)}::text[],
+      ${messages.map(({ message }) => message.data.type)}::text[],
+      ${messages.map(({ message }) => message.data.text)}::text[],
+      ${messages.map(({ message }) => contentOf(message))}::text[],
+      ${messages.map(({ message }) => message.data.at)}::timestamptz[],
+      ${told.map(({ at }) => at)}::int[],
       ${envelopes.map(({ id }) => id)}::text[],
       ${envelopes.map(({ type }) => type)}::text[],
-      ${told.map(({ natsSubject }) => natsSubject)}::text[],
+      ${told.map(({ event }) => event.natsSubject)}::text[],
       ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[],
-      ${hashes}::bytea[])`;
+      ${hashes.map(({ at }) => at)}::int[],
+      ${hashes.map(({ hash }) => hash)}::bytea[])`,
+  );
+  const byId = new Map(written.map((row) => [row.eventId, row]));
+  return all.map(({ source, told: own }) => {
+    const { companyNo, numberNo } = source.fence;
+    return storedEvents(
+      own.map((event) => ({ companyNo, numberNo, event })),
+      own.flatMap(({ envelope }) => byId.get(envelope.id) ?? []),
+    );
+  });
 }
 
 /** Messages that were waiting and can be read now. */
@@ -334,28 +358,38 @@ async function applyChanges(
     ${known.map(({ item }) => item.at.toISOString())}::timestamptz[])`.execute(tx);
 }
 
-async function addAllMedia(tx: Tx, keyring: Keyring, { source, messages }: Working): Promise<void> {
-  for (const { item, data } of messages) {
-    if (!item.media || !data.media) continue;
-    const sealer = await keyring.sealer(tx, source.fence.companyNo);
-    const context = mediaContext(source.fence.numberNo, data.media.id);
-    await addMedia(tx, source, item, data, sealer.seal(context, item.media.source));
+/** The files of all messages: one statement. */
+async function addMedia(tx: Tx, keyring: Keyring, all: readonly Working[]): Promise<void> {
+  const files: {
+    fence: Fence;
+    type: string;
+    data: MessageData;
+    media: Media;
+    location: string | null;
+    sealed: Buffer;
+  }[] = [];
+  for (const { source, messages } of all) {
+    const { fence } = source;
+    for (const { item, data } of messages) {
+      const { media } = data;
+      if (!item.media || !media) continue;
+      const sealer = await keyring.sealer(tx, fence.companyNo);
+      const sealed = sealer.seal(mediaContext(fence.numberNo, media.id), item.media.source);
+      const location = item.media.stored?.location ?? null;
+      files.push({ fence, type: item.type, data, media, location, sealed });
+    }
   }
-}
-
-async function addMedia(
-  tx: Tx,
-  { fence }: InboundSource,
-  item: MessageItem,
-  data: MessageData,
-  sealed: Buffer,
-): Promise<void> {
-  const { media } = data;
-  if (!media) return;
+  if (files.length === 0) return;
   await sql`insert into media (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256,
-      file_name, source)
-    values (${fence.companyNo}, ${fence.numberNo}, ${media.id}, ${data.messageId}, ${item.type},
-      ${media.mimeType}, ${media.bytes}, ${media.sha256}, ${media.fileName}, ${sealed})`.execute(
+      file_name, source, location, state, stored_at)
+    select f.*, case when f.location is null then 'remote' else 'stored' end,
+      case when f.location is not null then clock_timestamp() end from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
+      ${files.map(({ fence }) => fence.numberNo)}::int[], ${files.map(({ media }) => media.id)}::text[],
+      ${files.map(({ data }) => data.messageId)}::text[], ${files.map(({ type }) => type)}::text[],
+      ${files.map(({ media }) => media.mimeType)}::text[], ${files.map(({ media }) => media.bytes)}::bigint[],
+      ${files.map(({ media }) => media.sha256)}::text[], ${files.map(({ media }) => media.fileName)}::text[],
+      ${files.map(({ sealed }) => sealed)}::bytea[], ${files.map(({ location }) => location)}::text[])
+      as f (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256, file_name, source, location)`.execute(
     tx,
   );
 }

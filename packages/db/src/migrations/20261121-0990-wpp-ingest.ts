@@ -1,0 +1,76 @@
+/** What comes in for numbers of WPP servers: their sessions, files that come along, and messages with two names. */
+import type { Kysely } from "kysely";
+import { ANY_HELD, grant, onlyFor, policy, run } from "./helpers.ts";
+
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await run(db, names);
+  await run(db, holding);
+  await run(db, security);
+}
+
+/*
+ * The platform names a message that was sent by its task until WhatsApp has given it an id; both go on being used.
+ * From then on task_id has the former and provider_message_id the latter.
+ */
+const names = `
+alter table messages add task_id text;
+create index messages_task on messages (company_no, number_no, task_id) where task_id is not null;
+
+create function name_tasks(p_companies int[], p_numbers int[], p_tasks text[], p_ids text[]) returns void
+language sql as $$
+  update messages m set task_id = m.provider_message_id, provider_message_id = w.id
+  from (select distinct on (company, number, task) * from unnest(p_companies, p_numbers, p_tasks, p_ids)
+    as w (company, number, task, id) order by company, number, task) w
+  where m.company_no = w.company and m.number_no = w.number and m.provider_message_id = w.task
+    and m.direction = 'out' and m.task_id is null;
+$$;
+`;
+
+/* Like hold_routes, for numbers that are known: their fences are held at whatever epoch they have. */
+const holding = `
+create function hold_numbers(p_companies int[], p_numbers int[])
+returns table (company_no int, number_no int, epoch bigint, company_id text, number_id text, phone text)
+language plpgsql as $$
+#variable_conflict use_column
+begin
+  return query
+    with fences as materialized (
+      select f.company_no, f.number_no, f.epoch from unnest(p_companies, p_numbers) as w (company, number)
+      join number_fence f on f.company_no = w.company and f.number_no = w.number
+      order by f.company_no, f.number_no
+      for share of f
+    ), noted as materialized (
+      select note_held(array_agg(f.company_no), array_agg(f.number_no), array_agg(f.epoch)) from fences f
+      having count(*) > 0
+    )
+    select f.company_no, f.number_no, f.epoch, c.company_id, n.number_id, n.phone_e164
+    from fences f
+    join companies c on c.company_no = f.company_no
+    join numbers n on n.company_no = f.company_no and n.number_no = f.number_no
+    cross join noted
+    order by f.company_no, f.number_no;
+end $$;
+`;
+
+const security = [
+  onlyFor("hold_numbers(int[], int[])", "ingest"),
+  onlyFor("name_tasks(int[], int[], text[], text[])", "ingest", "worker"),
+  grant("ingest", "update (task_id)", "messages"),
+  grant("worker", "update (task_id)", "messages"),
+
+  // Whose the address of a webhook is, and which session it has to name.
+  grant("ingest", "select (webhook_key, settings, status, reason, since, desired_state)", "numbers"),
+  grant("ingest", "select (shard_id)", "companies"),
+
+  // What a server tells of a session is its number's status.
+  grant("ingest", "update (status, reason, since, until, last_connected_at, phone_e164)", "numbers"),
+  policy("numbers", "ingest", "update", ANY_HELD),
+  grant("ingest", "select, insert, update", "pairing_attempts"),
+  policy("pairing_attempts", "ingest", "select", ANY_HELD),
+  policy("pairing_attempts", "ingest", "insert", ANY_HELD),
+  policy("pairing_attempts", "ingest", "update", ANY_HELD),
+
+  // A file that came along is in the store before its row is there.
+  grant("ingest", "select (location), insert (state, location, stored_at)", "media"),
+  grant("worker", "insert (state, location, stored_at)", "media"),
+].join("\n");
