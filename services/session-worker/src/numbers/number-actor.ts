@@ -129,7 +129,8 @@ export class NumberActor {
 
   command(command: CommandRow): void {
     // WhatsApp can be told over the connection that is just being opened; the queue has to go on for that.
-    const isTooEarly = command.verb === "unlink" && this.#keeper.isOpening;
+    const { isOpening, isScanned } = this.#keeper;
+    const isTooEarly = command.verb === "unlink" && isOpening && !isScanned;
     if (!isTooEarly) return this.#take(command);
     const leftMs = command.deadlineAt.getTime() - this.#context.clock.now().getTime();
     const opened = this.#keeper.untilOpen(Math.min(UNLINK_MS, leftMs / 2));
