@@ -70,23 +70,36 @@ export async function readWppSession(
   return row?.session ?? null;
 }
 
+export type WppTask = { taskId: string; type: string };
+
 /**
  * What the platform knows a message by that was sent: the id of its task, also when WhatsApp has given it one of its
- * own since. Null: there is no such message. Role worker.
+ * own since. Undefined: there is no such message. Role worker.
  */
 export async function readWppTask(
   executor: Executor,
   companyNo: number,
   numberNo: number,
   providerMessageId: string,
-): Promise<string | null> {
-  const row = await firstRow(
+): Promise<WppTask | undefined> {
+  return firstRow(
     executor,
-    sql<{ id: string }>`select coalesce(task_id, provider_message_id) as id from messages
+    sql<WppTask>`select coalesce(task_id, provider_message_id) as task_id, type from messages
       where company_no = ${companyNo} and number_no = ${numberNo} and direction = 'out'
         and provider_message_id = ${providerMessageId} order by message_id desc limit 1`,
   );
-  return row?.id ?? null;
+}
+
+/** Another task has taken the place of the message's: what is told of that one is told of it. Role worker, in `fencedTransaction`. */
+export async function replaceWppTask(
+  tx: Tx,
+  { companyNo, numberNo }: Fence,
+  providerMessageId: string,
+  taskId: string,
+): Promise<void> {
+  await sql`update messages set provider_message_id = ${taskId}, task_id = null
+    where company_no = ${companyNo} and number_no = ${numberNo} and direction = 'out'
+      and provider_message_id = ${providerMessageId}`.execute(tx);
 }
 
 /** Notes under which organisation a client is about to be made: a try that is repeated finds the same one. Role worker, in `fencedTransaction`. */

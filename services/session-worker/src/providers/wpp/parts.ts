@@ -45,7 +45,10 @@ export function lineOf(
     return connectLine(connect.session(client.session, client.apiKey));
   }
   if (server === "wpp_platform" && platform) {
-    return platformLine(platform.account(client), (send) => store.taskOf(fence, send));
+    return platformLine(platform.account(client), {
+      taskOf: (send) => store.taskOf(fence, send),
+      replaced: (send, taskId) => store.replaceTask(fence, send, taskId),
+    });
   }
   throw new Error(`there is no ${server}`);
 }

@@ -1,5 +1,5 @@
 /** A number at the WPP Platform. */
-import type { Send } from "@manyline/db";
+import type { Send, WppTask } from "@manyline/db";
 import { NotOfferedError, type WppFileForms, type WppLine } from "./line.ts";
 import type { WppAccount } from "./platform.ts";
 
@@ -11,11 +11,14 @@ const NAMES = {
   sticker: "sticker.webp",
 };
 
-/** `taskOf`: what the platform knows a message by that was sent. */
-export function platformLine(
-  account: WppAccount,
-  taskOf: (send: Send) => Promise<string | null>,
-): WppLine {
+/** What is known of the messages that others change. */
+export type Tasks = {
+  taskOf(send: Send): Promise<WppTask | undefined>;
+  /** The message that `send` changes is this task now. */
+  replaced(send: Send, taskId: string): Promise<void>;
+};
+
+export function platformLine(account: WppAccount, tasks: Tasks): WppLine {
   return {
     session: account.session,
     status: () => account.status(),
@@ -27,7 +30,7 @@ export function platformLine(
     qr: () => account.qr(),
     phone: () => Promise.resolve(null),
     logout: () => account.stop(),
-    send: (send, file) => sendAs(account, send, file, taskOf),
+    send: (send, file) => sendAs(account, send, file, tasks),
     file: async (messageId) => (await account.media(messageId)).chunks,
     checkPhones: () => Promise.reject(new NotOfferedError("the WPP Platform is not asked")),
     markRead: () => Promise.resolve(false),
@@ -39,7 +42,7 @@ async function sendAs(
   account: WppAccount,
   send: Send,
   file: WppFileForms,
-  taskOf: (send: Send) => Promise<string | null>,
+  tasks: Tasks,
 ): Promise<string | null> {
   const { type, text, content } = send;
   if (send.phone === null) {
@@ -70,12 +73,20 @@ async function sendAs(
       return null;
     }
     case "delete":
-      await account.deleteMessage((await taskOf(send)) ?? "");
+      await account.deleteMessage((await taskFor(send, tasks)).taskId);
       return null;
+    case "edit": {
+      // The platform changes nothing: the message is taken back and another takes its place.
+      const task = await taskFor(send, tasks);
+      if (task.type !== "text") throw new NotOfferedError("the WPP Platform edits texts only");
+      await account.deleteMessage(task.taskId);
+      const { taskId } = await account.sendText(to, text ?? "");
+      if (taskId !== null) await tasks.replaced(send, taskId);
+      return null;
+    }
     case "button_reply":
     case "call_permission":
     case "contact":
-    case "edit":
     case "flow_reply":
     case "interactive":
     case "list_reply":
@@ -89,4 +100,10 @@ async function sendAs(
     case "welcome":
       throw new NotOfferedError(`the WPP Platform has no call for ${type}`);
   }
+}
+
+async function taskFor(send: Send, tasks: Tasks): Promise<WppTask> {
+  const task = await tasks.taskOf(send);
+  if (!task) throw new NotOfferedError("the message that is changed is not known");
+  return task;
 }
