@@ -129,6 +129,7 @@ export {
 } from "./repositories/usage.ts";
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
+export { noteWppSession } from "./repositories/wpp-sessions.ts";
 export * from "./repositories/wpp-numbers.ts";
 export * from "./repositories/file-links.ts";
 export * from "./repositories/flow-keys.ts";

@@ -129,8 +129,8 @@ export class NumberActor {
 
   command(command: CommandRow): void {
     // WhatsApp can be told over the connection that is just being opened; the queue has to go on for that.
-    const { isOpening, isScanned } = this.#keeper;
-    const isTooEarly = command.verb === "unlink" && isOpening && !isScanned;
+    const { isOpening, isScanning } = this.#keeper;
+    const isTooEarly = command.verb === "unlink" && isOpening && !isScanning;
     if (!isTooEarly) return this.#take(command);
     const leftMs = command.deadlineAt.getTime() - this.#context.clock.now().getTime();
     const opened = this.#keeper.untilOpen(Math.min(UNLINK_MS, leftMs / 2));
@@ -214,9 +214,23 @@ export class NumberActor {
     if (found.session === null) return undefined;
     this.#keeper.noteToken(true);
     // Whoever is being asked for a scan goes on: the QR on the page stays the one.
-    const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanned || this.isOpen);
+    const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanning || this.isOpen);
     if (isUnderWay) this.#keeper.nudge("asked");
     else if (this.shouldBeOpen) await this.#keeper.open("opening");
+  }
+
+  /** Its server has said something of its session, which is stored: what it says now is asked for. */
+  looked(): void {
+    void this.#run("look", async () => {
+      await this.#journal.sync();
+      const { status, reason } = this.#journal;
+      const isLoggedOut = reason === "logged_out";
+      if (this.#keeper.nudge(isLoggedOut ? "session.logged_out" : "session.changed")) return;
+      // It was brought up by somebody else.
+      if (!isWanted(this.#number) || !["connected", "connecting"].includes(status)) return;
+      this.#keeper.noteToken(true);
+      await this.#keeper.open("reconnecting");
+    });
   }
 
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */

@@ -1,30 +1,23 @@
 /**
- * The QRs that a WPP server shows of its own accord, as one pairing attempt: the server draws them, renews them and
- * knows when it gives up. Runs in the number's queue.
+ * What a WPP server says of a session, as its number's owner has asked it: stored and told by the same rules as what
+ * comes by webhook, whichever of the two is first. Runs in the number's queue.
  */
 import {
-  newAttemptId,
+  type CompanyId,
+  type NumberId,
   pairingAbandoned,
-  pairingQrIssued,
-  pairingStarted,
-  pairingSucceeded,
-  type AttemptId,
+  type WppQr,
+  type WppSessionInput,
 } from "@manyline/contracts";
-import { insertAttempt, updateAttempt, type OwnedNumber } from "@manyline/db";
+import { liveAttempt, noteWppSession, updateAttempt, type OwnedNumber } from "@manyline/db";
+import { currentTraceparent } from "@manyline/runtime";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
-
-/** How long a QR is shown at most that is not replaced by another. */
-const QR_LIFE_MS = 60_000;
-/** More than a server draws before it gives up. */
-const MOST_QRS = 20;
 
 export class ScanAttempt {
   readonly #context: WorkerContext;
   readonly #number: OwnedNumber;
   readonly #journal: NumberJournal;
-  #attemptId: AttemptId | undefined;
-  #k = 0;
 
   constructor(context: WorkerContext, number: OwnedNumber, journal: NumberJournal) {
     this.#context = context;
@@ -32,65 +25,64 @@ export class ScanAttempt {
     this.#journal = journal;
   }
 
-  /** A QR is shown, or has been. */
+  /** The number waits to be scanned. */
   get isLive(): boolean {
-    return this.#attemptId !== undefined;
+    return this.#isWpp && this.#journal.reason === "pairing";
+  }
+
+  get #isWpp(): boolean {
+    return this.#number.provider === "wpp";
   }
 
   /** The server shows this one now; the first begins an attempt. */
   async shown(qr: string): Promise<void> {
-    const { clock, keyring, copies } = this.#context;
-    const isFirst = this.#attemptId === undefined;
-    const attemptId = this.#attemptId ?? newAttemptId();
-    const k = Math.min(this.#k + 1, MOST_QRS);
-    const issuedAt = clock.now();
-    const expiresAt = new Date(issuedAt.getTime() + QR_LIFE_MS);
-    await this.#journal.commit(async (entry) => {
-      const { fence } = this.#journal;
-      if (isFirst) {
-        const attempt = { attemptId, method: "qr", state: "starting", phone: null } as const;
-        await insertAttempt(entry.tx, fence, { ...attempt, max: MOST_QRS });
-        entry.emit(pairingStarted, { attemptId, method: "qr", phone: null });
-        await entry.setStatus("connecting", "pairing");
-      }
-      const secret = { kind: "qr", value: qr } as const;
-      const patch = { state: "qr", k, issuedAt, expiresAt, secret } as const;
-      await updateAttempt(entry.tx, keyring, fence, attemptId, patch);
-      entry.emit(pairingQrIssued, {
-        attemptId,
-        k,
-        max: MOST_QRS,
-        issuedAt: issuedAt.toISOString(),
-        expiresAt: expiresAt.toISOString(),
-        refreshed: false,
-      });
-    });
-    this.#attemptId = attemptId;
-    this.#k = k;
-    copies.qr(this.#number, attemptId, k, expiresAt);
+    const shown: WppQr = qr.startsWith("data:") ? { image: qr } : { text: qr };
+    await this.#note({ kind: "session", at: this.#context.clock.now(), event: "qr", qr: shown });
+    const { companyNo, numberNo } = this.#number;
+    const attempt = await liveAttempt(this.#context.db, companyNo, numberNo);
+    if (!attempt?.expiresAt) return;
+    this.#context.copies.qr(this.#number, attempt.attemptId, attempt.k, attempt.expiresAt);
   }
 
-  /** Somebody has scanned, or nobody will any more. Without an attempt nothing happens. */
-  async end(outcome: "succeeded" | "unused" | "cancelled" | "replaced"): Promise<void> {
-    const attemptId = this.#attemptId;
-    if (attemptId === undefined) return;
+  /** Somebody has scanned, now or before: the number is connected. */
+  async connected(): Promise<void> {
+    if (!this.#isWpp) return;
+    await this.#note({ kind: "session", at: this.#context.clock.now(), event: "connected" });
+    this.#context.copies.pairingEnded(this.#number);
+  }
+
+  /** Nobody will scan any more. Without an attempt nothing happens. */
+  async end(outcome: "unused" | "cancelled" | "replaced"): Promise<void> {
+    if (!this.#isWpp) return;
     const { clock, keyring, copies } = this.#context;
-    const { phone } = this.#journal;
+    const { fence } = this.#journal;
     await this.#journal.commit(async (entry) => {
-      await updateAttempt(entry.tx, keyring, this.#journal.fence, attemptId, {
-        state: "ended",
-        outcome,
-        endedAt: clock.now(),
-        secret: null,
-      });
-      if (outcome !== "succeeded") entry.emit(pairingAbandoned, { attemptId, reason: outcome });
-      else {
-        const facts = { attemptId, method: "qr" as const, otherPhone: false };
-        entry.emit(pairingSucceeded, { ...facts, phone });
+      await entry.refresh();
+      const live = await liveAttempt(entry.tx, fence.companyNo, fence.numberNo);
+      if (!live) return;
+      const { attemptId } = live;
+      const patch = { state: "ended", outcome, endedAt: clock.now(), secret: null } as const;
+      if (await updateAttempt(entry.tx, keyring, fence, attemptId, patch)) {
+        entry.emit(pairingAbandoned, { attemptId, reason: outcome });
       }
     });
-    this.#attemptId = undefined;
-    this.#k = 0;
     copies.pairingEnded(this.#number);
+  }
+
+  async #note(input: WppSessionInput): Promise<void> {
+    const { companyId, numberId, phone } = this.#number;
+    const source = {
+      fence: this.#journal.fence,
+      companyId: companyId as CompanyId,
+      numberId: numberId as NumberId,
+      provider: "wpp" as const,
+      phone,
+      service: "session-worker",
+      traceparent: currentTraceparent(),
+    };
+    await this.#journal.commit(async (entry) => {
+      entry.tell(await noteWppSession(entry.tx, this.#context.keyring, source, input));
+      await entry.refresh();
+    });
   }
 }

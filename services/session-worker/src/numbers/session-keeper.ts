@@ -18,6 +18,8 @@ import type { SerialQueue } from "./serial-queue.ts";
 const HEALTHY_MS = 60_000;
 
 const LOOK_MS = 50;
+/** How often it is read what others have said of a number that is open. */
+const SYNC_MS = 300_000;
 
 /** Why a linked number has no connection, and until when, if that is known. */
 export type Resting = { reason: SessionReason; until: Date | null };
@@ -44,6 +46,7 @@ export class SessionKeeper {
   #cancelTimer: (() => void) | undefined;
   #attempts = 0;
   #openedAt: number | undefined;
+  #syncedAt: number | undefined;
   /** Since when a number that should be connected is not; by the monotonic clock. */
   #downSince: number | undefined;
   #isLinked: boolean;
@@ -90,7 +93,7 @@ export class SessionKeeper {
     while (this.isOpening && clock.monotonic() < giveUpAt) await clock.sleep(LOOK_MS, this.#signal);
   }
   /** Its server shows a QR. */
-  get isScanned(): boolean {
+  get isScanning(): boolean {
     return this.#scan.isLive;
   }
   /** Its server has news of its session. False: nobody is listening there. */
@@ -242,6 +245,7 @@ export class SessionKeeper {
       { fence: this.#journal.fence, companyId, numberId, provider },
       {
         onOpen: (phone) => this.#post(generation, () => this.#opened(phone)),
+        onAlive: () => this.#post(generation, () => this.#stillOpen()),
         onQr: (qr) => this.#post(generation, () => this.#shown(qr)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
@@ -299,7 +303,7 @@ export class SessionKeeper {
     this.#openedAt = openedAt;
     this.#downSince = undefined;
     this.#firstOutcome.resolve();
-    await this.#scan.end("succeeded");
+    await this.#scan.connected();
     const health = {
       reconnectAttempts: this.#attempts,
       isAlive: true,
@@ -308,6 +312,18 @@ export class SessionKeeper {
     await this.#journal.note("connected", "open", health, await this.#phoneFacts(phone));
     this.#context.copies.session(this.#number, "connected", this.#journal.phone);
     if (this.connection) this.#traffic.onUp(this.connection);
+  }
+
+  /** It is connected, whatever was said of it meanwhile. */
+  async #stillOpen(): Promise<void> {
+    if (!this.isOpen) return;
+    // A webhook of which nobody told us: seldom, for it is a transaction.
+    const now = this.#context.clock.monotonic();
+    if (now - (this.#syncedAt ?? this.#openedAt ?? now) >= SYNC_MS) {
+      this.#syncedAt = now;
+      await this.#journal.sync();
+    }
+    await this.#journal.note("connected", "open");
   }
 
   /** A phone that another number of the company has is not this one's as well. */

@@ -121,6 +121,8 @@ export type LoginHandlers = {
   findSent(providerMessageId: string): Promise<Send | undefined>;
   /** `phone`: whose it is, where the engine learns it only now. */
   onOpen(phone?: Phone): void;
+  /** It is open still: its server was asked. */
+  onAlive?(): void;
   /** The server of the number shows this QR now, a text to draw or a data URL: it waits to be scanned. */
   onQr(qr: string): void;
   onClosed: (end: ConnectionEnd) => void;

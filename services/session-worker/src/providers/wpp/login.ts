@@ -27,6 +27,7 @@ export async function openWppLogin(
   const watched = watchLine(line, {
     webhookUrl: webhookUrlOf(known.webhookKey, parts),
     onOpen: (phone) => handlers.onOpen((phone ?? undefined) as Phone | undefined),
+    onAlive: () => handlers.onAlive?.(),
     onQr: (qr) => handlers.onQr(qr),
     onClosed: (end) => handlers.onClosed(end),
     onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),

@@ -13,12 +13,16 @@ const POLL_MS = { open: 30_000, first: 500, most: 5_000, growth: 1.5 } as const;
 const MOST_SILENCES = 3;
 /** A session that was started and says that it is offline may just not have come up yet. */
 const COMING_UP_MS = 20_000;
+/** A QR that stays for longer is told again: it is not to run out on the page. */
+const SHOWN_MS = 45_000;
 /** So long somebody may take to scan, over all the QRs that the server draws. */
 const SCAN_MS = 300_000;
 
 export type WatchHandlers = {
   webhookUrl: string | undefined;
   onOpen(phone: string | null): void;
+  /** It was asked again, and is connected still. */
+  onAlive(): void;
   onQr(qr: string): void;
   /** Once; nothing follows it. */
   onClosed(end: ConnectionEnd): void;
@@ -54,7 +58,7 @@ class Watch {
   #silences = 0;
   #startedAt: number | undefined;
   #isToldLoggedOut = false;
-  #shown: string | undefined;
+  #shown: { text: string; at: number } | undefined;
 
   constructor(line: WppLine, handlers: WatchHandlers, signal: AbortSignal) {
     this.#line = line;
@@ -103,7 +107,10 @@ class Watch {
   }
 
   async #connected(): Promise<undefined> {
-    if (this.#isOpen) return undefined;
+    if (this.#isOpen) {
+      this.#handlers.onAlive();
+      return undefined;
+    }
     this.#isOpen = true;
     let phone: string | null = null;
     const { webhookUrl } = this.#handlers;
@@ -144,8 +151,9 @@ class Watch {
   #show(qr: WppQr | null): void {
     if (!qr || this.#signal.aborted) return;
     const text = "image" in qr ? qr.image : qr.text;
-    if (text === this.#shown) return;
-    this.#shown = text;
+    const now = performance.now();
+    if (text === this.#shown?.text && now - this.#shown.at < SHOWN_MS) return;
+    this.#shown = { text, at: now };
     this.#handlers.onQr(text);
   }
 
