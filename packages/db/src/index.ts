@@ -121,6 +121,15 @@ export {
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";
 export {
+  commitWpp,
+  findWppHook,
+  type WppHook,
+  type WppResult,
+  type WppWebhook,
+} from "./repositories/wpp-ingest.ts";
+export { type StoredFile, type StoredFiles, wppInboundItems } from "./repositories/wpp-inbound.ts";
+export { noteWppSession } from "./repositories/wpp-sessions.ts";
+export {
   noteHandshake,
   type Portfolio,
   readPortfolio,

@@ -59,11 +59,19 @@ const security = [
   grant("worker", "update (task_id)", "messages"),
 
   // Whose the address of a webhook is, and which session it has to name.
-  grant("ingest", "select (webhook_key, settings, status, reason, since, desired_state)", "numbers"),
+  grant(
+    "ingest",
+    "select (webhook_key, settings, status, reason, since, last_connected_at, desired_state)",
+    "numbers",
+  ),
   grant("ingest", "select (shard_id)", "companies"),
 
   // What a server tells of a session is its number's status.
-  grant("ingest", "update (status, reason, since, until, last_connected_at, phone_e164)", "numbers"),
+  grant(
+    "ingest",
+    "update (status, reason, since, until, last_connected_at, phone_e164)",
+    "numbers",
+  ),
   policy("numbers", "ingest", "update", ANY_HELD),
   grant("ingest", "select, insert, update", "pairing_attempts"),
   policy("pairing_attempts", "ingest", "select", ANY_HELD),
