@@ -9,7 +9,13 @@ export {
   type Tx as Transaction,
   withCompany,
 } from "./open.ts";
-export { CryptoError, FencedError, isUnavailable, SchemaVersionError } from "./errors.ts";
+export {
+  CryptoError,
+  FencedError,
+  isRetriable,
+  isUnavailable,
+  SchemaVersionError,
+} from "./errors.ts";
 export { DB_ROLES, type DbRole, loginOf, roleUrl } from "./roles.ts";
 export { assertSchema, migrate, type MigrateOptions, schemaVersion } from "./migrate.ts";
 export { SCHEMA_VERSION } from "./migrations/index.ts";

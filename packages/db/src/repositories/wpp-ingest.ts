@@ -67,6 +67,7 @@ export async function commitWpp(
   teller: Teller,
   webhooks: readonly WppWebhook[],
 ): Promise<WppResult> {
+  for (const webhook of webhooks) await nameTasks(db, teller, webhook);
   return inTransaction(db, async (tx) => {
     const sources = await holdNumbers(tx, teller, webhooks);
     const works = [...sources].map(([numberNo, source]) => ({
@@ -79,7 +80,6 @@ export async function commitWpp(
       const all = mine.flatMap(([place, webhook]) =>
         webhook.items.map((item) => ({ place, webhook, item })),
       );
-      await nameTasks(tx, source, all);
       const late = await lateOf(tx, source, all);
       for (const { place, item } of late) early[place]?.push(item);
       const skipped = new Set(late.map(({ item }) => item));
@@ -149,20 +149,21 @@ type Piece = { place: number; webhook: WppWebhook; item: WppItem };
 const statusIn = ({ item }: Piece): WppStatusInput | undefined =>
   item.input?.kind === "status" ? item.input : undefined;
 
-/** A message is called by WhatsApp's id from the moment it is told, and found by that of its task as well. */
-async function nameTasks(
-  tx: Tx,
-  { fence }: InboundSource,
-  pieces: readonly Piece[],
-): Promise<void> {
-  const named = pieces.flatMap((piece) => {
-    const { providerMessageId, whatsappMessageId } = statusIn(piece) ?? {};
-    if (providerMessageId === undefined || !whatsappMessageId) return [];
-    return [{ task: nameable(providerMessageId), id: nameable(whatsappMessageId) }];
-  });
-  if (named.length === 0) return;
-  await sql`select name_tasks(${named.map(() => fence.companyNo)}::int[], ${named.map(() => fence.numberNo)}::int[],
-    ${named.map(({ task }) => task)}::text[], ${named.map(({ id }) => id)}::text[])`.execute(tx);
+/**
+ * A message is called by WhatsApp's id from the moment it is told, and found by that of its task as well. Each in a
+ * transaction of its own, which holds no more than this message: others lock chats before messages.
+ */
+async function nameTasks(db: Database, teller: Teller, webhook: WppWebhook): Promise<void> {
+  const { companyNo, numberNo } = webhook.hook;
+  for (const { input } of webhook.items) {
+    if (input?.kind !== "status" || input.whatsappMessageId === null) continue;
+    const [task, id] = [nameable(input.providerMessageId), nameable(input.whatsappMessageId)];
+    await inTransaction(db, async (tx) => {
+      const held = await holdNumbers(tx, teller, [webhook]);
+      if (held.size === 0) return;
+      await sql`select name_task(${companyNo}, ${numberNo}, ${task}, ${id})`.execute(tx);
+    });
+  }
 }
 
 /** Statuses that came before the answer in which the server names their message. */
