@@ -98,6 +98,7 @@ export function environments(input: {
     },
     webhookIngest: {
       ...common,
+      MEDIA_STORE: input.mediaStore,
       HOST: "127.0.0.1",
       PORT: String(settings.ports.ingest),
       DATABASE_INGEST_URL: urlOf("ingest"),

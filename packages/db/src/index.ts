@@ -9,7 +9,13 @@ export {
   type Tx as Transaction,
   withCompany,
 } from "./open.ts";
-export { CryptoError, FencedError, isUnavailable, SchemaVersionError } from "./errors.ts";
+export {
+  CryptoError,
+  FencedError,
+  isRetriable,
+  isUnavailable,
+  SchemaVersionError,
+} from "./errors.ts";
 export { DB_ROLES, type DbRole, loginOf, roleUrl } from "./roles.ts";
 export { assertSchema, migrate, type MigrateOptions, schemaVersion } from "./migrate.ts";
 export { SCHEMA_VERSION } from "./migrations/index.ts";
@@ -121,6 +127,15 @@ export {
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";
 export {
+  commitWpp,
+  findWppHook,
+  type WppHook,
+  type WppResult,
+  type WppWebhook,
+} from "./repositories/wpp-ingest.ts";
+export { type StoredFile, type StoredFiles, wppInboundItems } from "./repositories/wpp-inbound.ts";
+export { noteWppSession } from "./repositories/wpp-sessions.ts";
+export {
   noteHandshake,
   type Portfolio,
   readPortfolio,
@@ -129,7 +144,6 @@ export {
 } from "./repositories/usage.ts";
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
-export { noteWppSession } from "./repositories/wpp-sessions.ts";
 export * from "./repositories/wpp-numbers.ts";
 export * from "./repositories/file-links.ts";
 export * from "./repositories/flow-keys.ts";

@@ -113,6 +113,18 @@ it("one bad item does not fail its neighbours; an outage fails all at once", asy
   assert.deepEqual(tried, [["outage", "z"]]);
 });
 
+it("is idle only when what has just come is committed as well", async () => {
+  const { batcher, commits, gates } = open();
+  await batcher.idle();
+  const added = batcher.add("k", "only", 1);
+  const idle = batcher.idle();
+  await turn();
+  assert.deepEqual(commits, [["only"]]);
+  gates[0]?.resolve();
+  await Promise.all([added, idle]);
+  assert.equal(batcher.weight, 0);
+});
+
 it("refuses what exceeds its capacity, but never the only one", async () => {
   const { batcher, gates } = open({ capacity: 10 });
   const first = batcher.add("k", "large", 50);

@@ -77,7 +77,8 @@ export class MicroBatcher<Item> {
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0 || this.#readyCount > 0) {
-      await Promise.race(this.#running);
+      // What has just come begins in the next turn, or when it has waited long enough.
+      if (this.#running.size > 0) await Promise.race(this.#running);
       await nextTurn();
     }
   }

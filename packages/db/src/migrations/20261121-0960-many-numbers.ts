@@ -11,14 +11,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 /*
  * The chats of many numbers: made, taken over from a contact that was merged, locked. First what is missing in the
- * order of the numbers, then the locks in that order.
+ * order of the numbers, then the locks in that order. p_also: chats that are locked along.
  *
  * A plan that is kept was maybe made while a table was empty, and reading all of it is cheapest then. So joins with
  * what is given are lateral and fenced off by "offset 0", or the rows are named a second time by an array.
  */
 const chats = `
 create function resolve_all_chats(
-  p_companies int[], p_numbers int[], p_contacts bigint[], p_groups text[], p_names text[], p_ids text[]
+  p_companies int[], p_numbers int[], p_contacts bigint[], p_groups text[], p_names text[], p_ids text[],
+  p_also_companies int[], p_also bigint[]
 ) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -71,8 +72,8 @@ begin
       where c.chat_no = any (v_nos) and c.company_no = w.company and c.chat_no = w.chat_no and c.provider_chat_id is not null
         and w.name is not null and c.name is distinct from w.name;
   end if;
-  perform 1 from unnest(p_companies, v_nos) as w (company, chat_no)
-    join chats c on c.chat_no = any (v_nos) and c.company_no = w.company and c.chat_no = w.chat_no
+  perform 1 from unnest(p_companies || p_also_companies, v_nos || p_also) as w (company, chat_no)
+    join chats c on c.chat_no = any (v_nos || p_also) and c.company_no = w.company and c.chat_no = w.chat_no
     order by c.company_no, c.number_no, c.chat_no for no key update of c;
   return v_nos;
 end $$;
@@ -84,7 +85,8 @@ end $$;
  * not held nothing is done: held answers the numbers whose fences are, for another call.
  *
  * The chats are locked before it is decided what is new, so two commits cannot both find a message new, and seq grows
- * in the order of the commits. An edit by somebody else than the author is refused; so is a deletion, but for
+ * in the order of the commits. Those of messages that were sent (p_sent_...) are locked at the same time, for whoever
+ * notes in the same transaction what became of these: locks taken in two steps cross those of somebody else. An edit by somebody else than the author is refused; so is a deletion, but for
  * groups, whose admins may. A changed message is looked for in the chat of the change only.
  */
 const inbound = `
@@ -94,7 +96,8 @@ create function open_inbounds(
   p_contact_ids text[],
   p_chat_ats int[], p_chat_persons int[], p_chat_groups text[], p_chat_names text[], p_chat_ids text[],
   p_item_ats int[], p_kinds text[], p_chats int[], p_senders int[], p_keys text[], p_targets text[],
-  p_hashes bytea[], p_ats timestamptz[]
+  p_hashes bytea[], p_ats timestamptz[],
+  p_sent_ats int[], p_sent_ids text[], p_sent_provider_ids text[]
 ) returns json
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -113,6 +116,8 @@ declare
   v_persons json;
   v_moved json[] := '{}';
   v_chat_nos bigint[] := '{}';
+  v_also_companies int[];
+  v_also bigint[];
   v_chats json;
   v_items json;
 begin
@@ -144,6 +149,17 @@ begin
           and c.contact_no = coalesce(l.contact_no, u.contact_no, p.contact_no, n.contact_no) offset 0) c on true;
 
     if false = any (v_settled) then
+      -- Whoever shares a phone or a name with somebody who is not: it may move from the one to the other.
+      select array_agg(i.is_settled and not exists (
+            select from unnest(p_person_ats, p_phones, p_usernames, v_settled) as o (at, phone, username, is_settled)
+            where not o.is_settled and p_companies[o.at] = p_companies[i.at]
+              and (o.phone = i.phone or o.username = i.username)) order by i.place)
+        into v_settled
+        from unnest(p_person_ats, p_phones, p_usernames, v_settled) with ordinality
+          as i (at, phone, username, is_settled, place);
+      perform pg_advisory_xact_lock(hashtext('contacts'), w.company) from (
+        select distinct p_companies[i.at] as company from unnest(p_person_ats, v_settled) as i (at, is_settled)
+        where not i.is_settled order by 1) w;
       for v_group in
         select p_companies[i.at] as company, array_agg(i.place::int order by i.place) as places,
           array_agg(i.phone order by i.place) as phones, array_agg(i.lid order by i.place) as lids,
@@ -185,9 +201,28 @@ begin
         offset 0) r;
   end if;
 
-  if cardinality(p_chat_ats) > 0 then
+  if cardinality(p_sent_ats) > 0 then
+    select array_agg(i.company), array_agg(coalesce(h.merged_into, h.chat_no)) into v_also_companies, v_also
+      from (
+        select i.id, i.provider_id, p_companies[i.at] as company, p_numbers[i.at] as number
+        from unnest(p_sent_ats, p_sent_ids, p_sent_provider_ids) as i (at, id, provider_id)
+      ) i
+      cross join lateral (
+        select m.chat_no from messages m
+        where m.company_no = i.company and m.message_id = i.id collate "C" and m.number_no = i.number
+          and m.direction = 'out'
+        union all
+        select m.chat_no from messages m
+        where i.id is null and m.company_no = i.company and m.number_no = i.number
+          and m.provider_message_id = i.provider_id and m.direction = 'out'
+        limit 1
+      ) m
+      cross join lateral (select h.chat_no, h.merged_into from chats h
+        where h.company_no = i.company and h.chat_no = m.chat_no offset 0) h;
+  end if;
+  if cardinality(p_chat_ats) > 0 or v_also is not null then
     select resolve_all_chats(array_agg(p_companies[w.at] order by w.place), array_agg(p_numbers[w.at] order by w.place),
-        array_agg(v_nos[w.person] order by w.place), p_chat_groups, p_chat_names, p_chat_ids)
+        array_agg(v_nos[w.person] order by w.place), p_chat_groups, p_chat_names, p_chat_ids, v_also_companies, v_also)
       into v_chat_nos from unnest(p_chat_ats, p_chat_persons) with ordinality as w (at, person, place);
   end if;
 
@@ -318,12 +353,16 @@ drop function store_inbound(int, int, text[], bigint[], bigint[], text[], text[]
 `;
 
 const OPEN = `open_inbounds(int[], int[], bigint[], int[], text[], text[], text[], text[], text[], text[], int[], int[],
-  text[], text[], text[], int[], text[], int[], int[], text[], text[], bytea[], timestamptz[])`;
+  text[], text[], text[], int[], text[], int[], int[], text[], text[], bytea[], timestamptz[], int[], text[], text[])`;
 const STORE = `store_inbounds(int[], int[], int[], text[], bigint[], bigint[], text[], text[], bigint[], text[], text[],
   text[], text[], timestamptz[], int[], text[], text[], text[], text[], int[], bytea[])`;
 
 const security = [
-  onlyFor("resolve_all_chats(int[], int[], bigint[], text[], text[], text[])", "worker", "ingest"),
+  onlyFor(
+    "resolve_all_chats(int[], int[], bigint[], text[], text[], text[], int[], bigint[])",
+    "worker",
+    "ingest",
+  ),
   onlyFor(OPEN, "worker", "ingest"),
   onlyFor(STORE, "worker", "ingest"),
 ].join("\n");

@@ -16,13 +16,11 @@ const names = `
 alter table messages add task_id text;
 create index messages_task on messages (company_no, number_no, task_id) where task_id is not null;
 
-create function name_tasks(p_companies int[], p_numbers int[], p_tasks text[], p_ids text[]) returns void
+create function name_task(p_company int, p_number int, p_task text, p_id text) returns void
 language sql as $$
-  update messages m set task_id = m.provider_message_id, provider_message_id = w.id
-  from (select distinct on (company, number, task) * from unnest(p_companies, p_numbers, p_tasks, p_ids)
-    as w (company, number, task, id) order by company, number, task) w
-  where m.company_no = w.company and m.number_no = w.number and m.provider_message_id = w.task
-    and m.direction = 'out' and m.task_id is null;
+  update messages set task_id = provider_message_id, provider_message_id = p_id
+  where company_no = p_company and number_no = p_number and provider_message_id = p_task and direction = 'out'
+    and task_id is null;
 $$;
 `;
 
@@ -54,14 +52,14 @@ end $$;
 
 const security = [
   onlyFor("hold_numbers(int[], int[])", "ingest"),
-  onlyFor("name_tasks(int[], int[], text[], text[])", "ingest", "worker"),
+  onlyFor("name_task(int, int, text, text)", "ingest", "worker"),
   grant("ingest", "update (task_id)", "messages"),
   grant("worker", "update (task_id)", "messages"),
 
   // Whose the address of a webhook is, and which session it has to name.
   grant(
     "ingest",
-    "select (webhook_key, settings, status, reason, since, desired_state)",
+    "select (webhook_key, settings, status, reason, since, last_connected_at, desired_state)",
     "numbers",
   ),
   grant("ingest", "select (shard_id)", "companies"),

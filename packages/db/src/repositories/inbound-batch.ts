@@ -2,7 +2,13 @@
 import { createHash } from "node:crypto";
 import { newChatId, newContactId } from "@manyline/contracts";
 import { type RawBuilder, sql } from "kysely";
-import type { ChatInput, InboundItem, InboundSource, PersonInput } from "./inbound-items.ts";
+import type {
+  ChatInput,
+  InboundItem,
+  InboundSource,
+  PersonInput,
+  SentName,
+} from "./inbound-items.ts";
 
 /** Items that belong to a chat; the others only tell of a person, or of nothing. */
 export type ChatItem = Extract<InboundItem, { chat: ChatInput }>;
@@ -113,15 +119,17 @@ export function batchOf(all: readonly InboundItem[]): Batch {
  * to the next.
  */
 export function openCall(
-  batches: readonly { source: InboundSource; batch: Batch }[],
+  batches: readonly { source: InboundSource; batch: Batch; sent: readonly SentName[] }[],
 ): RawBuilder<unknown> {
   const fences = batches.map(({ source }) => source.fence);
   const people: (Person & { at: number })[] = [];
   const chats: (ChatKey & { at: number })[] = [];
   const items: { at: number; item: ChatItem; sender: number; chat: number }[] = [];
-  for (const [index, { batch }] of batches.entries()) {
+  const named: (SentName & { at: number })[] = [];
+  for (const [index, { batch, sent }] of batches.entries()) {
     const [at, peopleBefore, chatsBefore] = [index + 1, people.length, chats.length];
     const among = (place: number): number => (place === 0 ? 0 : peopleBefore + place);
+    for (const one of sent) named.push({ ...one, at });
     for (const person of batch.people) people.push({ ...person, at });
     for (const chat of batch.chatKeys) chats.push({ ...chat, person: among(chat.person), at });
     for (const [place, item] of batch.items.entries()) {
@@ -143,7 +151,9 @@ export function openCall(
     ${items.map(({ sender }) => sender)}::int[],
     ${items.map(({ item }) => item.providerMessageId)}::text[],
     ${items.map(({ item }) => targetOf(item))}::text[], ${items.map(({ item }) => seenHash(item))}::bytea[],
-    ${items.map(({ item }) => item.at.toISOString())}::timestamptz[])`;
+    ${items.map(({ item }) => item.at.toISOString())}::timestamptz[],
+    ${named.map(({ at }) => at)}::int[], ${named.map(({ messageId }) => messageId ?? null)}::text[],
+    ${named.map(({ providerMessageId }) => providerMessageId ?? null)}::text[])`;
 }
 
 function kindOf(item: ChatItem): string {

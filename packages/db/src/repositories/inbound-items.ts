@@ -89,6 +89,9 @@ export type NothingItem = Settles & { kind: "nothing" };
 
 export type InboundItem = MessageItem | ChangeItem | PersonItem | NothingItem;
 
+/** A message that was sent: by our id, else by WhatsApp's. */
+export type SentName = { messageId?: string | undefined; providerMessageId?: string | undefined };
+
 /** The number whose messages they are, and who tells of them. */
 export type InboundSource = {
   fence: Fence;

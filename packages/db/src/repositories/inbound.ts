@@ -29,6 +29,7 @@ import type {
   InboundSource,
   MessageItem,
   PersonInput,
+  SentName,
 } from "./inbound-items.ts";
 import type { Fence } from "./fence.ts";
 import { togetherOrAlone } from "./together.ts";
@@ -77,8 +78,15 @@ export async function commitInbound(
   return result;
 }
 
-/** Items of one number. */
-export type InboundCommit = { source: InboundSource; items: readonly InboundItem[] };
+/**
+ * Items of one number. `sent`: messages of which the same transaction notes afterwards what became of them; their
+ * chats are locked together with those of the items.
+ */
+export type InboundCommit = {
+  source: InboundSource;
+  items: readonly InboundItem[];
+  sent?: readonly SentName[];
+};
 
 /**
  * The same for many numbers at the same moment, each of them once, in one transaction: the ways to the database
@@ -130,8 +138,9 @@ export async function storeTogether(
   commits: readonly InboundCommit[],
 ): Promise<(StoredInbound | undefined)[]> {
   const wanted = [...commits.entries()].flatMap(([place, commit]) => {
-    const { source, items } = commit;
-    return items.length === 0 ? [] : [{ place, commit, source, batch: batchOf(items) }];
+    const { source, items, sent = [] } = commit;
+    if (items.length + sent.length === 0) return [];
+    return [{ place, commit, source, batch: batchOf(items), sent }];
   });
   // Locks are taken in one order, whoever takes them.
   wanted.sort(
@@ -139,8 +148,8 @@ export async function storeTogether(
       a.companyNo - b.companyNo || a.numberNo - b.numberNo,
   );
   const nothing = { events: [], repeated: 0, files: [], personOf: () => undefined };
-  const results: (StoredInbound | undefined)[] = commits.map(({ items }) =>
-    items.length === 0 ? nothing : undefined,
+  const results: (StoredInbound | undefined)[] = commits.map(({ items, sent = [] }) =>
+    items.length + sent.length === 0 ? nothing : undefined,
   );
   const opened = await open(tx, wanted);
   const all = [...opened].map(([{ commit, batch }, one]) => work(commit, batch, one));
@@ -164,7 +173,7 @@ export async function storeTogether(
 }
 
 /** What the database makes of each batch. Left out: those whose fence is another's. */
-async function open<One extends { source: InboundSource; batch: Batch }>(
+async function open<One extends { source: InboundSource; batch: Batch; sent: readonly SentName[] }>(
   tx: Tx,
   wanted: readonly One[],
 ): Promise<Map<One, Opened>> {

@@ -14,6 +14,7 @@ import type { EventInput, StoredEvent } from "./events.ts";
 import { nameable, pastTime, storableDeep } from "./inbound-batch.ts";
 import type { PersonInput } from "./inbound-items.ts";
 import type { Group, NoticePiece, StatusPiece } from "./ingest-routes.ts";
+import type { SentName } from "./inbound-items.ts";
 import { phoneOrNull } from "./message-rows.ts";
 import { noteTogetherIn, type Status, STATUS_EVENTS } from "./statuses.ts";
 
@@ -64,6 +65,12 @@ export async function notedStatuses(
     if (one) results[one.group]?.unknown.push(one.piece);
   }
   return results;
+}
+
+/** By which its message is found. */
+export function sentNameOf(status: StatusPiece): SentName {
+  const { messageId, providerMessageId } = statusOf(status);
+  return { messageId, providerMessageId };
 }
 
 /** Our own id came along, if we have sent it: Meta's may not be known yet. */

@@ -3,8 +3,8 @@ import type { Keyring } from "../crypto/keyring.ts";
 import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { storeTogether } from "./inbound.ts";
-import { type News, newsOf, notedStatuses, type Resolved } from "./ingest-news.ts";
-import { joinPeople } from "./ingest-people.ts";
+import { type News, newsOf, notedStatuses, type Resolved, sentNameOf } from "./ingest-news.ts";
+import { joinPeople, lockPeople } from "./ingest-people.ts";
 import {
   type Group,
   type IngestWebhook,
@@ -54,6 +54,7 @@ export async function storeGroups(
   groups: readonly Group[],
 ): Promise<StoredGroups> {
   const result: StoredGroups = { events: [], repeated: 0, files: [] };
+  await lockPeople(tx, groups);
   const resolved = await storeItems(tx, keyring, groups, result);
   const news: News[] = [];
   for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
@@ -76,7 +77,10 @@ async function storeItems(
   groups: readonly Group[],
   result: StoredGroups,
 ): Promise<Resolved> {
-  const commits = groups.filter(({ items }) => items.length > 0);
+  if (groups.every(({ items }) => items.length === 0)) return new Map();
+  const commits = groups.map(({ source, items, statuses }) => {
+    return { source, items, sent: statuses.map(sentNameOf) };
+  });
   const stored = await storeTogether(tx, keyring, commits);
   const resolved: Resolved = new Map();
   for (const [place, { source }] of commits.entries()) {
