@@ -33,6 +33,7 @@ const NOT_INHERITED = new Set([
   "PORT",
   "WA_ROOT_KEY",
   "WA_URL",
+  "WPPCONNECT_SECRET",
   "WPP_SECRET",
 ]);
 
@@ -86,7 +87,7 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
-      ...(input.base["WPP_SECRET"] === undefined ? {} : { WPP_SECRET: input.base["WPP_SECRET"] }),
+      ...given(input.base, "WPP_SECRET", "WPPCONNECT_SECRET"),
       ...(simulator === undefined
         ? {}
         : {
@@ -105,6 +106,13 @@ export function environments(input: {
       META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
     },
   };
+}
+
+/** What the one who starts it has set of these. */
+function given(base: NodeJS.ProcessEnv, ...names: string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (base[name] === undefined ? [] : [[name, base[name]]])),
+  );
 }
 
 export function publicUrl(settings: Settings): string {

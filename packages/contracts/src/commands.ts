@@ -52,8 +52,6 @@ export const COMMANDS = {
     }),
     deadlineMs: 10_000,
   },
-  /** The WPP server has told something of the number's session by webhook: ask it. `event`: what it told, e.g. `session.qr`. Result: `{}`. */
-  wpp_news: { args: Type.Object({ event: Type.String() }), deadlineMs: 30_000 },
   /** Tell the writers that their messages were read. Result: `{}`. Fails with NOT_CONNECTED. */
   mark_read: {
     args: Type.Object({

@@ -253,10 +253,10 @@ export const ERRORS = {
     remedy: "Send Content-Type: application/json.",
   },
   PROVIDER_NOT_SUPPORTED: {
-    status: 422,
+    status: 501,
     retry: "never",
     title: "This is not possible with the provider of this number.",
-    remedy: "Use a number of another provider; docs/meta.md says what each can do.",
+    remedy: "Use a number of another provider; docs/wpp.md says what each can do.",
   },
   INVALID_RECIPIENT: {
     status: 422,

@@ -7,6 +7,7 @@ export * from "./message-errors.ts";
 export * from "./restriction.ts";
 export * from "./phone.ts";
 export * from "./errors.ts";
+export * from "./capabilities.ts";
 export * from "./commands.ts";
 export * from "./subjects.ts";
 export * from "./scopes.ts";

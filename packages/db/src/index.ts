@@ -145,6 +145,7 @@ export {
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
 export * from "./repositories/wpp-numbers.ts";
+export * from "./repositories/file-links.ts";
 export * from "./repositories/flow-keys.ts";
 export * from "./repositories/flow-desk.ts";
 export * from "./repositories/tenant-flows.ts";

@@ -3,11 +3,8 @@ import { after, before, test } from "node:test";
 import {
   type Fence,
   fencedTransaction,
-  findWppWebhookOwners,
   getNumber,
-  inTransaction,
   isWppClientTaken,
-  noteWppNews,
   noteWppOrganisation,
   readWppNumber,
   setWppClient,
@@ -97,35 +94,4 @@ test("the view of the first design shows its own company's numbers, and no key",
     ["whatsapp", "wpp", true, { wppAccountNumber: "0000000000009" }],
   );
   assert.match(String(row?.["webhook_key"]), /^[0-9a-f-]{36}$/);
-});
-
-test("a webhook finds its number by the key alone, and its owner is told once that there is news", async () => {
-  const ingest = world.open("ingest");
-  const number = await wppNumber();
-  const { webhookKey } = (await read(number)) ?? { webhookKey: "" };
-  const session = "0000000000042";
-  await set(number, { apiKey: "k_news_00000000000000000001", session });
-  const unknown = ["00000000-0000-4000-8000-000000000000", "x", ""];
-  const found = await inTransaction(ingest, async (tx) => {
-    const owners = await findWppWebhookOwners(tx, [...unknown, webhookKey], { isHeld: true });
-    assert.equal(typeof (await noteWppNews(tx, number, "session.qr")), "number");
-    return owners;
-  });
-  assert.deepEqual(found.slice(0, 3), [undefined, undefined, undefined]);
-  const { companyNo, numberNo, server } = found[3] ?? {};
-  assert.deepEqual(
-    [companyNo, numberNo, server, found[3]?.session, found[3]?.webhookKey],
-    [number.companyNo, number.numberNo, "wpp_platform", session, webhookKey],
-  );
-  assert.equal(await noteWppNews(ingest, number, "session.qr"), undefined);
-  assert.notEqual(await noteWppNews(ingest, number, "session.connected"), undefined);
-  const { rows } = await world.superuser.query<{ event: string }>(
-    "select args ->> 'event' as event from commands where number_no = $1 and verb = 'wpp_news' order by 1",
-    [number.numberNo],
-  );
-  assert.deepEqual(
-    rows.map(({ event }) => event),
-    ["session.connected", "session.qr"],
-  );
-  await assert.rejects(ingest.selectFrom("commands").selectAll().execute());
 });

@@ -106,6 +106,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   "GET /api/whatsapp/flows": admin,
   "PUT /api/whatsapp/flows/:name": admin,
   "DELETE /api/whatsapp/flows/:name": admin,
+  // The link is the proof.
+  "GET /api/whatsapp/files/:token": open,
   "POST /api/whatsapp/link-exchange": open,
   "GET /health/live": open,
   "GET /health/ready": open,

@@ -32,6 +32,7 @@ import { registerPages } from "./routes/pages.ts";
 import { registerPairingCode } from "./routes/pairing-code.ts";
 import { registerPairingLink } from "./routes/pairing-link.ts";
 import { registerQr } from "./routes/qr.ts";
+import { registerFileLinks } from "./routes/file-links.ts";
 import { registerTokens } from "./routes/tokens.ts";
 import { registerWpp } from "./routes/wpp.ts";
 import { registerReconnect } from "./routes/reconnect.ts";
@@ -112,6 +113,7 @@ export async function buildApp(
   registerPairingCode(app, deps);
   registerReconnect(app, deps);
   registerWpp(app, deps);
+  registerFileLinks(app, deps);
   registerTokens(app, deps);
   registerEnding(app, deps);
   registerQr(app, deps);

@@ -2,73 +2,28 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { newNumberId, newWppSubOrgId } from "@manyline/contracts";
-import {
-  type CommandRow,
-  type CompanyRow,
-  createNumber,
-  inTransaction,
-  type NumberRow,
-} from "@manyline/db";
+import type { CommandRow, CompanyRow, NumberRow } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
-import { startWppPlatform, type WppPlatformSimulator } from "@manyline/simulators/wpp";
+import type { WppPlatformSimulator } from "@manyline/simulators/wpp";
 import { until } from "@manyline/testkit";
-import { openRoom, type Room } from "./room.ts";
+import type { Room } from "./room.ts";
+import { resultOf, type WppResult as Result, WppRoom } from "./wpp-room.ts";
 
+let world: WppRoom;
 let wpp: WppPlatformSimulator;
 let room: Room;
 before(async () => {
-  wpp = await startWppPlatform();
-  room = await openRoom({
-    env: {
-      WPP_BASE_URL: wpp.url,
-      WPP_SECRET: wpp.options.secret,
-      WPP_WEBHOOK_URL: "http://127.0.0.1:9/",
-    },
-  });
+  world = await WppRoom.open();
+  ({ wpp, room } = world);
 });
-after(async () => {
-  await room.close();
-  await wpp.close();
-});
+after(() => world[Symbol.asyncDispose]());
 
-const addNumber = ({ companyNo }: CompanyRow): Promise<NumberRow> =>
-  inTransaction(room.platform, (tx) =>
-    createNumber(tx, companyNo, {
-      numberId: newNumberId(),
-      provider: "wpp",
-      phone: null,
-      name: "WhatsApp (WPP)",
-      maxNumbers: 500,
-    }),
-  );
-
-const open = (
-  company: CompanyRow,
-  number: NumberRow,
-  branch: "reconnect" | "add" | "recreate",
-  replaces: string | null = null,
-): Promise<CommandRow> =>
-  room.command(number, "open_wpp", {
-    branch,
-    subOrgId: newWppSubOrgId(company.companyId),
-    replaces,
-  });
-
-type Result = { session: string; apiKey: string; status: string; error?: string };
-function resultOf({ state, result, error }: CommandRow): Result {
-  assert.equal(state, "done", JSON.stringify(error));
-  return result as Result;
-}
+const addNumber = (company: CompanyRow): Promise<NumberRow> => world.addNumber(company);
+const open = (...asked: Parameters<WppRoom["open"]>): Promise<CommandRow> => world.open(...asked);
 const organisationsOf = ({ companyId }: CompanyRow): string[] =>
   [...wpp.world.clients.keys()].filter((id) => id.split("__")[0] === companyId);
-const isStatus = (number: NumberRow, status: string) => async () =>
-  (await room.status(number)).number.status === status;
-
-async function scan(session: string): Promise<void> {
-  await until(() => wpp.world.bySession(session).state === "qr");
-  wpp.scan(session, `7900${session.slice(-7)}`);
-}
+const isStatus = (number: NumberRow, status: string) => world.is(number, status);
+const scan = (session: string): Promise<void> => world.scan(session);
 
 test("the first number is its company, each further one its own organisation; all are connected", async () => {
   const company = await room.company();

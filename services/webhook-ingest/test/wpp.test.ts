@@ -360,6 +360,7 @@ describe("a session", () => {
       "session.connecting",
       "pairing.qr_issued",
       "pairing.linking",
+      "pairing.succeeded",
       "session.connected",
       "session.disconnected",
     ]);

@@ -36,6 +36,8 @@ export type NumberRow = {
   /** Of a Meta number, and whether Meta has confirmed it. */
   wabaId: string | null;
   phoneNumberId: string | null;
+  /** Of a WPP number, the dialect of its server. */
+  wppServer: WppPlatform;
   isActive: boolean;
   /** What the server of a WPP number calls its session. */
   wppSession: string | null;
@@ -78,7 +80,7 @@ export const numberColumns = sql`${sql.raw(
     "n.desired_state, n.status, n.reason, n.since, n.until, n.last_connected_at, n.created_at",
     "n.updated_at, c.shard_id",
     `${IS_LINKED} as is_linked`,
-    "n.waba_id, n.phone_number_id, n.is_active, n.secrets is not null as has_token",
+    "n.waba_id, n.phone_number_id, n.wpp_server, n.is_active, n.secrets is not null as has_token",
     "n.settings ->> 'wppAccountNumber' as wpp_session",
   ].join(", "),
 )}, exists (select 1 from shard_leases l where l.shard_id = c.shard_id and ${isOfLiveLease}) as is_owners_word`;

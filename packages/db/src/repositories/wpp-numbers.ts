@@ -1,10 +1,10 @@
 /** The client of a WPP number: its key and its session at the platform. */
 import { createHash } from "node:crypto";
-import { COMMANDS, newCommandId, STALE_WPP_SESSION, type WppPlatform } from "@manyline/contracts";
+import { STALE_WPP_SESSION, type WppPlatform } from "@manyline/contracts";
 import { sql } from "kysely";
 import type { Keyring, SealContext } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
-import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { changed, type Executor, firstRow, type Tx } from "../open.ts";
 import type { Fence } from "./fence.ts";
 
 export type WppNumber = {
@@ -16,18 +16,6 @@ export type WppNumber = {
   isStale: boolean;
   /** The organisation its client was or is to be made under; null: its company. */
   subOrgId: string | null;
-  webhookKey: string;
-};
-
-/** Whose a webhook is, by the key in its address. */
-export type WppWebhookOwner = Fence & {
-  companyId: string;
-  numberId: string;
-  /** E.164 digits. */
-  phone: string | null;
-  server: WppPlatform;
-  /** What its webhooks must name; null: it has none (yet), and nothing is for it. */
-  session: string | null;
   webhookKey: string;
 };
 
@@ -82,6 +70,38 @@ export async function readWppSession(
   return row?.session ?? null;
 }
 
+export type WppTask = { taskId: string; type: string };
+
+/**
+ * What the platform knows a message by that was sent: the id of its task, also when WhatsApp has given it one of its
+ * own since. Undefined: there is no such message. Role worker.
+ */
+export async function readWppTask(
+  executor: Executor,
+  companyNo: number,
+  numberNo: number,
+  providerMessageId: string,
+): Promise<WppTask | undefined> {
+  return firstRow(
+    executor,
+    sql<WppTask>`select coalesce(task_id, provider_message_id) as task_id, type from messages
+      where company_no = ${companyNo} and number_no = ${numberNo} and direction = 'out'
+        and provider_message_id = ${providerMessageId} order by message_id desc limit 1`,
+  );
+}
+
+/** Another task has taken the place of the message's: what is told of that one is told of it. Role worker, in `fencedTransaction`. */
+export async function replaceWppTask(
+  tx: Tx,
+  { companyNo, numberNo }: Fence,
+  providerMessageId: string,
+  taskId: string,
+): Promise<void> {
+  await sql`update messages set provider_message_id = ${taskId}, task_id = null
+    where company_no = ${companyNo} and number_no = ${numberNo} and direction = 'out'
+      and provider_message_id = ${providerMessageId}`.execute(tx);
+}
+
 /** Notes under which organisation a client is about to be made: a try that is repeated finds the same one. Role worker, in `fencedTransaction`. */
 export async function noteWppOrganisation(tx: Tx, fence: Fence, subOrgId: string): Promise<void> {
   await changeSettings(tx, fence, { wppSubOrgId: subOrgId });
@@ -127,55 +147,4 @@ async function changeSettings(tx: Tx, fence: Fence, settings: object): Promise<v
       where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} and provider = 'wpp'`,
   );
   if (count === 0) throw new FencedError(fence);
-}
-
-/**
- * Whose these webhook keys are, in their order; undefined: nobody's. `isHeld`: in a transaction, which then holds the
- * fences of those numbers until its end. A stale session is none. Role ingest.
- */
-export async function findWppWebhookOwners(
-  executor: Executor,
-  webhookKeys: readonly string[],
-  { isHeld = false }: { isHeld?: boolean } = {},
-): Promise<(WppWebhookOwner | undefined)[]> {
-  const hashes = webhookKeys.map(hashWebhookKey);
-  const found = await rows(
-    executor,
-    sql<
-      WppWebhookOwner & { place: number }
-    >`select * from find_wpp_numbers(${hashes}::bytea[], ${isHeld})`,
-  );
-  const byPlace = new Map(found.map((row) => [row.place, row]));
-  return webhookKeys.map((_, index) => {
-    const row = byPlace.get(index + 1);
-    if (!row) return undefined;
-    const { place: _place, session, ...owner } = row;
-    return { ...owner, session: session === STALE_WPP_SESSION ? null : session };
-  });
-}
-
-/** As Postgres has it: of the 16 bytes. What is no UUID is nobody's. */
-function hashWebhookKey(webhookKey: string): Buffer {
-  const hex = webhookKey.replaceAll("-", "");
-  const bytes = Buffer.from(/^[0-9a-f]{32}$/i.test(hex) ? hex : "", "hex");
-  return createHash("sha256").update(bytes).digest();
-}
-
-/**
- * Tells a number's owner that its server has said something of its session: the owner asks the server. Answers the
- * shard to poke after the commit; undefined: the same is waiting already, or there is no such WPP number. Role ingest.
- */
-export async function noteWppNews(
-  executor: Executor,
-  { companyNo, numberNo }: Pick<Fence, "companyNo" | "numberNo">,
-  event: string,
-): Promise<number | undefined> {
-  const row = await firstRow(
-    executor,
-    sql<{
-      shardId: number | null;
-    }>`select note_wpp_news(${newCommandId()}, ${companyNo}, ${numberNo}, ${event},
-      ${COMMANDS.wpp_news.deadlineMs}) as shard_id`,
-  );
-  return row?.shardId ?? undefined;
 }

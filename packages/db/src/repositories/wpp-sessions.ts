@@ -1,5 +1,4 @@
 /** What a WPP server tells of a number's session: the status, and the QR or code that a person is to be shown. */
-import { createHash } from "node:crypto";
 import {
   newAttemptId,
   type OutgoingEvent,
@@ -23,14 +22,22 @@ import {
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
-import { changed, firstRow, type Tx } from "../open.ts";
+import { firstRow, type Tx } from "../open.ts";
 import type { InboundSource } from "./inbound-items.ts";
 import { phoneOrNull, tell } from "./message-rows.ts";
 import { setNumberStatus } from "./number-status.ts";
-import { type AttemptRow, insertAttempt, liveAttempt, updateAttempt } from "./pairing-attempts.ts";
+import {
+  type AttemptRow,
+  insertAttempt,
+  liveAttempt,
+  readAttemptSecret,
+  updateAttempt,
+} from "./pairing-attempts.ts";
 
 /** A server shows a QR for about so long before the next; that one takes its place in any case. */
 const QR_LIFE_MS = 60_000;
+/** One that is shown for longer is shown anew when less than this is left. */
+const RENEW_MS = 15_000;
 /** What is older than the status by more than clocks differ was told too late. */
 const LATE_MS = 5_000;
 
@@ -128,12 +135,15 @@ async function show(
 ): Promise<OutgoingEvent[]> {
   const { tx, keyring, source } = session;
   const { fence } = source;
-  if (!(await isNews(tx, source, `${kind}\0${text}`))) return [];
   const { attempt, told } = await attemptFor(session, kind, phone);
+  const shown = await readAttemptSecret(tx, keyring, fence.companyNo, attempt.attemptId);
+  const isShown = shown?.kind === kind && shown.value === text;
+  // The server and its owner tell the same one; it comes again as long as it can be scanned.
+  if (isShown && shown.expiresAt.getTime() > Date.now() + RENEW_MS) return [];
   const lifeMs = kind === "qr" ? QR_LIFE_MS : PAIRING.codeValidityMs;
   const issuedAt = new Date();
   const expiresAt = new Date(issuedAt.getTime() + lifeMs);
-  const k = kind === "qr" ? attempt.k + 1 : attempt.k;
+  const k = kind === "qr" && !isShown ? attempt.k + 1 : attempt.k;
   await updateAttempt(tx, keyring, fence, attempt.attemptId, {
     state: kind,
     method: kind,
@@ -151,7 +161,7 @@ async function show(
   const times = { issuedAt: issuedAt.toISOString(), expiresAt: expiresAt.toISOString() };
   const known = phoneOrNull(phone ?? attempt.phone) as Phone | null;
   if (kind === "qr") {
-    told.push(tell(source, pairingQrIssued, { attemptId, k, max, ...times, refreshed: false }));
+    told.push(tell(source, pairingQrIssued, { attemptId, k, max, ...times, refreshed: isShown }));
   } else if (known !== null) {
     // Nobody counts the codes of a WPP server.
     const codesLeft = PAIRING.codesPerHour;
@@ -159,17 +169,6 @@ async function show(
     told.push(tell(source, pairingCodeIssued, { attemptId, phone: known, ...times, ...facts }));
   }
   return [...told, ...(await become(session, "pairing"))];
-}
-
-/** The same QR comes again as long as it can be scanned. */
-async function isNews(tx: Tx, { fence }: InboundSource, text: string): Promise<boolean> {
-  const hash = createHash("sha256").update(`wpp\0${text}`).digest();
-  const noted = await changed(
-    tx,
-    sql`insert into seen (company_no, number_no, hash) values (${fence.companyNo}, ${fence.numberNo}, ${hash})
-      on conflict do nothing`,
-  );
-  return noted > 0;
 }
 
 /** What a former owner began counts no more: its attempt is ended as that owner's would be. */
@@ -232,9 +231,6 @@ async function end(
   if (!isLinked)
     return [tell(source, pairingFailed, { attemptId, code: "PAIRING_CODE_FAILED" as const })];
   const phone = phoneOrNull(live.phone ?? now.phone) as Phone | null;
-  // Which phone it was no server tells; the status does without.
-  if (phone === null) return [];
-  return [
-    tell(source, pairingSucceeded, { attemptId, method, phone, otherPhone: phone !== now.phone }),
-  ];
+  const otherPhone = phone !== now.phone;
+  return [tell(source, pairingSucceeded, { attemptId, method, phone, otherPhone })];
 }

@@ -4,6 +4,7 @@ import {
   newWppSubOrgId,
   numberAdded,
   numberRemoved,
+  type WppPlatform,
 } from "@manyline/contracts";
 import {
   createNumber,
@@ -26,8 +27,8 @@ import { CompanyParams, NumberQuery, problems } from "./schemas.ts";
 const NAME = "WhatsApp (WPP)";
 const TEXT = { type: ["string", "null"] };
 
-/** What a body means: only the literal `true` counts, and `add_new` before `force_recreate`. */
-type Wish = { isNew: boolean; isRecreated: boolean };
+/** What a body means: `server` counts for a number that is made; only the literal `true` counts, and `add_new` before `force_recreate`. */
+type Wish = { isNew: boolean; isRecreated: boolean; server: WppPlatform };
 
 /** Each is a line in the log, so that what was done can be told from what was asked. */
 const BRANCHES = {
@@ -60,7 +61,7 @@ function registerRoute(app: App, deps: Deps): void {
         tags: ["sessions"],
         summary: "Add, reconnect or repair a number of the WPP Platform",
         description:
-          'With `{}` the existing number is brought up again, or the first one made; `{"add_new":true}` always makes another number, with a key of its own; `{"force_recreate":true}` gives the existing number new credentials. Only the literal true counts, add_new before force_recreate, and a body that cannot be read is `{}`. Answers at once: whether somebody has scanned the QR is told by the status and by events.',
+          'With `{}` the existing number is brought up again, or the first one made; `{"add_new":true}` always makes another number, with a key of its own; `{"force_recreate":true}` gives the existing number new credentials. Only the literal true counts, add_new before force_recreate, and a body that cannot be read is `{}`. A number that is made is at the WPP Platform, or with `"server":"wppconnect"` at the WPPConnect Server. Answers at once: whether somebody has scanned the QR is told by the status and by events.',
         params: CompanyParams,
         querystring: NumberQuery,
         response: {
@@ -132,8 +133,16 @@ function objectIn(text: string): object {
 }
 
 function wishOf(body: unknown): Wish {
-  const { add_new: add, force_recreate: recreate } = Object(body) as Record<string, unknown>;
-  return { isNew: add === true, isRecreated: add !== true && recreate === true };
+  const {
+    add_new: add,
+    force_recreate: recreate,
+    server,
+  } = Object(body) as Record<string, unknown>;
+  return {
+    isNew: add === true,
+    isRecreated: add !== true && recreate === true,
+    server: server === "wppconnect" ? "wppconnect" : "wpp_platform",
+  };
 }
 
 /** The number in question, made if need be, and the command to its owner: all of it, or (without an owner) nothing. */
@@ -146,7 +155,8 @@ async function begin(deps: Deps, request: FastifyRequest, wish: Wish): Promise<B
     await lockPrimaryNumber(work.tx, tenant.companyNo);
     const existing = wish.isNew ? undefined : await existingNumber(work, request);
     const number =
-      existing ?? (await addNumber(work, request, company.whatsappConfig.maxNumbersPerCompany));
+      existing ??
+      (await addNumber(work, request, wish.server, company.whatsappConfig.maxNumbersPerCompany));
     const branch: Branch = wish.isNew
       ? "add"
       : !existing
@@ -193,6 +203,7 @@ async function existingNumber(
 async function addNumber(
   work: Work,
   request: FastifyRequest,
+  wppServer: WppPlatform,
   maxNumbers: number = DEFAULT_MAX_NUMBERS,
 ): Promise<NumberRow> {
   const tenant = tenantOf(request);
@@ -202,6 +213,7 @@ async function addNumber(
     provider: "wpp",
     phone: null,
     name: NAME,
+    wppServer,
     maxNumbers,
   });
   work.emit(numberAdded, { ...tenant, number }, numberFacts(number));

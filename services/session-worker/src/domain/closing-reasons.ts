@@ -91,6 +91,11 @@ export const CLOSING_REASONS: Readonly<Record<number, ClosingRule>> = {
     reaction: "stop",
     meaning: "Meta does not have the number in that account, or another number is active there",
   },
+  473: {
+    reason: "not_linked",
+    reaction: "stop",
+    meaning: "nobody has scanned the QR that a WPP server showed",
+  },
   500: {
     reason: "reconnecting",
     reaction: "reconnect",

@@ -129,7 +129,8 @@ export class NumberActor {
 
   command(command: CommandRow): void {
     // WhatsApp can be told over the connection that is just being opened; the queue has to go on for that.
-    const isTooEarly = command.verb === "unlink" && this.#keeper.isOpening;
+    const { isOpening, isScanning } = this.#keeper;
+    const isTooEarly = command.verb === "unlink" && isOpening && !isScanning;
     if (!isTooEarly) return this.#take(command);
     const leftMs = command.deadlineAt.getTime() - this.#context.clock.now().getTime();
     const opened = this.#keeper.untilOpen(Math.min(UNLINK_MS, leftMs / 2));
@@ -165,6 +166,8 @@ export class NumberActor {
         return this.#pairings.byCode(command);
       case "reconnect":
         await this.#done(command, {});
+        // What it takes to connect is at its server, whatever became of it before.
+        if (this.#number.provider === "wpp") this.#keeper.noteToken(true);
         if (!this.#pairings.running && this.shouldBeOpen) await this.#keeper.open("reconnecting");
         return undefined;
       case "cancel_pairing":
@@ -179,8 +182,6 @@ export class NumberActor {
       case "open_wpp":
         // In the queue: of two that come at once, the second finds the client of the first.
         return this.#openWpp(command);
-      case "wpp_news":
-        return this.#done(command, {});
       case "check_phones":
       case "check_number":
       case "upload_flow_key":
@@ -212,7 +213,24 @@ export class NumberActor {
     await this.#done(command, found);
     if (found.session === null) return undefined;
     this.#keeper.noteToken(true);
-    if (this.shouldBeOpen) await this.#keeper.open("opening");
+    // Whoever is being asked for a scan goes on: the QR on the page stays the one.
+    const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanning || this.isOpen);
+    if (isUnderWay) this.#keeper.nudge("asked");
+    else if (this.shouldBeOpen) await this.#keeper.open("opening");
+  }
+
+  /** Its server has said something of its session, which is stored: what it says now is asked for. */
+  looked(): void {
+    void this.#run("look", async () => {
+      await this.#journal.sync();
+      const { status, reason } = this.#journal;
+      const isLoggedOut = reason === "logged_out";
+      if (this.#keeper.nudge(isLoggedOut ? "session.logged_out" : "session.changed")) return;
+      // It was brought up by somebody else.
+      if (!isWanted(this.#number) || !["connected", "connecting"].includes(status)) return;
+      this.#keeper.noteToken(true);
+      await this.#keeper.open("reconnecting");
+    });
   }
 
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
@@ -324,12 +342,20 @@ export class NumberActor {
       if (isLinkedOrOff) await this.#rest("switched_off");
     } else if (this.#pairings.running) {
       // The attempt goes on; what comes after it is settled then.
-    } else if (this.#keeper.isLinked) {
+    } else if (this.#keeper.isLinked && !this.#needsScan) {
       if (!this.#keeper.isOpen) await this.#keeper.openOrRest();
     } else if (this.#journal.status !== "error") {
       const { reason } = this.#journal;
       await this.#rest(reason === "unlinked" || reason === "logged_out" ? reason : "not_linked");
     }
+  }
+
+  /** Of a WPP number: to open it would show a QR that nobody has asked for. */
+  get #needsScan(): boolean {
+    const { reason } = this.#journal;
+    return (
+      this.#number.provider === "wpp" && ["not_linked", "unlinked", "logged_out"].includes(reason)
+    );
   }
 
   async #rest(reason: "switched_off" | "unlinked" | "logged_out" | "not_linked"): Promise<void> {

@@ -119,7 +119,12 @@ export type LoginHandlers = {
   onPerson(person: { phone: string; lid: string }): void;
   /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
   findSent(providerMessageId: string): Promise<Send | undefined>;
-  onOpen(): void;
+  /** `phone`: whose it is, where the engine learns it only now. */
+  onOpen(phone?: Phone): void;
+  /** It is open still: its server was asked. */
+  onAlive?(): void;
+  /** The server of the number shows this QR now, a text to draw or a data URL: it waits to be scanned. */
+  onQr(qr: string): void;
   onClosed: (end: ConnectionEnd) => void;
   /** WhatsApp said something that the engine cannot read; it was left out. */
   onBadFrame(error: unknown): void;
@@ -158,6 +163,8 @@ export type LoginConnection = {
   markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
   /** `lastMessageId`: the provider's id of the latest message that came from there. */
   showTyping(chat: ChatAddress, state: TypingState, lastMessageId?: string): Promise<void>;
+  /** The number's server has news of its session: it is asked at once. */
+  nudge?(event: string): void;
   /** Quiet is over: what was held back goes on. */
   heard(): void;
   /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */

@@ -36,7 +36,8 @@ export type WppJson = Readonly<Record<string, unknown>>;
 const TIMEOUT_MS = 30_000;
 const RETRY_MS = [300, 1_000];
 const MOST_PAUSE_MS = 5_000;
-const ANSWER_BYTES = 4 * 1024 * 1024;
+/** A file of 20 MiB comes as text, a third longer. */
+const ANSWER_BYTES = 30 * 1024 * 1024;
 const AGAIN: ReadonlySet<WppErrorKind> = new Set(["unreachable", "gateway_timeout", "busy"]);
 
 export class WppHttp {

@@ -1,93 +1,120 @@
 /**
- * A WPP number is connected when the platform says so; whoever waits to be scanned is asked about again after a pause,
- * as after a lost connection.
+ * A WPP number is connected when its server says so. Its session is started if it does not run; while it waits to be
+ * scanned its QRs are told of. Webhooks only make us ask sooner.
  */
-import { setTimeout as sleep } from "node:timers/promises";
-import type { LoginConnection, LoginHandlers, NumberRef } from "../provider.ts";
+import type { Phone } from "@manyline/contracts";
+import type { Send } from "@manyline/db";
+import {
+  FileGoneError,
+  type LoginConnection,
+  type LoginHandlers,
+  type NumberRef,
+  type SendOutcome,
+} from "../provider.ts";
 import { WppError } from "./errors.ts";
-import type { WppParts } from "./open.ts";
-import type { WppAccount } from "./platform.ts";
-
-/** How a number ends, as in domain/closing-reasons.ts. */
-const ENDS = { away: 503, notConnected: 428, key: 471 } as const;
-/** Between two questions while it is connected. */
-const POLL_MS = 30_000;
-/** So many questions in a row without an answer, and it counts as lost. */
-const MOST_SILENCES = 3;
+import { type WppLine, NotOfferedError } from "./line.ts";
+import { isConfigured, lineOf, note, webhookUrlOf, type WppParts } from "./parts.ts";
+import { type Watched, watchLine } from "./watch.ts";
 
 export async function openWppLogin(
-  { fence }: NumberRef,
-  { platform, store }: WppParts,
+  number: NumberRef,
+  parts: WppParts,
   handlers: LoginHandlers,
-  pollMs = POLL_MS,
 ): Promise<LoginConnection | undefined> {
-  const known = await store.load(fence);
-  if (!platform || !known?.client) return undefined;
-  const account = platform.account(known.client);
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  // As with a connection: what comes of it is told after this function has returned.
-  setImmediate(() => void watch(account, signal, handlers, pollMs));
+  const known = await parts.store.load(number.fence);
+  if (!known?.client || !isConfigured(known.server, parts)) return undefined;
+  const line = lineOf({ ...known, client: known.client }, number, parts);
+  const watched = watchLine(line, {
+    webhookUrl: webhookUrlOf(known.webhookKey, parts),
+    onOpen: (phone) => handlers.onOpen((phone ?? undefined) as Phone | undefined),
+    onAlive: () => handlers.onAlive?.(),
+    onQr: (qr) => handlers.onQr(qr),
+    onClosed: (end) => handlers.onClosed(end),
+    onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),
+  });
   return {
     isRepeatable: false,
-    close: () => stopping.abort(),
+    close: () => watched.stop(),
+    nudge: (event) => watched.nudge(event),
     heard: () => undefined,
-    // The gateway takes no messages for these numbers; one that is there nevertheless cannot be sent.
-    send: () => Promise.resolve({ kind: "impossible", error: "NOT_ACCEPTED" }),
+    send: (send) => trySend(line, number, send, parts, watched),
     askTimelock: () => Promise.resolve(undefined),
-    checkPhones: () => Promise.reject(new Error("the platform does not tell who has WhatsApp")),
-    markRead: () => Promise.resolve(),
-    showTyping: () => Promise.resolve(),
+    checkPhones: (phones) => line.checkPhones(phones),
+    markRead: async (chat, messages) => {
+      await line.markRead(chat, messages);
+    },
+    showTyping: async (chat, state) => {
+      await line.showTyping(chat, state);
+    },
     logout: async () => {
-      stopping.abort();
+      watched.stop();
       try {
-        await account.stop();
+        await line.logout();
         return true;
-      } catch {
+      } catch (error) {
+        note(number, parts.logger, "wpp.logout_failed", error);
         return false;
       }
     },
   };
 }
 
-async function watch(
-  account: WppAccount,
-  signal: AbortSignal,
-  handlers: LoginHandlers,
-  pollMs: number,
-): Promise<void> {
-  let silences = 0;
-  let isOpen = false;
-  while (!signal.aborted) {
-    const found = await ask(account);
-    if (signal.aborted) return;
-    if (found === "connected") {
-      silences = 0;
-      if (!isOpen) handlers.onOpen();
-      isOpen = true;
-    } else if (found === "silent" && isOpen && (silences += 1) < MOST_SILENCES) {
-      // It may be the way to the platform only: its webhooks go another.
-    } else {
-      handlers.onClosed({ code: codeOf(found), message: `the platform says: ${found}` });
-      return;
-    }
-    await sleep(pollMs, undefined, { signal, ref: false }).catch(() => undefined);
+/** What a file at the platform is sent as must be fetched first: a line over this is not asked to hold it whole. */
+async function bytesOf(number: NumberRef, send: Send, { files }: WppParts): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await files.open(number, send)) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}
+
+async function trySend(
+  line: WppLine,
+  number: NumberRef,
+  send: Send,
+  parts: WppParts,
+  watched: Watched,
+): Promise<SendOutcome> {
+  try {
+    const id = await line.send(send, {
+      bytes: () => bytesOf(number, send, parts),
+      link: () => {
+        if (!parts.linkOf) throw new FileGoneError("the server reaches none of our files");
+        return parts.linkOf(number, send);
+      },
+    });
+    return { kind: "taken", at: new Date(), ...(id === null ? {} : { providerMessageId: id }) };
+  } catch (error) {
+    note(number, parts.logger, "wpp.send_failed", error);
+    if (error instanceof FileGoneError) return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };
+    if (error instanceof NotOfferedError) return { kind: "impossible", error: "NOT_ACCEPTED" };
+    // A file that cannot be read now: nothing has left.
+    if (!(error instanceof WppError)) return { kind: "lost", mayHaveLeft: false, isOver: false };
+    return outcomeOf(error, watched);
   }
 }
 
-type Found = "connected" | "not connected" | "silent" | "refused";
+const BUSY_MS = 30_000;
 
-function codeOf(found: Found): number {
-  if (found === "refused") return ENDS.key;
-  return found === "silent" ? ENDS.away : ENDS.notConnected;
-}
-
-async function ask(account: WppAccount): Promise<Found> {
-  try {
-    return (await account.status()) === "connected" ? "connected" : "not connected";
-  } catch (error) {
-    const isRefused =
-      error instanceof WppError && ["key_invalid", "unauthorised"].includes(error.kind);
-    return isRefused ? "refused" : "silent";
+function outcomeOf(error: WppError, watched: Watched): SendOutcome {
+  switch (error.kind) {
+    case "busy":
+      return { kind: "later", inMs: error.retryAfterMs ?? BUSY_MS };
+    case "key_invalid":
+    case "unauthorised":
+      watched.nudge("refused");
+      return { kind: "lost", mayHaveLeft: false, isOver: false };
+    case "not_found":
+      // The platform has no such call or message; WPPConnect has no such session now.
+      watched.nudge("not_found");
+      return { kind: "refused", code: "404" };
+    case "refused":
+      // "Account is offline" looks like any other no.
+      watched.nudge("refused");
+      return { kind: "refused", code: error.httpStatus === 400 ? "404" : "400" };
+    case "gateway_timeout":
+    case "key_not_active":
+    case "key_reused":
+    case "unreachable":
+    case "unreadable":
+      return { kind: "lost", mayHaveLeft: error.mayHaveLeft, isOver: false };
   }
 }

@@ -2,22 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandArgs, maskWppKey } from "@manyline/contracts";
 import type { WppNumber } from "@manyline/db";
-import type { Logger } from "@manyline/runtime";
 import type { NumberRef, WppOpening } from "../provider.ts";
 import { WppError } from "./errors.ts";
-import type { WppAccount, WppClientKey, WppPlatform } from "./platform.ts";
-import type { WppStore } from "./store.ts";
-
-export type WppParts = {
-  /** Undefined: this installation has no platform. */
-  platform: WppPlatform | undefined;
-  /** The application's own, with which clients are made. */
-  secret: string | undefined;
-  /** Where webhooks come in, without the number's key; undefined: none are asked for. */
-  webhookUrl: string | undefined;
-  store: WppStore;
-  logger: Logger;
-};
+import type { WppLine } from "./line.ts";
+import { isConfigured, lineOf, note, webhookUrlOf, type WppParts } from "./parts.ts";
+import type { WppClientKey } from "./platform.ts";
 
 type Wish = CommandArgs<"open_wpp">;
 
@@ -31,23 +20,21 @@ export async function openWppClient(
   ms: number,
   parts: WppParts,
 ): Promise<WppOpening> {
-  const { platform, store } = parts;
   const { fence } = number;
   const before = performance.now();
-  const known = await store.load(fence);
+  const known = await parts.store.load(fence);
   if (!known) return { refused: "WPP_REFUSED" };
   const isReplaced = wish.branch === "recreate" && (known.client?.session ?? null) === realOf(wish);
   const isReused = known.client !== null && !isReplaced;
-  if (!platform) return { refused: "WPP_NOT_CONFIGURED" };
+  if (!isConfigured(known.server, parts)) return { refused: "WPP_NOT_CONFIGURED" };
   let client = known.client;
   if (!client || isReplaced) {
-    const made = await makeClient(number, wish, known, platform, parts);
+    const made = await makeClient(number, wish, known, parts);
     if ("answer" in made) return made.answer;
     ({ client } = made);
   }
   const { apiKey, session } = client;
-  const account = platform.account(client);
-  const up = bringUp(number, account, known.webhookKey, isReused, parts);
+  const up = bringUp(number, lineOf({ ...known, client }, number, parts), known, isReused, parts);
   const left = Math.max(0, ms - (performance.now() - before));
   const waiting = new AbortController();
   const late = sleep(left, { status: "starting" as const }, { signal: waiting.signal });
@@ -61,32 +48,28 @@ function realOf({ replaces }: Wish): string | null {
   return replaces === "client_system" ? null : replaces;
 }
 
+type Made = { client: WppClientKey } | { answer: WppOpening };
+
 /** A client that is stored; else what is to be said instead. */
 async function makeClient(
   number: NumberRef,
   wish: Wish,
   known: WppNumber,
-  platform: WppPlatform,
-  { secret, store, logger }: WppParts,
-): Promise<{ client: WppClientKey } | { answer: WppOpening }> {
-  const { fence, companyId } = number;
-  if (secret === undefined) return { answer: { refused: "WPP_NOT_CONFIGURED" } };
-  // A try whose answer was lost finds the client it has made: the id is stored before it is used.
-  const needsOwn = wish.branch !== "reconnect" || known.isStale;
-  const isFresh = known.subOrgId === null || wish.branch === "recreate" || known.isStale;
-  const subOrgId = needsOwn && isFresh ? wish.subOrgId : known.subOrgId;
-  const organizationId = subOrgId ?? companyId;
-  if (subOrgId !== null && subOrgId !== known.subOrgId) {
-    await store.noteOrganisation(fence, subOrgId);
-  }
+  parts: WppParts,
+): Promise<Made> {
+  const { logger, store } = parts;
   try {
-    if (known.client && wish.branch === "recreate") await stopQuietly(platform, known.client);
-    const { apiKey, session } = await platform.create(secret, organizationId);
-    const client = { apiKey, session };
-    if (await store.isTaken(fence, client)) return reused(number, logger);
-    // Only the plain id of a company can have been somebody's before.
-    await platform.account(client).firstToken(organizationId === companyId);
-    return (await store.save(fence, client)) ? { client } : reused(number, logger);
+    if (known.client && wish.branch === "recreate") {
+      await stopQuietly(lineOf({ ...known, client: known.client }, number, parts));
+    }
+    const client =
+      known.server === "wppconnect"
+        ? await clientAtConnect(number, parts)
+        : await clientAtPlatform(number, wish, known, parts);
+    const isKept = client !== undefined && (await store.save(number.fence, client));
+    if (isKept) return { client };
+    note(number, logger, "wpp.key_reused");
+    return { answer: { refused: "WPP_KEY_REUSED" } };
   } catch (error) {
     if (!(error instanceof WppError)) throw error;
     note(number, logger, "wpp.create_failed", error);
@@ -99,15 +82,44 @@ async function makeClient(
   }
 }
 
-function reused(number: NumberRef, logger: Logger): { answer: WppOpening } {
-  note(number, logger, "wpp.key_reused");
-  return { answer: { refused: "WPP_KEY_REUSED" } };
+/** Undefined: what the platform gave is another number's. Throws WppError. */
+async function clientAtPlatform(
+  { fence, companyId }: NumberRef,
+  wish: Wish,
+  known: WppNumber,
+  { platform, secret, store }: WppParts,
+): Promise<WppClientKey | undefined> {
+  if (!platform || secret === undefined) throw new Error("there is no WPP Platform");
+  // A try whose answer was lost finds the client it has made: the id is stored before it is used.
+  const needsOwn = wish.branch !== "reconnect" || known.isStale;
+  const isFresh = known.subOrgId === null || wish.branch === "recreate" || known.isStale;
+  const subOrgId = needsOwn && isFresh ? wish.subOrgId : known.subOrgId;
+  const organizationId = subOrgId ?? companyId;
+  if (subOrgId !== null && subOrgId !== known.subOrgId) {
+    await store.noteOrganisation(fence, subOrgId);
+  }
+  const { apiKey, session } = await platform.create(secret, organizationId);
+  const client = { apiKey, session };
+  if (await store.isTaken(fence, client)) return undefined;
+  // Only the plain id of a company can have been somebody's before.
+  await platform.account(client).firstToken(organizationId === companyId);
+  return client;
+}
+
+/** Its session is ours to name: short, or the server's hash of the name would leave its secret out. */
+async function clientAtConnect(
+  { numberId }: NumberRef,
+  { connect }: WppParts,
+): Promise<WppClientKey> {
+  if (!connect) throw new Error("there is no WPPConnect Server");
+  const session = `ml${numberId.replace(/^num_/, "").slice(0, 28)}`;
+  return { session, apiKey: await connect.token(session) };
 }
 
 /** The former session should not run on beside the new one; whether it can be told is another matter. */
-async function stopQuietly(platform: WppPlatform, client: WppClientKey): Promise<void> {
+async function stopQuietly(line: WppLine): Promise<void> {
   try {
-    await platform.account(client).stop();
+    await line.logout();
   } catch (error) {
     if (!(error instanceof WppError)) throw error;
   }
@@ -122,28 +134,20 @@ type Found = {
 /** Never rejects: what goes wrong is what it finds. */
 async function bringUp(
   number: NumberRef,
-  account: WppAccount,
-  webhookKey: string,
+  line: WppLine,
+  { webhookKey }: WppNumber,
   isReused: boolean,
-  { webhookUrl, logger }: WppParts,
+  parts: WppParts,
 ): Promise<Found> {
   try {
-    if (isReused && (await account.status()) === "connected") return { status: "connected" };
-    // Before the start: a QR that nobody is told of would be lost.
-    if (webhookUrl !== undefined) {
-      await account
-        .registerWebhook(`${webhookUrl}/webhooks/wpp/${webhookKey}`)
-        .catch((error: unknown) => {
-          note(number, logger, "wpp.webhook_failed", error);
-        });
-    }
-    const { state, qr } = await account.start();
+    if (isReused && (await line.status()) === "connected") return { status: "connected" };
+    const { state, qr } = await line.start(webhookUrlOf(webhookKey, parts));
     if (state === "connected") return { status: "connected" };
     if (qr) return { status: "qr_issued", qrcode: "image" in qr ? qr.image : qr.text };
     return { status: "starting" };
   } catch (error) {
-    note(number, logger, "wpp.start_failed", error);
-    // The platform may go on behind its proxy.
+    note(number, parts.logger, "wpp.start_failed", error);
+    // The server may go on behind its proxy.
     if (error instanceof WppError && error.kind === "gateway_timeout")
       return { status: "starting" };
     const isKeyOver = error instanceof WppError && error.kind === "key_invalid";
@@ -153,15 +157,4 @@ async function bringUp(
       error: isKeyOver ? `${message}; force_recreate gives the number a new one` : message,
     };
   }
-}
-
-function note(
-  { companyId, numberId }: NumberRef,
-  logger: Logger,
-  event: string,
-  error?: unknown,
-): void {
-  const kind = error instanceof WppError ? { kind: error.kind } : {};
-  const fields = { event, company_id: companyId, number_id: numberId, ...kind };
-  logger.warn(error === undefined ? fields : { ...fields, err: error }, event);
 }

@@ -6,9 +6,13 @@ import {
   isWppClientTaken,
   type Keyring,
   noteWppOrganisation,
+  readWppTask,
+  replaceWppTask,
   readWppNumber,
+  type Send,
   setWppClient,
   type WppNumber,
+  type WppTask,
 } from "@manyline/db";
 import type { WppClientKey } from "./platform.ts";
 
@@ -18,6 +22,10 @@ export type WppStore = {
   /** Throws FencedError. */
   noteOrganisation(fence: Fence, subOrgId: string): Promise<void>;
   isTaken(fence: Fence, client: WppClientKey): Promise<boolean>;
+  /** The message that this one changes, as the platform knows it; undefined: it is not known. */
+  taskOf(fence: Fence, send: Send): Promise<WppTask | undefined>;
+  /** That message is another task now. Throws FencedError. */
+  replaceTask(fence: Fence, send: Send, taskId: string): Promise<void>;
   /** False: another number has this key or session. Throws FencedError. */
   save(fence: Fence, client: WppClientKey): Promise<boolean>;
 };
@@ -30,6 +38,17 @@ export function createWppStore(db: Database, keyring: Keyring): WppStore {
     noteOrganisation: (fence, subOrgId) =>
       fencedTransaction(db, fence, (tx) => noteWppOrganisation(tx, fence, subOrgId)),
     isTaken: ({ numberNo }, client) => isWppClientTaken(db, numberNo, client),
+    taskOf: ({ companyNo, numberNo }, { content }) => {
+      const id = content?.context?.providerMessageId;
+      return id === undefined
+        ? Promise.resolve(undefined)
+        : readWppTask(db, companyNo, numberNo, id);
+    },
+    replaceTask: async (fence, { content }, taskId) => {
+      const id = content?.context?.providerMessageId;
+      if (id === undefined) return;
+      await fencedTransaction(db, fence, (tx) => replaceWppTask(tx, fence, id, taskId));
+    },
     save: async (fence, client) => {
       try {
         await fencedTransaction(db, fence, (tx) => setWppClient(tx, keyring, fence, client));
