@@ -172,10 +172,10 @@ test(`killed ${KILLS} times under load: what was answered with 200 is told, once
   const wpp = seen.filter(({ numberid }) => numbers.has(numberid ?? ""));
   assert.ok(wpp.length > 50, String(wpp.length));
   // Whatever has a row in the store is there, whole.
-  const files = (await asSuperuser(
+  const files = await asSuperuser<{ location: string; bytes: number }>(
     room.database,
     "select location, bytes::int as bytes from media where state = 'stored'",
-  )) as { location: string; bytes: number }[];
+  );
   assert.ok(files.length > 10, String(files.length));
   for (const { location, bytes } of files) {
     assert.equal((await stat(join(folder, location))).size, bytes);

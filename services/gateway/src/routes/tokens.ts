@@ -1,5 +1,5 @@
 /** A company's API tokens, for the operator. A secret is in the answer that makes it and nowhere else. */
-import { COMPANY_SCOPES, ManylineError, type Scope } from "@manyline/contracts";
+import { COMPANY_SCOPES, ManylineError } from "@manyline/contracts";
 import { createToken, listTokens, revokeToken, type TokenRow } from "@manyline/db";
 import { Type } from "typebox";
 import type { App } from "../app.ts";
@@ -8,7 +8,7 @@ import type { Deps } from "../deps.ts";
 import { operatorWork } from "../work.ts";
 import { CompanyParams, problems } from "./schemas.ts";
 
-const PATH = "/api/whatsapp/companies/:companyId/tokens";
+const BASE = "/api/whatsapp/companies/:companyId";
 const TOKEN_ID = "^[0-9a-f]{16}$";
 const tags = ["companies"];
 
@@ -27,7 +27,7 @@ const TokenSchema = {
 
 export function registerTokens(app: App, deps: Deps): void {
   app.get(
-    PATH,
+    `${BASE}/tokens`,
     {
       schema: {
         tags,
@@ -56,7 +56,7 @@ export function registerTokens(app: App, deps: Deps): void {
   );
 
   app.post(
-    PATH,
+    `${BASE}/tokens`,
     {
       schema: {
         tags,
@@ -93,7 +93,7 @@ export function registerTokens(app: App, deps: Deps): void {
       const { companyNo, companyId } = tenantOf(request);
       const { name, scopes = COMPANY_SCOPES } = request.body;
       const made = await operatorWork(deps, request, async ({ tx, note }) => {
-        const input = { companyNo, name, scopes: scopes as readonly Scope[], kind: "api" } as const;
+        const input = { companyNo, name, scopes, kind: "api" } as const;
         const token = await createToken(tx, input);
         note("token.created", companyId, { tokenId: token.tokenId, scopes: [...input.scopes] });
         return token;
@@ -104,7 +104,7 @@ export function registerTokens(app: App, deps: Deps): void {
   );
 
   app.delete(
-    `${PATH}/:tokenId`,
+    `${BASE}/tokens/:tokenId`,
     {
       schema: {
         tags,
