@@ -33,6 +33,7 @@ import { registerPairingCode } from "./routes/pairing-code.ts";
 import { registerPairingLink } from "./routes/pairing-link.ts";
 import { registerQr } from "./routes/qr.ts";
 import { registerFileLinks } from "./routes/file-links.ts";
+import { registerTokens } from "./routes/tokens.ts";
 import { registerWpp } from "./routes/wpp.ts";
 import { registerReconnect } from "./routes/reconnect.ts";
 import { registerSend } from "./routes/send.ts";
@@ -113,6 +114,7 @@ export async function buildApp(
   registerReconnect(app, deps);
   registerWpp(app, deps);
   registerFileLinks(app, deps);
+  registerTokens(app, deps);
   registerEnding(app, deps);
   registerQr(app, deps);
   registerEvents(app, deps);

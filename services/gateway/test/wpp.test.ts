@@ -233,3 +233,27 @@ test("without an owner nothing is made; who may read or pair only, may not do th
   assert.deepEqual([limited.status, limited.body["code"]], [403, "FORBIDDEN"]);
   assert.equal((await call(world, "POST", pathOf(company), { body: {} })).status, 401);
 });
+
+test("a stale session is shown, and force_recreate mends the number that is named and no other", async () => {
+  const company = await served();
+  owner.handler = answering();
+  const [first, second] = [await post(company), await post(company, { add_new: true })].map(
+    ({ body }) => String(body["numberId"]),
+  );
+  await asSuperuser(
+    world.database,
+    `update numbers set settings = '{"wppAccountNumber":"client_system"}' where number_id = '${second}'`,
+  );
+  const sessions = (await rows(company)).map(({ id, wpp }) => [id, record(wpp)["session"]]);
+  assert.deepEqual(sessions, [
+    [first, null],
+    [second, "client_system"],
+  ]);
+  asked = [];
+  const answer = await post(company, { force_recreate: true }, `?number=${second}`);
+  assert.equal(answer.body["numberId"], second);
+  assert.deepEqual(
+    asked.map(({ branch, replaces }) => [branch, replaces]),
+    [["recreate", "client_system"]],
+  );
+});

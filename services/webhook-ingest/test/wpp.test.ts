@@ -38,11 +38,11 @@ after(async () => {
 
 type Row = Record<string, unknown>;
 const execute = (statement: string) =>
-  asSuperuser(room.database, statement) as Promise<Record<string, unknown>[]>;
+  asSuperuser<Record<string, unknown>>(room.database, statement);
 const dataOf = ({ data }: Envelope): Row => Object(data) as Row;
 const of = (line: WppLine, type: string): Envelope[] =>
   room.seen.filter((one) => one.type === type && one.numberid === line.numberId);
-const one = (line: WppLine, type: string): Promise<Envelope> =>
+const eventOf = (line: WppLine, type: string): Promise<Envelope> =>
   until(() => of(line, type)[0], { label: `${type} of ${line.session}` });
 const eventLog = async ({ numberNo }: WppLine): Promise<string[]> => {
   const rows = await execute(
@@ -84,7 +84,7 @@ test("file by file, what is expected is at a subscriber and in the database", as
     if (told === undefined) {
       assert.deepEqual(await eventLog(line), [], file);
     } else {
-      const data = dataOf(await one(line, told));
+      const data = dataOf(await eventOf(line, told));
       const person = Object(data["from"]) as Row;
       if (id !== "-") assert.equal(data["providerMessageId"], id, file);
       if (/^\d+$/.test(from) && told !== "message.echoed") {
@@ -93,17 +93,17 @@ test("file by file, what is expected is at a subscriber and in the database", as
       if (from.startsWith("lid:"))
         assert.deepEqual([person["phone"], person["lid"]], [null, from.slice(4)]);
       if (told === "message.received" || told === "message.echoed") {
-        const text = row["text"] === "-" ? null : row["text"];
-        assert.deepEqual([data["type"], data["text"]], [type, text], file);
+        const said = row["text"] === "-" ? null : row["text"];
+        assert.deepEqual([data["type"], data["text"]], [type, said], file);
         const stored = await execute(
           `select text from messages where number_no = ${line.numberNo} and type = '${type}'`,
         );
-        assert.deepEqual(stored, [{ text }], file);
+        assert.deepEqual(stored, [{ text: said }], file);
       }
       // It may come as often as it likes.
       assert.equal(await postWpp(room, line.webhookKey, body, query), 200, file);
       const log = await eventLog(line);
-      assert.equal(log.filter((one) => one === told).length, 1, `${file}: ${log.join(" ")}`);
+      assert.equal(log.filter((entry) => entry === told).length, 1, `${file}: ${log.join(" ")}`);
     }
     await endSession(room, line);
   }
@@ -202,14 +202,14 @@ describe("a message that was sent", () => {
     assert.equal(await tell({ messageId: task, status: "delivered" }, "delivery"), 200);
     assert.equal(await tell({ messageId: waMessageId, status: "read" }, "delivery"), 200);
     for (const word of ["sent", "delivered", "read"]) {
-      const data = dataOf(await one(line, `message.${word}`));
+      const data = dataOf(await eventOf(line, `message.${word}`));
       assert.deepEqual([data["messageId"], data["providerMessageId"]], [messageId, waMessageId]);
     }
     // Its own echo is no second message, and a deletion names neither chat nor person.
     const echo = { fromMe: true, from: "+79000000001", text: "x", messageId: waMessageId };
     assert.equal(await tell(echo, "message"), 200);
     assert.equal(await tell({ messageId: task, status: "deleted" }, "delivery"), 200);
-    const deleted = dataOf(await one(line, "message.deleted"));
+    const deleted = dataOf(await eventOf(line, "message.deleted"));
     assert.deepEqual(
       [deleted["messageId"], deleted["providerMessageId"]],
       [messageId, waMessageId],
@@ -231,14 +231,14 @@ describe("a message that was sent", () => {
       `update messages set provider_message_id = '${id}' where message_id = '${messageId}'`,
     );
     assert.equal(await answer, 200);
-    assert.equal(dataOf(await one(line, "message.delivered"))["messageId"], messageId);
+    assert.equal(dataOf(await eventOf(line, "message.delivered"))["messageId"], messageId);
   });
 
   test("from elsewhere is told without our id", async () => {
     const line = await addWppLine(room);
     const body = { type: "delivery", account: line.session, messageId: "task_x", status: "read" };
     assert.equal(await postWpp(room, line.webhookKey, body), 200);
-    assert.equal(dataOf(await one(line, "message.read"))["messageId"], null);
+    assert.equal(dataOf(await eventOf(line, "message.read"))["messageId"], null);
   });
 });
 
@@ -278,7 +278,7 @@ test("a call is told once, with who calls", async () => {
     const body = { ...call, peerJid: "5511900000001@c.us", isGroup: false };
     assert.equal(await postWpp(room, line.webhookKey, body), 200);
   }
-  const data = dataOf(await one(line, "call.received"));
+  const data = dataOf(await eventOf(line, "call.received"));
   assert.equal((data["person"] as Row)["phone"], "5511900000001");
   assert.deepEqual(data["details"], { callId: call.id, groupId: null, isVideo: true });
   assert.deepEqual(await eventLog(line), ["call.received"]);
@@ -293,10 +293,10 @@ describe("a file", () => {
     const bytes = randomBytes(300_000);
     const image = { type: "image", body: bytes.toString("base64"), mimetype: "image/jpeg" };
     const body = connectMessage(line, { ...image, caption: "the receipt" });
-    const before = (await files()).length;
+    const kept = (await files()).length;
     const statuses = await Promise.all([1, 2, 3].map(() => postWpp(room, line.webhookKey, body)));
     assert.deepEqual(statuses, [200, 200, 200]);
-    const event = await one(line, "message.received");
+    const event = await eventOf(line, "message.received");
     assert.ok(JSON.stringify(event).length < 2_000);
     const media = dataOf(event)["media"] as Row;
     assert.deepEqual([media["bytes"], media["mimeType"]], [bytes.length, "image/jpeg"]);
@@ -307,7 +307,7 @@ describe("a file", () => {
     const chunks: Buffer[] = [];
     for await (const chunk of open.stream) chunks.push(chunk as Buffer);
     assert.ok(Buffer.concat(chunks).equals(bytes));
-    assert.equal((await files()).length, before + 1, "those of repetitions are gone");
+    assert.equal((await files()).length, kept + 1, "those of repetitions are gone");
   });
 
   test("that is too large is left where it is", async () => {
@@ -316,7 +316,7 @@ describe("a file", () => {
     const large = randomBytes(1_100_000).toString("base64");
     const body = connectMessage(line, { ...image, body: large });
     assert.equal(await postWpp(room, line.webhookKey, body), 200);
-    await one(line, "message.received");
+    await eventOf(line, "message.received");
     const rows = await execute(`select state from media where number_no = ${line.numberNo}`);
     assert.deepEqual(rows, [{ state: "remote" }]);
   });
@@ -373,11 +373,11 @@ describe("a session", () => {
   test("is shown as a code, which is in no event", async () => {
     const line = await addWppLine(room);
     await tell(line, "phoneCode", { phoneCode: "ABCD1234", phone: "5511900000098" });
-    const event = await one(line, "pairing.code_issued");
+    const event = await eventOf(line, "pairing.code_issued");
     assert.equal(dataOf(event)["phone"], "5511900000098");
     assert.ok(!JSON.stringify(event).includes("ABCD1234"));
     await tell(line, "status-find", { status: "isLogged" });
-    assert.equal(dataOf(await one(line, "pairing.succeeded"))["phone"], "5511900000098");
+    assert.equal(dataOf(await eventOf(line, "pairing.succeeded"))["phone"], "5511900000098");
   });
 
   test("that asks to be scanned again has been logged out", async () => {

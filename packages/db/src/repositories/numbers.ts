@@ -39,6 +39,8 @@ export type NumberRow = {
   /** Of a WPP number, the dialect of its server. */
   wppServer: WppPlatform;
   isActive: boolean;
+  /** What the server of a WPP number calls its session. */
+  wppSession: string | null;
   hasToken: boolean;
   createdAt: Date;
   /** Moves with what a person sets, not with the status. */
@@ -79,6 +81,7 @@ export const numberColumns = sql`${sql.raw(
     "n.updated_at, c.shard_id",
     `${IS_LINKED} as is_linked`,
     "n.waba_id, n.phone_number_id, n.wpp_server, n.is_active, n.secrets is not null as has_token",
+    "n.settings ->> 'wppAccountNumber' as wpp_session",
   ].join(", "),
 )}, exists (select 1 from shard_leases l where l.shard_id = c.shard_id and ${isOfLiveLease}) as is_owners_word`;
 const from = sql.raw("from numbers n join companies c on c.company_no = n.company_no");
