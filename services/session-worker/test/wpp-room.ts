@@ -30,7 +30,7 @@ export class WppRoom implements AsyncDisposable {
     this.connect = connect;
   }
 
-  static async open(): Promise<WppRoom> {
+  static async open(more: Record<string, string> = {}): Promise<WppRoom> {
     const [wpp, connect] = [await startWppPlatform(), await startWppConnect()];
     const room = await openRoom({
       env: {
@@ -40,6 +40,7 @@ export class WppRoom implements AsyncDisposable {
         WPPCONNECT_SECRET: connect.options.secret,
         WPP_WEBHOOK_URL: "http://127.0.0.1:9/",
         PUBLIC_URL: "http://files.test",
+        ...more,
       },
     });
     return new WppRoom(room, wpp, connect);

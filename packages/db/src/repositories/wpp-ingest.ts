@@ -166,7 +166,7 @@ async function nameTasks(db: Database, teller: Teller, webhook: WppWebhook): Pro
   }
 }
 
-/** Statuses that came before the answer in which the server names their message. */
+/** Statuses that came before the answer, or before the status, in which the server names their message. */
 async function lateOf(
   tx: Tx,
   { fence }: InboundSource,
@@ -181,7 +181,10 @@ async function lateOf(
       place: number;
     }>`select i.place::int as place from unnest(${ids}::text[]) with ordinality as i (id, place)
       where exists (select from messages m where m.company_no = ${fence.companyNo} and m.number_no = ${fence.numberNo}
-          and m.is_open and m.state = 'sending')
+          and (m.is_open and m.state = 'sending'
+            or m.message_id > message_id_from(statement_timestamp() - interval '1 hour') and m.direction = 'out'
+              and m.state in ('sent', 'delivered') and m.task_id is null
+              and m.state_at > statement_timestamp() - interval '10 seconds'))
         and not exists (select from messages m where m.company_no = ${fence.companyNo}
           and m.number_no = ${fence.numberNo} and m.provider_message_id = i.id)
         and not exists (select from messages m where m.company_no = ${fence.companyNo}

@@ -99,6 +99,10 @@ export class NumberJournal {
   get reason(): SessionReason {
     return this.#reason;
   }
+  /** The status was said under this fence. */
+  get isOwnWord(): boolean {
+    return this.#statusEpoch === this.fence.epoch;
+  }
   /** When the status ends by itself. */
   get until(): Date | null {
     return this.#until;

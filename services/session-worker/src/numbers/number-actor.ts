@@ -94,7 +94,10 @@ export class NumberActor {
   start(): void {
     this.#traffic.inbound.start();
     void this.#run("start", async () => {
-      if (this.#number.hasLiveAttempt) await endOrphans(this.#journal);
+      if (this.#number.hasLiveAttempt) {
+        await endOrphans(this.#journal);
+        this.#keeper.allowScan();
+      }
       await this.#settle();
       if (!this.shouldBeOpen || this.#journal.status !== "connecting")
         this.#keeper.noteNothingToOpen();
@@ -168,6 +171,7 @@ export class NumberActor {
         await this.#done(command, {});
         // What it takes to connect is at its server, whatever became of it before.
         if (this.#number.provider === "wpp") this.#keeper.noteToken(true);
+        this.#keeper.allowScan();
         if (!this.#pairings.running && this.shouldBeOpen) await this.#keeper.open("reconnecting");
         return undefined;
       case "cancel_pairing":
@@ -213,8 +217,10 @@ export class NumberActor {
     await this.#done(command, found);
     if (found.session === null) return undefined;
     this.#keeper.noteToken(true);
+    this.#keeper.allowScan();
     // Whoever is being asked for a scan goes on: the QR on the page stays the one.
     const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanning || this.isOpen);
+    if (wish.branch === "recreate") await this.#keeper.giveUpScan();
     if (isUnderWay) this.#keeper.nudge("asked");
     else if (this.shouldBeOpen) await this.#keeper.open("opening");
   }
@@ -229,6 +235,7 @@ export class NumberActor {
       // It was brought up by somebody else.
       if (!isWanted(this.#number) || !["connected", "connecting"].includes(status)) return;
       this.#keeper.noteToken(true);
+      this.#keeper.allowScan();
       await this.#keeper.open("reconnecting");
     });
   }

@@ -34,6 +34,14 @@ export class ScanAttempt {
     return this.#number.provider === "wpp";
   }
 
+  /** Its webhooks were faster: that it is connected, or waits for its scan, is no news. */
+  async isToldAlready(): Promise<boolean> {
+    if (!this.#isWpp) return false;
+    await this.#journal.sync();
+    const { isOwnWord, status, reason } = this.#journal;
+    return isOwnWord && (status === "connected" || reason === "pairing");
+  }
+
   /** The server shows this one now; the first begins an attempt. */
   async shown(qr: string): Promise<void> {
     const shown: WppQr = qr.startsWith("data:") ? { image: qr } : { text: qr };

@@ -47,6 +47,7 @@ export class SessionKeeper {
   #attempts = 0;
   #openedAt: number | undefined;
   #syncedAt: number | undefined;
+  #mayScan = false;
   /** Since when a number that should be connected is not; by the monotonic clock. */
   #downSince: number | undefined;
   #isLinked: boolean;
@@ -96,6 +97,14 @@ export class SessionKeeper {
   get isScanning(): boolean {
     return this.#scan.isLive;
   }
+  /** A person has asked for a scan, until it is connected. */
+  allowScan(): void {
+    this.#mayScan = true;
+  }
+  /** The session that was waiting for its scan is given up for another. */
+  async giveUpScan(): Promise<void> {
+    await this.#scan.end("replaced");
+  }
   /** Its server has news of its session. False: nobody is listening there. */
   nudge(event: string): boolean {
     this.#connection?.nudge?.(event);
@@ -137,7 +146,6 @@ export class SessionKeeper {
     reason: Extract<SessionReason, "opening" | "reconnecting"> = "opening",
   ): Promise<void> {
     this.close();
-    await this.#scan.end("replaced");
     if (!this.#isLinked || this.#signal.aborted) return;
     if (this.#context.gate.isOutdated) {
       await this.#journal.note("error", "client_outdated");
@@ -145,7 +153,7 @@ export class SessionKeeper {
       return;
     }
     this.#downSince ??= this.#context.clock.monotonic();
-    await this.#journal.note("connecting", reason);
+    if (!(await this.#scan.isToldAlready())) await this.#journal.note("connecting", reason);
     const generation = (this.#generation += 1);
     // Waiting for a place must not hold up the number's queue: a person may unlink meanwhile.
     outsideTrace(() => {
@@ -246,6 +254,7 @@ export class SessionKeeper {
       {
         onOpen: (phone) => this.#post(generation, () => this.#opened(phone)),
         onAlive: () => this.#post(generation, () => this.#stillOpen()),
+        mayScan: () => this.#mayScan,
         onQr: (qr) => this.#post(generation, () => this.#shown(qr)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
@@ -303,6 +312,7 @@ export class SessionKeeper {
     this.#openedAt = openedAt;
     this.#downSince = undefined;
     this.#firstOutcome.resolve();
+    this.#mayScan = false;
     await this.#scan.connected();
     const health = {
       reconnectAttempts: this.#attempts,
@@ -340,10 +350,11 @@ export class SessionKeeper {
       this.#context.clock.monotonic() - this.#openedAt >= HEALTHY_MS;
     this.close();
     this.#firstOutcome.resolve();
-    await this.#scan.end("unused");
     this.#downSince ??= this.#context.clock.monotonic();
     if (wasHealthy) this.#attempts = 0;
     const rule = closingRule(end.code);
+    // A person goes on looking for the QR of a session that comes back.
+    if (!rule.reaction.startsWith("reconnect")) await this.#scan.end("unused");
     this.#context.reports.closed(this.#number, end, rule.reaction);
     switch (rule.reaction) {
       case "none":

@@ -28,6 +28,7 @@ export async function openWppLogin(
     webhookUrl: webhookUrlOf(known.webhookKey, parts),
     onOpen: (phone) => handlers.onOpen((phone ?? undefined) as Phone | undefined),
     onAlive: () => handlers.onAlive?.(),
+    mayScan: () => handlers.mayScan?.() ?? true,
     onQr: (qr) => handlers.onQr(qr),
     onClosed: (end) => handlers.onClosed(end),
     onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),

@@ -23,6 +23,8 @@ export type WatchHandlers = {
   onOpen(phone: string | null): void;
   /** It was asked again, and is connected still. */
   onAlive(): void;
+  /** Else a session that has to be scanned again was logged out. */
+  mayScan(): boolean;
   onQr(qr: string): void;
   /** Once; nothing follows it. */
   onClosed(end: ConnectionEnd): void;
@@ -96,7 +98,9 @@ class Watch {
       this.#silences = 0;
       if (word === "connected") return await this.#connected();
       // To be scanned again is what a phone does that has removed the device.
-      if (this.#isOpen) return word === "qr" || this.#isToldLoggedOut ? "loggedOut" : "lost";
+      if (this.#isToldLoggedOut) return "loggedOut";
+      if (this.#isOpen) return word === "qr" ? "loggedOut" : "lost";
+      if (word === "qr" && !this.#handlers.mayScan()) return "loggedOut";
       if (word === "offline") return await this.#bringUp();
       this.#startedAt ??= performance.now();
       this.#show(await this.#line.qr());
@@ -107,6 +111,7 @@ class Watch {
   }
 
   async #connected(): Promise<undefined> {
+    this.#isToldLoggedOut = false;
     if (this.#isOpen) {
       this.#handlers.onAlive();
       return undefined;
@@ -139,6 +144,7 @@ class Watch {
     try {
       const { state, qr } = await this.#line.start(this.#handlers.webhookUrl);
       if (state === "connected") return await this.#connected();
+      if (qr && !this.#handlers.mayScan()) return "loggedOut";
       this.#show(qr);
     } catch (error) {
       // The server may go on behind its proxy: what became of it is in its status.
