@@ -234,6 +234,23 @@ describe("a message that was sent", () => {
     assert.equal(dataOf(await eventOf(line, "message.delivered"))["messageId"], messageId);
   });
 
+  test("is called by WhatsApp's id, however late its task becomes known", async () => {
+    const line = await addWppLine(room);
+    const task = `task_${someId()}`;
+    const waMessageId = `true_79000000001@c.us_${someId()}`;
+    const messageId = await sendOne(room, line);
+    const data = { account: line.session, taskId: task, waMessageId, status: "sent" };
+    const answer = postWpp(room, line.webhookKey, { type: "message.status", data });
+    await execute(
+      `update messages set provider_message_id = '${task}' where message_id = '${messageId}'`,
+    );
+    assert.equal(await answer, 200);
+    const [row] = await execute(
+      `select provider_message_id, task_id from messages where message_id = '${messageId}'`,
+    );
+    assert.deepEqual(row, { providerMessageId: waMessageId, taskId: task });
+  });
+
   test("from elsewhere is told without our id", async () => {
     const line = await addWppLine(room);
     const body = { type: "delivery", account: line.session, messageId: "task_x", status: "read" };

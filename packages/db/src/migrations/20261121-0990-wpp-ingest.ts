@@ -16,11 +16,14 @@ const names = `
 alter table messages add task_id text;
 create index messages_task on messages (company_no, number_no, task_id) where task_id is not null;
 
-create function name_task(p_company int, p_number int, p_task text, p_id text) returns void
+create function name_task(p_company int, p_number int, p_task text, p_id text) returns boolean
 language sql as $$
+  with named as (
   update messages set task_id = provider_message_id, provider_message_id = p_id
   where company_no = p_company and number_no = p_number and provider_message_id = p_task and direction = 'out'
-    and task_id is null;
+    and task_id is null
+  returning 1)
+  select exists (select from named);
 $$;
 `;
 

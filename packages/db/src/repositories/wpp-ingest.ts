@@ -67,8 +67,8 @@ export async function commitWpp(
   teller: Teller,
   webhooks: readonly WppWebhook[],
 ): Promise<WppResult> {
-  for (const webhook of webhooks) await nameTasks(db, teller, webhook);
-  return inTransaction(db, async (tx) => {
+  const unnamed = await nameTasks(db, teller, namesIn(webhooks));
+  const committed = await inTransaction(db, async (tx) => {
     const sources = await holdNumbers(tx, teller, webhooks);
     const works = [...sources].map(([numberNo, source]) => ({
       source,
@@ -106,6 +106,9 @@ export async function commitWpp(
     result.events.push(...(await appendEvents(tx, told)));
     return { ...result, early, changed };
   });
+  // The answer that names the task may have been stored since.
+  await nameTasks(db, teller, unnamed);
+  return committed;
 }
 
 type Held = {
@@ -121,7 +124,7 @@ type Held = {
 async function holdNumbers(
   tx: Tx,
   teller: Teller,
-  webhooks: readonly WppWebhook[],
+  webhooks: readonly Pick<WppWebhook, "hook">[],
 ): Promise<Map<number, InboundSource>> {
   const hooks = new Map(webhooks.map(({ hook }) => [hook.numberNo, hook]));
   const held = await rows(
@@ -149,21 +152,42 @@ type Piece = { place: number; webhook: WppWebhook; item: WppItem };
 const statusIn = ({ item }: Piece): WppStatusInput | undefined =>
   item.input?.kind === "status" ? item.input : undefined;
 
+type Name = { hook: WppWebhook["hook"]; task: string; id: string };
+
+function namesIn(webhooks: readonly WppWebhook[]): Name[] {
+  return webhooks.flatMap(({ hook, items }) =>
+    items.flatMap(({ input }) => {
+      if (input?.kind !== "status" || input.whatsappMessageId === null) return [];
+      return [
+        { hook, task: nameable(input.providerMessageId), id: nameable(input.whatsappMessageId) },
+      ];
+    }),
+  );
+}
+
 /**
  * A message is called by WhatsApp's id from the moment it is told, and found by that of its task as well. Each in a
- * transaction of its own, which holds no more than this message: others lock chats before messages.
+ * transaction of its own, which holds no more than this message: others lock chats before messages. Answers those whose
+ * message is not known by its task (yet, or any more).
  */
-async function nameTasks(db: Database, teller: Teller, webhook: WppWebhook): Promise<void> {
-  const { companyNo, numberNo } = webhook.hook;
-  for (const { input } of webhook.items) {
-    if (input?.kind !== "status" || input.whatsappMessageId === null) continue;
-    const [task, id] = [nameable(input.providerMessageId), nameable(input.whatsappMessageId)];
-    await inTransaction(db, async (tx) => {
-      const held = await holdNumbers(tx, teller, [webhook]);
-      if (held.size === 0) return;
-      await sql`select name_task(${companyNo}, ${numberNo}, ${task}, ${id})`.execute(tx);
+async function nameTasks(db: Database, teller: Teller, names: readonly Name[]): Promise<Name[]> {
+  const left: Name[] = [];
+  for (const name of names) {
+    const { hook, task, id } = name;
+    const isDone = await inTransaction(db, async (tx) => {
+      const held = await holdNumbers(tx, teller, [name]);
+      if (held.size === 0) return false;
+      const row = await firstRow(
+        tx,
+        sql<{
+          named: boolean;
+        }>`select name_task(${hook.companyNo}, ${hook.numberNo}, ${task}, ${id}) as named`,
+      );
+      return row?.named === true;
     });
+    if (!isDone) left.push(name);
   }
+  return left;
 }
 
 /** Statuses that came before the answer, or before the status, in which the server names their message. */
