@@ -211,7 +211,7 @@ describe("what follows a message", () => {
     assert.equal(dataOf(edited.events, messageEdited).messageId, messageId);
     assert.deepEqual((await line.commit(edit)).events, []);
     const forged = { ...edit, providerMessageId: providerId(), from: null, text: "forged" };
-    assert.deepEqual(await line.commit(forged), { events: [], repeated: 1 });
+    assert.deepEqual(await line.commit(forged), { events: [], repeated: 1, files: [] });
 
     const react = (emoji: string | null, from: typeof anna | null) =>
       line.commit({ ...change, kind: "reaction", providerMessageId: providerId(), from, emoji });

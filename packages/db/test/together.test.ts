@@ -117,7 +117,7 @@ test("messages of many numbers: each its own, in its own chats; what fails, fail
   assert.equal(received[1]?.from.contactId, received[2]?.from.contactId);
   assert.notEqual(received[0]?.from.contactId, received[1]?.from.contactId);
   assert.equal(new Set(received.map(({ chat }) => chat.id)).size, 3);
-  assert.deepEqual(told[4], { events: [], repeated: 0 });
+  assert.deepEqual(told[4], { events: [], repeated: 0, files: [] });
   for (const line of [one, sister, other])
     assert.equal((await storedMessages(world, line)).length, 1);
   assert.equal((await storedMessages(world, fenced)).length, 0);
@@ -131,8 +131,8 @@ test("messages of many numbers: each its own, in its own chats; what fails, fail
     { source: other.source, items: [textFrom(anna, { text: "and again" })] },
   ]);
   assert.deepEqual(again.slice(0, 2), [
-    { events: [], repeated: 1 },
-    { events: [], repeated: 1 },
+    { events: [], repeated: 1, files: [] },
+    { events: [], repeated: 1, files: [] },
   ]);
   assert.ok(again[2] instanceof TypeError);
   assert.ok(again[3] && !(again[3] instanceof Error));
@@ -216,7 +216,7 @@ test("people of many numbers in one commit: known, new, merged, named alike in t
   const again = await commitInbounds(world.worker, world.test.keyring, commits);
   assert.deepEqual(
     again,
-    commits.map(() => ({ events: [], repeated: 3 })),
+    commits.map(() => ({ events: [], repeated: 3, files: [] })),
   );
 });
 

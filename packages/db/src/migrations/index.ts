@@ -30,6 +30,8 @@ import * as usage from "./20261121-0950-usage.ts";
 import * as manyNumbers from "./20261121-0960-many-numbers.ts";
 import * as manyStatuses from "./20261121-0970-many-statuses.ts";
 import * as tokenHashes from "./20261121-0980-token-hashes.ts";
+import * as wpp from "./20261121-0980-wpp.ts";
+import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -62,6 +64,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0960-many-numbers": manyNumbers,
   "20261121-0970-many-statuses": manyStatuses,
   "20261121-0980-token-hashes": tokenHashes,
+  "20261121-0980-wpp": wpp,
+  "20261121-0990-wpp-ingest": wppIngest,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -169,6 +169,6 @@ function targetOf(item: ChatItem): string | null {
 export function seenHash(item: ChatItem): Buffer | null {
   if (item.kind === "message") return null;
   return createHash("sha256")
-    .update(`${item.kind}\0${item.providerMessageId}\0${item.target}`)
+    .update(item.dedupe ?? `${item.kind}\0${item.providerMessageId}\0${item.target}`)
     .digest();
 }

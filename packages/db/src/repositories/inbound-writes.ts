@@ -120,8 +120,14 @@ export async function applyChanges(
 
 /** The files of all messages: one statement. */
 export async function addMedia(tx: Tx, keyring: Keyring, all: readonly Writes[]): Promise<void> {
-  const files: { fence: Fence; type: string; data: MessageData; media: Media; sealed: Buffer }[] =
-    [];
+  const files: {
+    fence: Fence;
+    type: string;
+    data: MessageData;
+    media: Media;
+    location: string | null;
+    sealed: Buffer;
+  }[] = [];
   for (const { source, messages } of all) {
     const { fence } = source;
     for (const { item, data } of messages) {
@@ -129,16 +135,21 @@ export async function addMedia(tx: Tx, keyring: Keyring, all: readonly Writes[])
       if (!item.media || !media) continue;
       const sealer = await keyring.sealer(tx, fence.companyNo);
       const sealed = sealer.seal(mediaContext(fence.numberNo, media.id), item.media.source);
-      files.push({ fence, type: item.type, data, media, sealed });
+      const location = item.media.stored?.location ?? null;
+      files.push({ fence, type: item.type, data, media, location, sealed });
     }
   }
   if (files.length === 0) return;
   await sql`insert into media (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256,
-      file_name, source)
-    select * from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
+      file_name, source, location, state, stored_at)
+    select f.*, case when f.location is null then 'remote' else 'stored' end,
+      case when f.location is not null then clock_timestamp() end from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
       ${files.map(({ fence }) => fence.numberNo)}::int[], ${files.map(({ media }) => media.id)}::text[],
       ${files.map(({ data }) => data.messageId)}::text[], ${files.map(({ type }) => type)}::text[],
       ${files.map(({ media }) => media.mimeType)}::text[], ${files.map(({ media }) => media.bytes)}::bigint[],
       ${files.map(({ media }) => media.sha256)}::text[], ${files.map(({ media }) => media.fileName)}::text[],
-      ${files.map(({ sealed }) => sealed)}::bytea[])`.execute(tx);
+      ${files.map(({ sealed }) => sealed)}::bytea[], ${files.map(({ location }) => location)}::text[])
+      as f (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256, file_name, source, location)`.execute(
+    tx,
+  );
 }

@@ -28,8 +28,11 @@ import { togetherOrAlone } from "./together.ts";
 
 export type * from "./inbound-items.ts";
 
-/** `events`: for the relay. `repeated`: how many items were dropped because they are committed already. */
-export type InboundResult = { events: StoredEvent[]; repeated: number };
+/**
+ * `events`: for the relay. `repeated`: how many items were dropped because they are committed already. `files`: ids of
+ * the files whose messages were not among those.
+ */
+export type InboundResult = { events: StoredEvent[]; repeated: number; files: string[] };
 
 /** What `open_inbounds` answers of one number. */
 type Opened = {
@@ -105,7 +108,7 @@ async function commitTogether(
     const stored = await storeTogether(tx, keyring, commits);
     return stored.map((one, place) => {
       const fence = commits[place]?.source.fence;
-      if (one) return { events: one.events, repeated: one.repeated };
+      if (one) return { events: one.events, repeated: one.repeated, files: one.files };
       return fence ? new FencedError(fence) : new Error("no number");
     });
   });
@@ -132,7 +135,7 @@ export async function storeTogether(
     ({ source: { fence: a } }, { source: { fence: b } }) =>
       a.companyNo - b.companyNo || a.numberNo - b.numberNo,
   );
-  const nothing = { events: [], repeated: 0, personOf: () => undefined };
+  const nothing = { events: [], repeated: 0, files: [], personOf: () => undefined };
   const results: (StoredInbound | undefined)[] = commits.map(({ items, sent = [] }) =>
     items.length + sent.length === 0 ? nothing : undefined,
   );
@@ -152,7 +155,8 @@ export async function storeTogether(
       const row = one.opened.persons[batch.placeOf(person) - 1];
       return row && personOf(row);
     };
-    results[place] = { events: stored[at] ?? [], repeated, personOf: personAt };
+    const files = messages.flatMap(({ data }) => data.media?.id ?? []);
+    results[place] = { events: stored[at] ?? [], repeated, files, personOf: personAt };
   }
   return results;
 }

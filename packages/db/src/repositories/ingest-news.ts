@@ -4,7 +4,6 @@ import {
   type EventDefinition,
   eventDefinition,
   makeEvent,
-  type MetaPerson,
   type OutgoingEvent,
   parseMessageId,
   type Person,
@@ -13,13 +12,14 @@ import { sql } from "kysely";
 import { firstRow, type Tx } from "../open.ts";
 import type { EventInput, StoredEvent } from "./events.ts";
 import { nameable, pastTime, storableDeep } from "./inbound-batch.ts";
+import type { PersonInput } from "./inbound-items.ts";
 import type { Group, NoticePiece, StatusPiece } from "./ingest-routes.ts";
 import type { SentName } from "./inbound-items.ts";
 import { phoneOrNull } from "./message-rows.ts";
 import { noteTogetherIn, type Status, STATUS_EVENTS } from "./statuses.ts";
 
 /** Of a number, who its people are. */
-export type Resolved = Map<number, (person: MetaPerson) => Person | undefined>;
+export type Resolved = Map<number, (person: PersonInput) => Person | undefined>;
 
 /** Something that leaves nothing but its event, told once. `numberNo` null: about the company. */
 export type News = {
@@ -170,7 +170,7 @@ function unknownData(status: StatusPiece): Record<string, unknown> {
     recipient: {
       contactId: null,
       phone: phoneOrNull(recipient.phone ?? null),
-      lid: null,
+      lid: recipient.lid ?? null,
       userId: recipient.userId ?? null,
       username: recipient.username ?? null,
       name: recipient.name ?? null,

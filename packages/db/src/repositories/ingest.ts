@@ -38,28 +38,36 @@ export async function commitIngest(
   if (pieces.length === 0) return { events: [], repeated: 0, parked: 0 };
   return inTransaction(db, async (tx) => {
     const { groups, lost } = await routePieces(tx, teller, pieces);
-    const result: IngestResult = { events: [], repeated: 0, parked: 0 };
-    await lockPeople(tx, groups);
-    const resolved = await storeItems(tx, keyring, groups, result);
-    const news: News[] = [];
-    for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
-    for (const [place, { events, unknown }] of (await notedStatuses(tx, groups)).entries()) {
-      result.events.push(...events);
-      const group = groups[place];
-      if (group) news.push(...newsOf(group, unknown, resolved));
-    }
-    const fresh = await freshNews(tx, news);
-    result.repeated += news.length - fresh.length;
-    result.events.push(
-      ...(await appendEvents(
-        tx,
-        fresh.map((one) => one.told()),
-      )),
-    );
+    const { events, repeated } = await storeGroups(tx, keyring, groups);
     await noteUsage(tx, groups);
-    result.parked = await parkPieces(tx, [...lost, ...tooLarge(pieces)]);
-    return result;
+    return { events, repeated, parked: await parkPieces(tx, [...lost, ...tooLarge(pieces)]) };
   });
+}
+
+/** `files`: ids of the files whose messages were news. */
+export type StoredGroups = { events: StoredEvent[]; repeated: number; files: string[] };
+
+/** Stores what came in for numbers that are held, whichever provider told it. Role ingest. */
+export async function storeGroups(
+  tx: Tx,
+  keyring: Keyring,
+  groups: readonly Group[],
+): Promise<StoredGroups> {
+  const result: StoredGroups = { events: [], repeated: 0, files: [] };
+  await lockPeople(tx, groups);
+  const resolved = await storeItems(tx, keyring, groups, result);
+  const news: News[] = [];
+  for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
+  for (const [place, { events, unknown }] of (await notedStatuses(tx, groups)).entries()) {
+    result.events.push(...events);
+    const group = groups[place];
+    if (group) news.push(...newsOf(group, unknown, resolved));
+  }
+  const fresh = await freshNews(tx, news);
+  result.repeated += news.length - fresh.length;
+  const told = fresh.map((one) => one.told());
+  result.events.push(...(await appendEvents(tx, told)));
+  return result;
 }
 
 /** Messages, changes and people of all groups. Answers who the people of each group are. */
@@ -67,7 +75,7 @@ async function storeItems(
   tx: Tx,
   keyring: Keyring,
   groups: readonly Group[],
-  result: IngestResult,
+  result: StoredGroups,
 ): Promise<Resolved> {
   if (groups.every(({ items }) => items.length === 0)) return new Map();
   const commits = groups.map(({ source, items, statuses }) => {
@@ -80,6 +88,7 @@ async function storeItems(
     if (!one) throw new Error("a number that is held was not opened");
     result.events.push(...one.events);
     result.repeated += one.repeated;
+    result.files.push(...one.files);
     resolved.set(source.fence.numberNo, one.personOf);
   }
   return resolved;

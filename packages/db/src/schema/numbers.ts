@@ -1,4 +1,10 @@
-import type { DesiredState, Provider, Restriction, SessionStatus } from "@manyline/contracts";
+import type {
+  DesiredState,
+  Provider,
+  Restriction,
+  SessionStatus,
+  WppPlatform,
+} from "@manyline/contracts";
 import type { Generated, GeneratedAlways } from "kysely";
 
 /**
@@ -8,6 +14,10 @@ import type { Generated, GeneratedAlways } from "kysely";
  *
  * Of a Meta number the pair of `waba_id` and `phone_number_id` is unique among active ones; `is_active` is true
  * once Meta has confirmed that its token (in `secrets`, sealed) sees it there. `token_hash` tells two tokens apart.
+ *
+ * Of a WPP number `settings` has `wppAccountNumber` (the platform's session), `wppSubOrgId` (the organisation it was
+ * made under, if that is not its company) and `wppKeyHash`; session and key are unique among all numbers. Its key is
+ * in `secrets`. `webhook_key` stands in the address of its webhooks. `wpp_server` is the dialect it speaks.
  *
  * Writer, by column: gateway name, phone_e164, is_primary, desired_state, waba_id, phone_number_id, secrets,
  * token_hash; the owner, fenced: status, reason, since, until, last_connected_at, restriction, is_active, settings, the
@@ -34,6 +44,8 @@ export type NumbersTable = {
   phoneNumberId: string | null;
   isActive: Generated<boolean>;
   secrets: Buffer | null;
+  webhookKey: Generated<string>;
+  wppServer: Generated<WppPlatform>;
   tokenHash: Buffer | null;
   settings: Generated<Record<string, unknown>>;
   createdAt: Generated<Date>;
