@@ -132,6 +132,8 @@ export * from "./repositories/meta-numbers.ts";
 export * from "./repositories/flow-keys.ts";
 export * from "./repositories/flow-desk.ts";
 export * from "./repositories/tenant-flows.ts";
+export * from "./repositories/webhook-subscriptions.ts";
+export * from "./repositories/deliveries.ts";
 export * from "./crypto/flow-token.ts";
 export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";

@@ -77,6 +77,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_known_sends", callers: worker },
     { proname: "delete_old_attempts", callers: worker },
     { proname: "delete_old_commands", callers: worker },
+    { proname: "delete_old_deliveries", callers: worker },
     { proname: "delete_old_idempotency", callers: worker },
     { proname: "delete_old_jobs", callers: worker },
     { proname: "delete_old_journal", callers: worker },

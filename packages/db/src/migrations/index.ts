@@ -27,6 +27,7 @@ import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
+import * as webhooks from "./20261121-1000-webhooks.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -56,6 +57,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0920-unknown-sends": unknownSends,
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
+  "20261121-1000-webhooks": webhooks,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

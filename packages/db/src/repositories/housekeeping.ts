@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { changed, type Executor } from "../open.ts";
 import { type Count, countOf, keep } from "./counted.ts";
 import { deleteOldCommands, expireCommands } from "./command-operations.ts";
+import { deleteOldDeliveries } from "./deliveries.ts";
 import { dropOldPartitions, ensurePartitions } from "./events.ts";
 import {
   deleteOldIdempotency,
@@ -91,6 +92,7 @@ export async function housekeeping(
     ["knownSendsDeleted", () => deleteKnownSends(executor)],
     ["unroutableDeleted", () => deleteOldUnroutable(executor, 30 * DAY_MS)],
     ["flowKeysDeleted", () => deleteRetiredFlowKeys(executor, DAY_MS)],
+    ["deliveriesDeleted", () => deleteOldDeliveries(executor, 8 * DAY_MS)],
     ["usageDeleted", () => deleteOldUsage(executor)],
     ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
     ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],

@@ -40,6 +40,7 @@ import type {
   PairingWatchTable,
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
+import type { DeliveriesTable, WebhookSubscriptionsTable } from "./webhooks.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
 import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
 
@@ -56,6 +57,7 @@ export type Schema = {
   contactAliases: ContactAliasesTable;
   contacts: ContactsTable;
   dataKeys: DataKeysTable;
+  deliveries: DeliveriesTable;
   flowHandlers: FlowHandlersTable;
   flowKeys: FlowKeysTable;
   housekeeping: HousekeepingTable;
@@ -85,6 +87,7 @@ export type Schema = {
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   webhookHandshakes: WebhookHandshakesTable;
+  webhookSubscriptions: WebhookSubscriptionsTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;
