@@ -14,6 +14,7 @@ export type Environments = {
   gateway: NodeJS.ProcessEnv;
   sessionWorker: NodeJS.ProcessEnv;
   webhookIngest: NodeJS.ProcessEnv;
+  notifier: NodeJS.ProcessEnv;
 };
 
 /** Only what belongs to a process is handed to it: these never pass from our environment by accident. */
@@ -100,6 +101,12 @@ export function environments(input: {
       DATABASE_INGEST_URL: urlOf("ingest"),
       META_APP_SECRET: input.base["META_APP_SECRET"] ?? secrets.metaAppSecret,
       META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
+    },
+    notifier: {
+      ...common,
+      HOST: "127.0.0.1",
+      PORT: String(settings.ports.notifier),
+      DATABASE_NOTIFY_URL: urlOf("notify"),
     },
   };
 }

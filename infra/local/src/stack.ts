@@ -126,6 +126,7 @@ export class Stack {
       ["gateway", true],
       ["workerHealth", true],
       ["ingest", true],
+      ["notifier", true],
       ["simulator", !isReal],
       ["metaSimulator", !isReal],
       ["postgres", settings.databaseUrl === undefined],
@@ -190,7 +191,7 @@ export class Stack {
 
   async #startServices(envs: Environments): Promise<void> {
     const { root, paths, settings, report, workers } = this.#options;
-    const { gateway, workerHealth, ingest } = settings.ports;
+    const { gateway, workerHealth, ingest, notifier } = settings.ports;
     const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
     const services = [
       createProgram({
@@ -208,6 +209,14 @@ export class Stack {
         env: envs.webhookIngest,
         port: ingest,
         isReady: () => isHealthy(ingest),
+      }),
+      createProgram({
+        ...common,
+        name: "notifier",
+        room: "services/notifier",
+        env: envs.notifier,
+        port: notifier,
+        isReady: () => isHealthy(notifier),
       }),
       ...Array.from({ length: workers }, (_, index) => {
         const name = index === 0 ? "session-worker" : `session-worker-${index + 1}`;

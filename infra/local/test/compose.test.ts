@@ -30,7 +30,14 @@ const local = environments({
   secrets: {
     adminToken: "a",
     kek: "k",
-    databasePasswords: { app: "1", platform: "2", worker: "3", ingest: "5", relay: "4" },
+    databasePasswords: {
+      app: "1",
+      platform: "2",
+      worker: "3",
+      ingest: "5",
+      notify: "6",
+      relay: "4",
+    },
     metaAppSecret: "m",
     metaVerifyToken: "v",
   },
@@ -45,6 +52,7 @@ const PAIRS = [
   ["gateway", local.gateway],
   ["session-worker", local.sessionWorker],
   ["webhook-ingest", local.webhookIngest],
+  ["notifier", local.notifier],
 ] as const;
 
 for (const [name, env] of PAIRS) {
@@ -65,7 +73,7 @@ test("every program that compose starts is there, from the folder it is started 
   const programs = Object.values(compose.services).filter(
     ({ image }) => image === "manyline:local",
   );
-  assert.equal(programs.length, 5);
+  assert.equal(programs.length, 6);
   for (const { working_dir: folder = "", command = [] } of programs) {
     assert.match(folder, /^\/app\//);
     const entry = command.at(-1) ?? "";

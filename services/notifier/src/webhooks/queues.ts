@@ -1,0 +1,148 @@
+/**
+ * Works the queues of endpoints, each for itself: an endpoint has only so many deliveries under way, and one while it
+ * fails, so that a dead one takes little from the others.
+ */
+import { WEBHOOK_FIGURES } from "@manyline/contracts/webhooks";
+import { claimDeliveries, type Database, dueQueues, type QueueKey } from "@manyline/db";
+import type { Reports } from "../reports.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { Slots } from "./slots.ts";
+
+export type QueuesOptions = {
+  db: Database;
+  endpoints: Endpoints;
+  reports: Reports;
+  /** Deliveries under way at a time, to all endpoints. */
+  sends: number;
+  sweepMs: number;
+  timeoutMs: number;
+};
+
+/** A claim outlives the longest call by so much; then whoever looks takes it over. */
+const CLAIM_MORE_MS = 20_000;
+
+type Running = { isWoken: boolean; wake: () => void; done: Promise<void> };
+
+export class Queues {
+  readonly #options: QueuesOptions;
+  readonly #slots: Slots;
+  readonly #running = new Map<string, Running>();
+  #isStopping = false;
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> | undefined;
+
+  constructor(options: QueuesOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.sends);
+  }
+
+  /** Deliveries under way. */
+  get underWay(): number {
+    return this.#slots.taken;
+  }
+
+  /** Looks at all queues at once, and then again and again. */
+  start(): void {
+    this.#sweep();
+  }
+
+  /** Something may be due at this endpoint. */
+  wake(key: QueueKey): void {
+    if (this.#isStopping) return;
+    const name = `${key.companyNo} ${key.subscriptionId}`;
+    const running = this.#running.get(name);
+    if (running) {
+      running.isWoken = true;
+      running.wake();
+      return;
+    }
+    const queue: Running = { isWoken: false, wake: () => undefined, done: Promise.resolve() };
+    this.#running.set(name, queue);
+    queue.done = this.#work(key, queue, () => {
+      if (this.#running.get(name) === queue) this.#running.delete(name);
+    }).catch((error: unknown) => this.#options.reports.queueFailed(error));
+  }
+
+  /** Claims nothing more, waits for what is under way. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+    for (const { wake } of this.#running.values()) wake();
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  #sweep(): void {
+    const { db, reports, sweepMs } = this.#options;
+    this.#sweeping = dueQueues(db)
+      .then((keys) => {
+        for (const key of keys) this.wake(key);
+        return undefined;
+      })
+      .catch((error: unknown) => reports.queueFailed(error))
+      .finally(() => {
+        if (!this.#isStopping) this.#timer = setTimeout(() => this.#sweep(), sweepMs);
+      });
+  }
+
+  /** `end`: from then on a wake starts another. */
+  async #work(key: QueueKey, queue: Running, end: () => void): Promise<void> {
+    try {
+      await this.#deliverAll(key, queue, end);
+    } finally {
+      end();
+    }
+  }
+
+  async #deliverAll(key: QueueKey, queue: Running, end: () => void): Promise<void> {
+    const { db, endpoints, timeoutMs } = this.#options;
+    const underWay = new Set<Promise<void>>();
+    const failed: unknown[] = [];
+    while (!this.#isStopping && failed.length === 0) {
+      queue.isWoken = false;
+      const endpoint = await endpoints.read(key);
+      if (!endpoint) break;
+      const most = endpoint.failures > 0 ? 1 : WEBHOOK_FIGURES.perEndpoint;
+      const room = most - underWay.size;
+      const slots = room > 0 ? await this.#slots.take(room) : 0;
+      const claimed =
+        slots > 0 && !this.#isStopping
+          ? await claimDeliveries(db, key, {
+              limit: slots,
+              claimMs: timeoutMs + CLAIM_MORE_MS,
+            }).catch((error: unknown) => {
+              failed.push(error);
+              return [];
+            })
+          : [];
+      this.#slots.give(slots - claimed.length);
+      for (const delivery of claimed) {
+        const sending: Promise<void> = endpoints
+          .deliver(key, endpoint, delivery)
+          .catch((error: unknown) => {
+            failed.push(error);
+          })
+          .finally(() => {
+            underWay.delete(sending);
+            this.#slots.give(1);
+          });
+        underWay.add(sending);
+      }
+      if (underWay.size === 0 && !queue.isWoken) {
+        // In the same step as the look at isWoken: no wake is lost in between.
+        end();
+        return;
+      }
+      if (queue.isWoken && claimed.length > 0) continue;
+      await Promise.race([
+        ...underWay,
+        new Promise<void>((resolve) => {
+          queue.wake = resolve;
+          if (queue.isWoken || this.#isStopping) resolve();
+        }),
+      ]);
+    }
+    await Promise.all(underWay);
+    if (failed.length > 0) throw failed[0];
+  }
+}
