@@ -38,6 +38,8 @@ import { registerSessions } from "./routes/sessions.ts";
 import { registerShardWishes } from "./routes/shard-wishes.ts";
 import { registerShards } from "./routes/shards.ts";
 import { registerStatus } from "./routes/status.ts";
+import { registerWebhookDeliveries } from "./routes/webhook-deliveries.ts";
+import { registerWebhooks } from "./routes/webhooks.ts";
 import { registerWorkers } from "./routes/workers.ts";
 import { registerSecurityHeaders } from "./security-headers.ts";
 import { registerTracing } from "./tracing.ts";
@@ -132,6 +134,8 @@ export async function buildApp(
   registerUsage(app, deps);
   registerFlowKeys(app, deps);
   registerFlows(app, deps);
+  registerWebhooks(app, deps);
+  registerWebhookDeliveries(app, deps);
   registerPages(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

@@ -28,6 +28,8 @@ import {
   StatusAnswer,
   UploadAnswer,
   UsageAnswer,
+  Webhook,
+  WebhookDelivery,
   Worker,
 } from "@manyline/contracts";
 import type { App } from "./app.ts";
@@ -66,6 +68,8 @@ const COMPONENTS = [
   FlowKey,
   NumberFlowKey,
   Flow,
+  Webhook,
+  WebhookDelivery,
 ];
 
 /** Shared answers become components; they must be known before the routes that name them. */
@@ -94,6 +98,11 @@ export async function registerOpenApi(app: App, serverUrl: string): Promise<void
             "Sending and reading messages, people, files: ?number=, else the primary one",
         },
         { name: "flows", description: "Forms inside WhatsApp: keys, names, who fills the screens" },
+        {
+          name: "webhooks",
+          description:
+            "Events at your own address: signed, in order, tried again; see docs/webhooks.md",
+        },
         { name: "operations", description: "The operator's view: workers, shards, jobs, figures" },
       ],
       components: {

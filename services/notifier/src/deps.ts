@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { createReports, type Reports } from "./reports.ts";
 import { DirectCodes } from "./webhooks/direct.ts";
 import { Endpoints } from "./webhooks/endpoints.ts";
+import { Intake } from "./webhooks/intake.ts";
 import { Queues } from "./webhooks/queues.ts";
 
 export type Deps = {
@@ -21,6 +22,7 @@ export type Deps = {
   readonly reports: Reports;
   readonly endpoints: Endpoints;
   readonly queues: Queues;
+  readonly intake: Intake;
   readonly codes: DirectCodes;
 };
 
@@ -55,9 +57,10 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     overrides.endpoints ?? new Endpoints({ db, keyring, clock, guard, relay, reports, timeoutMs });
   const queues =
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
+  const intake = overrides.intake ?? new Intake({ bus, db, queues, reports, clock });
   const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
   const shared = { config, logger, clock, reports, bus, db, relayDb, keyring, relay };
-  return { ...shared, endpoints, queues, codes };
+  return { ...shared, endpoints, queues, intake, codes };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -40,7 +40,7 @@ import type {
   PairingWatchTable,
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
-import type { DeliveriesTable, WebhookSubscriptionsTable } from "./webhooks.ts";
+import type { DeliveriesTable, WebhookIntakeTable, WebhookSubscriptionsTable } from "./webhooks.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
 import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
 
@@ -87,6 +87,7 @@ export type Schema = {
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   webhookHandshakes: WebhookHandshakesTable;
+  webhookIntake: WebhookIntakeTable;
   webhookSubscriptions: WebhookSubscriptionsTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;

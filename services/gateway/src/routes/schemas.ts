@@ -58,6 +58,8 @@ export type ComponentName =
   | "FlowKey"
   | "NumberFlowKey"
   | "Flow"
+  | "Webhook"
+  | "WebhookDelivery"
   | "UploadAnswer";
 
 const problem = {
