@@ -18,6 +18,8 @@ export const WEBHOOK_FIGURES = {
   mostPauseMs: 60_000,
   /** So long an event waits for one that belongs before it in its chat. */
   gapMs: 5_000,
+  /** So long, if nobody remembers its chat because the reader of the stream has just begun. */
+  firstGapMs: 250,
   subscriptions: 20,
   /** How long a former secret goes on signing, unless said otherwise. */
   overlapHours: 24,

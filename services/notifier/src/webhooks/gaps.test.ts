@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Gaps } from "./gaps.ts";
 
-const open = () => new Gaps(5_000, 2);
+const open = (youngUntilMs = 0) =>
+  new Gaps({ gapMs: 5_000, firstGapMs: 250, youngUntilMs, most: 2 });
 const through = { holdMs: 0, releaseTo: undefined };
 const held = { holdMs: 5_000, releaseTo: undefined };
 
@@ -29,6 +30,13 @@ describe("events of a chat", () => {
     assert.deepEqual(gaps.place("a", 3, 0), held);
     assert.deepEqual(gaps.place("a", 4, 5_000), through);
     assert.deepEqual(gaps.place("a", 2, 6_000), through, "too late");
+  });
+  it("of a chat that is new to a reader who has just begun, wait shortly for those before them", () => {
+    const gaps = open(10_000);
+    assert.deepEqual(gaps.place("a", 1, 0), through);
+    assert.deepEqual(gaps.place("b", 8, 0), { holdMs: 250, releaseTo: undefined });
+    assert.deepEqual(gaps.place("b", 7, 0), through);
+    assert.deepEqual(gaps.place("c", 8, 10_000), through);
   });
   it("of the chats that were used last are remembered", () => {
     const gaps = open();

@@ -12,16 +12,22 @@ export type Placing = {
 
 const AT_ONCE: Placing = { holdMs: 0, releaseTo: undefined };
 
+export type GapsOptions = {
+  gapMs: number;
+  /** What was before the first event of a chat nobody here knows; until `youngUntilMs` it may come behind it. */
+  firstGapMs: number;
+  youngUntilMs: number;
+  /** So many chats are remembered. */
+  most: number;
+};
+
 export class Gaps {
-  readonly #gapMs: number;
-  readonly #most: number;
+  readonly #options: GapsOptions;
   /** In the order of their last use. */
   readonly #chats = new Map<string, Chat>();
 
-  /** `most`: so many chats are remembered. */
-  constructor(gapMs: number, most: number) {
-    this.#gapMs = gapMs;
-    this.#most = most;
+  constructor(options: GapsOptions) {
+    this.#options = options;
   }
 
   /** `atMs`: a clock that never goes back. */
@@ -29,17 +35,19 @@ export class Gaps {
     const chat = this.#chats.get(chatId);
     this.#chats.delete(chatId);
     if (!chat) {
-      // What came before it may have been long ago.
       this.#chats.set(chatId, { seq, beyond: new Map() });
       this.#forget();
-      return AT_ONCE;
+      const { youngUntilMs, firstGapMs } = this.#options;
+      return seq > 1 && atMs < youngUntilMs
+        ? { holdMs: firstGapMs, releaseTo: undefined }
+        : AT_ONCE;
     }
     this.#chats.set(chatId, chat);
     if (seq <= chat.seq) return AT_ONCE;
     this.#giveUp(chat, atMs);
     if (seq > chat.seq + 1) {
       chat.beyond.set(seq, atMs);
-      return { holdMs: this.#gapMs, releaseTo: undefined };
+      return { holdMs: this.#options.gapMs, releaseTo: undefined };
     }
     chat.seq = seq;
     while (chat.beyond.delete(chat.seq + 1)) chat.seq += 1;
@@ -48,7 +56,7 @@ export class Gaps {
 
   /** What was held for long enough goes out by itself, and nobody waits for what is missing before it. */
   #giveUp(chat: Chat, atMs: number): void {
-    const over = [...chat.beyond].filter(([, since]) => atMs - since >= this.#gapMs);
+    const over = [...chat.beyond].filter(([, since]) => atMs - since >= this.#options.gapMs);
     const last = Math.max(chat.seq, ...over.map(([seq]) => seq));
     for (const seq of chat.beyond.keys()) if (seq <= last) chat.beyond.delete(seq);
     chat.seq = last;
@@ -57,6 +65,6 @@ export class Gaps {
 
   #forget(): void {
     const [oldest] = this.#chats.keys();
-    if (this.#chats.size > this.#most && oldest !== undefined) this.#chats.delete(oldest);
+    if (this.#chats.size > this.#options.most && oldest !== undefined) this.#chats.delete(oldest);
   }
 }

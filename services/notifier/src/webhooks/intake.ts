@@ -27,10 +27,13 @@ const BATCH = 200;
 /** Read and not yet queued; then the stream waits. */
 const AHEAD = 1_000;
 const CHATS = 100_000;
+/** So long after its start a reader may meet what the one before it had half. */
+const YOUNG_MS = 10_000;
 const PAUSE_MS = 1_000;
 /** Classes of SQLSTATE: data exceptions. */
 const BAD_VALUE = "22";
 const PLACE_MS = 1_000;
+const WAKE_MS = 5;
 
 type Arrived = { incarnation: string; seq: number; event: QueuedEvent | undefined };
 type Released = { companyId: string; chat: string; seq: number };
@@ -46,13 +49,14 @@ export type IntakeOptions = {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #ending = new AbortController();
-  #gaps = new Gaps(WEBHOOK_FIGURES.gapMs, CHATS);
+  #gaps: Gaps;
   #placedAt = 0;
   #running: Promise<void> = Promise.resolve();
   #isReading = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#gaps = this.#newGaps();
   }
 
   /** It is this process that reads the stream. */
@@ -91,7 +95,7 @@ export class Intake {
     const { bus, db } = this.#options;
     this.#isReading = true;
     // Others may have read in between.
-    this.#gaps = new Gaps(WEBHOOK_FIGURES.gapMs, CHATS);
+    this.#gaps = this.#newGaps();
     const place = await intakePlace(db);
     const state = await bus.streamState(EVENTS_STREAM);
     let incarnation = state.incarnation;
@@ -148,6 +152,12 @@ export class Intake {
     }
   }
 
+  #newGaps(): Gaps {
+    const { gapMs, firstGapMs } = WEBHOOK_FIGURES;
+    const youngUntilMs = this.#options.clock.monotonic() + YOUNG_MS;
+    return new Gaps({ gapMs, firstGapMs, youngUntilMs, most: CHATS });
+  }
+
   /** One that the database refuses must not hold up the others. */
   async #queueAll(batch: readonly Arrived[]): Promise<void> {
     try {
@@ -188,6 +198,13 @@ export class Intake {
       return found;
     });
     for (const key of keys) queues.wake(key);
+    const holdMs = Math.min(...events.map((event) => event.holdMs).filter((ms) => ms > 0));
+    if (!Number.isFinite(holdMs) || keys.length === 0) return;
+    // A sweep finds what this misses.
+    const timer = setTimeout(() => {
+      for (const key of keys) queues.wake(key);
+    }, holdMs + WAKE_MS);
+    timer.unref();
   }
 
   /** Undefined: nobody can subscribe to it. */
