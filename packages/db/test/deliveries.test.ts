@@ -131,8 +131,11 @@ test("what is claimed is nobody else's until the claim ends; a late settlement c
   const [second] = await claim(key);
   assert.equal(second?.deliveryNo, first.deliveryNo);
   assert.equal(second?.attempts, 2);
-  assert.equal(await settleDelivery(notify, key, first, bad, again(0)), false);
-  assert.equal(await settleDelivery(notify, key, second, ok, { kind: "delivered" }), true);
+  assert.equal((await settleDelivery(notify, key, first, bad, again(0))).isSettled, false);
+  assert.equal(
+    (await settleDelivery(notify, key, second, ok, { kind: "delivered" })).isSettled,
+    true,
+  );
   const [row] = await list(key);
   assert.deepEqual([row?.state, row?.attempts, row?.status], ["delivered", 2, 200]);
 });

@@ -68,7 +68,61 @@ create index deliveries_listed on deliveries (company_no, subscription_id, deliv
 create index deliveries_created on deliveries (created_at);
 `;
 
+/*
+ * claim_deliveries takes what is due at one endpoint. Of each chat only the first that waits, by seq, until that has stepped
+ * aside. A look at a long queue goes 1,000 rows far and ends when there is enough: what is behind a chat that waits for its
+ * first is found when that has gone.
+ */
 const functions = `
+create function claim_deliveries(p_company int, p_subscription text, p_limit int, p_claim interval) returns table (
+  delivery_no bigint, event_id text, type text, attempts int, is_late boolean, first_tried_at timestamptz, envelope json
+)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_taken bigint[] := '{}';
+  v_row record;
+begin
+  perform from webhook_subscriptions s where s.company_no = p_company and s.subscription_id = p_subscription
+    and s.is_enabled and (s.next_try_at is null or s.next_try_at <= clock_timestamp());
+  if not found then
+    return;
+  end if;
+  for v_row in
+    select d.delivery_no, d.chat, d.seq, d.is_late from deliveries d
+    where d.company_no = p_company and d.subscription_id = p_subscription
+      and d.state = 'waiting' and d.due_at <= clock_timestamp()
+    order by d.due_at limit 1000
+  loop
+    if v_row.chat is not null and not v_row.is_late then
+      continue when exists (select from deliveries b
+        where b.company_no = p_company and b.subscription_id = p_subscription and b.chat = v_row.chat
+          and b.state = 'waiting' and not b.is_late
+          and (b.seq, b.delivery_no) < (v_row.seq, v_row.delivery_no));
+    end if;
+    v_taken := v_taken || v_row.delivery_no;
+    exit when cardinality(v_taken) >= p_limit;
+  end loop;
+  if v_taken = '{}' then
+    return;
+  end if;
+  return query
+    with locked as materialized (
+      select d.delivery_no from deliveries d
+      where d.delivery_no = any (v_taken) and d.state = 'waiting' and d.due_at <= clock_timestamp()
+      order by d.delivery_no for update skip locked
+    ), claimed as (
+      update deliveries d set attempts = d.attempts + 1, due_at = clock_timestamp() + p_claim,
+        first_tried_at = coalesce(d.first_tried_at, clock_timestamp())
+      from locked l where d.delivery_no = l.delivery_no
+      returning d.delivery_no, d.event_id, d.type, d.attempts, d.is_late, d.first_tried_at
+    )
+    select c.delivery_no, c.event_id, c.type, c.attempts, c.is_late, c.first_tried_at,
+      (select e.envelope from whatsapp_events e
+        where e.company_no = p_company and e.event_id = c.event_id limit 1)
+    from claimed c order by c.delivery_no;
+end $$;
+
 create function delete_old_deliveries(p_keep interval) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -89,6 +143,7 @@ const FATE =
 const security = [
   protect("webhook_subscriptions", "deliveries", "webhook_intake"),
   onlyFor("delete_old_deliveries(interval)", "worker"),
+  onlyFor("claim_deliveries(int, text, int, interval)", "notify"),
   policy("deliveries", "owner", "all", "true"),
 
   grant(

@@ -19,13 +19,17 @@ export type QueuedEvent = {
 
 export type QueueKey = { companyNo: number; subscriptionId: string };
 
+/** Everything in this incarnation of the stream up to here is in the queues. */
+export type StreamPlace = { incarnation: string; streamSeq: number };
+
 /**
  * Queues events for whoever subscribes to them, once however often it is called. Returns the queues that have
- * something new. Role notify.
+ * something new. `place` is noted with what is queued; of nothing only if `isKept`. Role notify.
  */
 export async function queueDeliveries(
   executor: Executor,
   events: readonly QueuedEvent[],
+  place?: StreamPlace & { isKept: boolean },
 ): Promise<QueueKey[]> {
   return rows(
     executor,
@@ -47,6 +51,11 @@ export async function queueDeliveries(
         order by e.place
         on conflict (company_no, subscription_id, event_id) do nothing
         returning company_no, subscription_id
+      ), placed as (
+        insert into webhook_intake (incarnation, stream_seq)
+        select ${place?.incarnation ?? ""}, ${place?.streamSeq ?? 0}::bigint
+        where ${place !== undefined} and (${place?.isKept ?? false} or exists (select from queued))
+        on conflict (is_only) do update set incarnation = excluded.incarnation, stream_seq = excluded.stream_seq
       ) select distinct company_no, subscription_id from queued`,
   );
 }
@@ -77,9 +86,6 @@ export type ClaimedDelivery = {
   envelope: Envelope | null;
 };
 
-/** A look at a long queue goes so far: what is behind a chat that waits for its first is found when that has gone. */
-const LOOKED_AT = 1_000;
-
 /**
  * Takes what is due at one endpoint, for `claimMs`; whoever does not settle it by then loses it. Of each chat only the
  * first that waits, in the order of `seq`, until that has stepped aside. Role notify.
@@ -91,33 +97,8 @@ export async function claimDeliveries(
 ): Promise<ClaimedDelivery[]> {
   return rows(
     executor,
-    sql<ClaimedDelivery>`with first as materialized (
-        select d.delivery_no, d.chat, d.seq, d.is_late, d.due_at from deliveries d
-        where d.company_no = ${companyNo} and d.subscription_id = ${subscriptionId}
-          and d.state = 'waiting' and d.due_at <= clock_timestamp()
-          and exists (select from webhook_subscriptions s where s.company_no = d.company_no
-            and s.subscription_id = d.subscription_id and s.is_enabled
-            and (s.next_try_at is null or s.next_try_at <= clock_timestamp()))
-        order by d.due_at limit ${LOOKED_AT}
-      ), due as materialized (
-        select d.delivery_no from first f join deliveries d on d.delivery_no = f.delivery_no
-        where d.state = 'waiting' and d.due_at <= clock_timestamp()
-          and (f.chat is null or f.is_late or not exists (select from deliveries b
-            where b.company_no = ${companyNo} and b.subscription_id = ${subscriptionId}
-              and b.chat = f.chat and b.state = 'waiting' and not b.is_late
-              and (b.seq, b.delivery_no) < (f.seq, f.delivery_no)))
-        order by f.due_at, f.delivery_no limit ${limit} for update of d skip locked
-      ), claimed as (
-        update deliveries d set attempts = d.attempts + 1,
-          due_at = clock_timestamp() + ${claimMs}::bigint * interval '1 millisecond',
-          first_tried_at = coalesce(d.first_tried_at, clock_timestamp())
-        from due where d.delivery_no = due.delivery_no
-        returning d.delivery_no, d.company_no, d.event_id, d.type, d.attempts, d.is_late, d.first_tried_at
-      )
-      select c.delivery_no, c.event_id, c.type, c.attempts, c.is_late, c.first_tried_at,
-        (select e.envelope from whatsapp_events e
-          where e.company_no = c.company_no and e.event_id = c.event_id limit 1) as envelope
-      from claimed c order by c.delivery_no`,
+    sql<ClaimedDelivery>`select * from claim_deliveries(${companyNo}, ${subscriptionId}, ${limit},
+      ${claimMs}::bigint * interval '1 millisecond')`,
   );
 }
 
@@ -146,36 +127,39 @@ export type Fate =
   | { kind: "dead"; pauseMs: number }
   | { kind: "gone" };
 
-/**
- * Notes how an attempt ended, for the delivery and for its endpoint. False: the claim was lost, somebody else settles
- * it. Role notify.
- */
+/** `isSettled` false: the claim was lost, somebody else settles it. `hasNext`: more of its chat waits. */
+export type Settled = { isSettled: boolean; hasNext: boolean };
+
+/** Notes how an attempt ended, for the delivery and for its endpoint. Role notify. */
 export async function settleDelivery(
   executor: Executor,
   { companyNo, subscriptionId }: QueueKey,
   { deliveryNo, attempts }: Pick<ClaimedDelivery, "deliveryNo" | "attempts">,
   { status, error, latencyMs }: Attempt,
   fate: Fate,
-): Promise<boolean> {
+): Promise<Settled> {
   const state = { delivered: "delivered", again: "waiting", dead: "dead", gone: "dead" }[fate.kind];
   const isLate = fate.kind === "again" && fate.isLate;
   const inMs = fate.kind === "again" ? fate.inMs : 0;
   const row = await firstRow(
     executor,
-    sql<{ isSettled: boolean }>`with settled as (
+    sql<Settled>`with settled as (
         update deliveries set state = ${state}, is_late = is_late or ${isLate}, status = ${status},
           error = ${error}, latency_ms = ${latencyMs},
           due_at = clock_timestamp() + ${inMs}::bigint * interval '1 millisecond',
           ended_at = case when ${state} <> 'waiting' then clock_timestamp() end
         where delivery_no = ${deliveryNo} and attempts = ${attempts} and state = 'waiting'
-        returning 1
+        returning chat
       ), noted as (
         update webhook_subscriptions set ${healthAfter({ status, error, latencyMs }, fate)}
         where company_no = ${companyNo} and subscription_id = ${subscriptionId}
           and ${fate.kind === "delivered" ? sql`failures > 0` : sql`${fate.kind !== "gone"}`} returning 1
-      ) select exists (select from settled) as is_settled, (select count(*) from noted) as noted`,
+      ) select exists (select from settled) as is_settled, (select count(*) from noted) as noted,
+        exists (select from settled s join deliveries d on d.chat = s.chat
+          where d.company_no = ${companyNo} and d.subscription_id = ${subscriptionId} and d.state = 'waiting'
+            and not d.is_late and d.delivery_no <> ${deliveryNo}) as has_next`,
   );
-  return row?.isSettled ?? false;
+  return { isSettled: row?.isSettled ?? false, hasNext: row?.hasNext ?? false };
 }
 
 /** What an attempt says of its endpoint. A success of one that was well changes nothing, and locks nothing. */

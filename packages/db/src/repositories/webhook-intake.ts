@@ -1,24 +1,12 @@
 /** One notifier at a time puts the stream into the queues, in its order; the next goes on where it stopped. */
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "kysely";
-import { type Database, type Executor, firstRow, type Tx } from "../open.ts";
-
-export type StreamPlace = { incarnation: string; streamSeq: number };
+import { type Database, type Executor, firstRow } from "../open.ts";
+import type { StreamPlace } from "./deliveries.ts";
 
 /** How far the stream is in the queues. Role notify. */
 export async function intakePlace(executor: Executor): Promise<StreamPlace | undefined> {
   return firstRow(executor, sql<StreamPlace>`select incarnation, stream_seq from webhook_intake`);
-}
-
-/** With what was queued, in one transaction. Role notify. */
-export async function setIntakePlace(
-  tx: Tx,
-  { incarnation, streamSeq }: StreamPlace,
-): Promise<void> {
-  await sql`insert into webhook_intake (incarnation, stream_seq) values (${incarnation}, ${streamSeq})
-    on conflict (is_only) do update set incarnation = excluded.incarnation, stream_seq = excluded.stream_seq`.execute(
-    tx,
-  );
 }
 
 /**

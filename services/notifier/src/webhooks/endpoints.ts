@@ -33,6 +33,12 @@ import {
 } from "@manyline/runtime";
 import type { Reports } from "../reports.ts";
 
+/** A changed address, and a former secret, count so long. */
+const KNOWN_MS = 1_000;
+const KNOWN = 10_000;
+const nameOf = ({ companyNo, subscriptionId }: QueueKey): string =>
+  `${companyNo} ${subscriptionId}`;
+
 export type EndpointsOptions = {
   db: Database;
   keyring: Keyring;
@@ -45,6 +51,7 @@ export type EndpointsOptions = {
 
 export class Endpoints {
   readonly #options: EndpointsOptions;
+  readonly #known = new Map<string, { endpoint: Endpoint; untilMs: number }>();
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
@@ -54,6 +61,22 @@ export class Endpoints {
   read({ companyNo, subscriptionId }: QueueKey): Promise<Endpoint | undefined> {
     const { db, keyring } = this.#options;
     return readEndpoint(db, keyring, companyNo, subscriptionId);
+  }
+
+  /** As it was a moment ago, while it is well. */
+  async known(key: QueueKey): Promise<Endpoint | undefined> {
+    const name = nameOf(key);
+    const now = this.#options.clock.monotonic();
+    const known = this.#known.get(name);
+    if (known && known.untilMs > now) return known.endpoint;
+    this.#known.delete(name);
+    const endpoint = await this.read(key);
+    if (endpoint?.failures === 0) {
+      this.#known.set(name, { endpoint, untilMs: now + KNOWN_MS });
+      const [oldest] = this.#known.keys();
+      if (this.#known.size > KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    }
+    return endpoint;
   }
 
   /** One POST, signed. What goes wrong is in the result; nothing of an address or a body is. */
@@ -87,15 +110,15 @@ export class Endpoints {
     }
   }
 
-  /** Sends what was claimed, and notes what became of it. */
-  async deliver(key: QueueKey, endpoint: Endpoint, delivery: ClaimedDelivery): Promise<void> {
+  /** Sends what was claimed, and notes what became of it. True: more may be due at once. */
+  async deliver(key: QueueKey, endpoint: Endpoint, delivery: ClaimedDelivery): Promise<boolean> {
     const { reports, clock, db } = this.#options;
     const { envelope, eventId, isLate, attempts } = delivery;
     if (!envelope) {
       const attempt = { status: null, error: "event_gone", latencyMs: 0 };
-      await settleDelivery(db, key, delivery, attempt, { kind: "gone" });
+      const { hasNext } = await settleDelivery(db, key, delivery, attempt, { kind: "gone" });
       reports.delivered("gone", attempt);
-      return;
+      return hasNext;
     }
     const body = Buffer.from(JSON.stringify(envelope));
     const span = {
@@ -111,13 +134,16 @@ export class Endpoints {
       });
     });
     const fate = fateOf(attempt, attempts, endpoint.failures);
-    const isSettled = await settleDelivery(db, key, delivery, attempt, fate);
+    const isWell = fate.kind === "delivered";
+    if (!isWell) this.#known.delete(nameOf(key));
+    const { isSettled, hasNext } = await settleDelivery(db, key, delivery, attempt, fate);
     const outcome = { delivered: "taken", again: "failed", dead: "dead", gone: "gone" } as const;
     reports.delivered(isSettled ? outcome[fate.kind] : "lost", attempt);
     if (fate.kind === "delivered" && attempts === 1) {
       reports.arrived(Math.max(0, clock.now().getTime() - Date.parse(envelope.time)));
     }
     if (isSettled && fate.kind === "dead") await this.#judge(key, delivery);
+    return hasNext || !isWell || endpoint.failures > 0;
   }
 
   /** A delivery has died: is its endpoint dead too? */

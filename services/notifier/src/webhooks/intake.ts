@@ -9,14 +9,11 @@ import {
   asOnlyReader,
   type Database,
   errorCode,
-  inTransaction,
   intakePlace,
   isUnavailable,
   type QueuedEvent,
-  type QueueKey,
   queueDeliveries,
   releaseDeliveries,
-  setIntakePlace,
 } from "@manyline/db";
 import type { Bus, Clock, StreamMessage } from "@manyline/runtime";
 import type { Reports } from "../reports.ts";
@@ -187,16 +184,13 @@ export class Intake {
       if (releaseTo !== undefined) released.push({ companyId, chat, seq: releaseTo });
       return [{ ...event, holdMs }];
     });
-    const keys = await inTransaction(db, async (tx): Promise<QueueKey[]> => {
-      const found = events.length > 0 ? await queueDeliveries(tx, events) : [];
-      if (released.length > 0) await releaseDeliveries(tx, released);
-      // What nobody asks for may be looked at twice.
-      if (found.length > 0 || clock.monotonic() - this.#placedAt >= PLACE_MS) {
-        await setIntakePlace(tx, { incarnation: last.incarnation, streamSeq: last.seq });
-        this.#placedAt = clock.monotonic();
-      }
-      return found;
-    });
+    // What nobody asks for may be looked at twice.
+    const isKept = clock.monotonic() - this.#placedAt >= PLACE_MS;
+    const place = { incarnation: last.incarnation, streamSeq: last.seq, isKept };
+    if (events.length === 0 && !isKept) return;
+    const keys = await queueDeliveries(db, events, place);
+    if (isKept || keys.length > 0) this.#placedAt = clock.monotonic();
+    if (released.length > 0) await releaseDeliveries(db, released);
     for (const key of keys) queues.wake(key);
     const holdMs = Math.min(...events.map((event) => event.holdMs).filter((ms) => ms > 0));
     if (!Number.isFinite(holdMs) || keys.length === 0) return;

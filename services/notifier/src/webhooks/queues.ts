@@ -3,7 +3,13 @@
  * fails, so that a dead one takes little from the others.
  */
 import { WEBHOOK_FIGURES } from "@manyline/contracts/webhooks";
-import { claimDeliveries, type Database, dueQueues, type QueueKey } from "@manyline/db";
+import {
+  claimDeliveries,
+  type ClaimedDelivery,
+  type Database,
+  dueQueues,
+  type QueueKey,
+} from "@manyline/db";
 import type { Reports } from "../reports.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { Slots } from "./slots.ts";
@@ -95,54 +101,65 @@ export class Queues {
   }
 
   async #deliverAll(key: QueueKey, queue: Running, end: () => void): Promise<void> {
-    const { db, endpoints, timeoutMs } = this.#options;
+    const { endpoints } = this.#options;
     const underWay = new Set<Promise<void>>();
     const failed: unknown[] = [];
+    // Something may be due that was not claimed.
+    let isMore = true;
     while (!this.#isStopping && failed.length === 0) {
-      queue.isWoken = false;
-      const endpoint = await endpoints.read(key);
+      const endpoint = await endpoints.known(key);
       if (!endpoint) break;
       const most = endpoint.failures > 0 ? 1 : WEBHOOK_FIGURES.perEndpoint;
       const room = most - underWay.size;
-      const slots = room > 0 ? await this.#slots.take(room) : 0;
-      const claimed =
-        slots > 0 && !this.#isStopping
-          ? await claimDeliveries(db, key, {
-              limit: slots,
-              claimMs: timeoutMs + CLAIM_MORE_MS,
-            }).catch((error: unknown) => {
-              failed.push(error);
-              return [];
+      if (room > 0 && (isMore || queue.isWoken)) {
+        const slots = await this.#slots.take(room);
+        queue.isWoken = false;
+        isMore = false;
+        const claimed = await this.#claim(key, slots).catch((error: unknown) => {
+          failed.push(error);
+          return [];
+        });
+        this.#slots.give(slots - claimed.length);
+        if (claimed.length === slots) isMore = true;
+        for (const delivery of claimed) {
+          const sending: Promise<void> = endpoints
+            .deliver(key, endpoint, delivery)
+            .then((hasMore) => {
+              if (hasMore) isMore = true;
+              return undefined;
             })
-          : [];
-      this.#slots.give(slots - claimed.length);
-      for (const delivery of claimed) {
-        const sending: Promise<void> = endpoints
-          .deliver(key, endpoint, delivery)
-          .catch((error: unknown) => {
-            failed.push(error);
-          })
-          .finally(() => {
-            underWay.delete(sending);
-            this.#slots.give(1);
-          });
-        underWay.add(sending);
+            .catch((error: unknown) => {
+              failed.push(error);
+            })
+            .finally(() => {
+              underWay.delete(sending);
+              this.#slots.give(1);
+            });
+          underWay.add(sending);
+        }
+        if (claimed.length > 0) continue;
       }
-      if (underWay.size === 0 && !queue.isWoken) {
+      if (underWay.size === 0 && !queue.isWoken && !isMore) {
         // In the same step as the look at isWoken: no wake is lost in between.
         end();
         return;
       }
-      if (queue.isWoken && claimed.length > 0) continue;
+      if (room > 0 && (queue.isWoken || isMore)) continue;
       await Promise.race([
         ...underWay,
         new Promise<void>((resolve) => {
           queue.wake = resolve;
-          if (queue.isWoken || this.#isStopping) resolve();
+          if ((queue.isWoken && room > 0) || this.#isStopping) resolve();
         }),
       ]);
     }
     await Promise.all(underWay);
     if (failed.length > 0) throw failed[0];
+  }
+
+  #claim(key: QueueKey, limit: number): Promise<ClaimedDelivery[]> {
+    if (this.#isStopping) return Promise.resolve([]);
+    const { db, timeoutMs } = this.#options;
+    return claimDeliveries(db, key, { limit, claimMs: timeoutMs + CLAIM_MORE_MS });
   }
 }
