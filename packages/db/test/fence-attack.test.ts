@@ -120,6 +120,23 @@ describe("what a worker without the fence achieves", () => {
       sql`update job_items set state = 'done'`,
       sql`delete from job_items`,
     ],
+    number_usage: (f) => [
+      sql`insert into number_usage (company_no, number_no, day, category, kind, is_billable)
+        values (${f.companyNo}, ${f.numberNo}, now(), 'x', 'x', true)`,
+      sql`update number_usage set priced = 0`,
+      sql`delete from number_usage`,
+    ],
+    priced_messages: (f) => [
+      sql`insert into priced_messages (company_no, number_no, hash, is_delivered)
+        values (${f.companyNo}, ${f.numberNo}, '', true)`,
+      sql`update priced_messages set is_delivered = true`,
+      sql`delete from priced_messages`,
+    ],
+    unknown_sends: (f, id) => [
+      sql`insert into unknown_sends (company_no, number_no, message_id) values (${f.companyNo}, ${f.numberNo}, ${id})`,
+      sql`update unknown_sends set at = now()`,
+      sql`delete from unknown_sends`,
+    ],
     api_tokens: () => [sql`update api_tokens set revoked_at = now()`, sql`delete from api_tokens`],
   };
 

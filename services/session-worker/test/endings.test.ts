@@ -115,6 +115,16 @@ describe("stops", () => {
 });
 
 describe("loses the link", () => {
+  it("unlinked here while it is on its way back: WhatsApp is told over the next connection", async () => {
+    const { one, phone } = await linked();
+    applyFault(room.simulator.server, { kind: "refuse-upgrades", args: { status: 503 }, times: 2 });
+    applyFault(room.simulator.server, { kind: "drop", phone });
+    await is(one, "connecting/reconnecting");
+    assert.deepEqual((await room.command(one, "unlink")).result, { wasLinked: true, told: true });
+    assert.equal(room.simulator.server.account(phone).devices.size, 0);
+    await is(one, "disconnected/unlinked");
+  });
+
   it("unlinked while connected, and while away", async () => {
     const first = await linked();
     room.simulator.server.phone(first.phone).unlink();

@@ -355,7 +355,7 @@ for (const name of ["a person", "a group", "the number's own phone"]) {
       ];
       const original = await toldOf(room, one, place.event, first.id);
       for (const [index, [content, type, expected]] of changes.entries()) {
-        await writer.send(to, content);
+        const { id: changeProviderMessageId } = await writer.send(to, content);
         const event = await until(
           async () =>
             (await toldOfMessages(room, one)).filter(
@@ -368,7 +368,8 @@ for (const name of ["a person", "a group", "the number's own phone"]) {
         assert.ok(Date.parse(String(at)) > 0);
         const { messageId } = first;
         const { chat, from } = original.data;
-        const about = { provider: "linked", providerMessageId: first.id, messageId };
+        const ids = { providerMessageId: first.id, changeProviderMessageId };
+        const about = { provider: "linked", ...ids, messageId };
         assert.deepEqual(data, { ...about, chat, from, ...expected });
         assert.equal(event.seq, (original.seq ?? 0) + index + 1);
       }

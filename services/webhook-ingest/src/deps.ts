@@ -3,9 +3,9 @@ import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db
 import type { Database, Keyring } from "@manyline/db";
 import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
-import { type App, CompanyApps } from "./apps.ts";
+import { type App, companyApps, type CompanyApps } from "./apps.ts";
 import type { Config } from "./config.ts";
-import { FlowDesks } from "./flows/desks.ts";
+import { flowDesks, type FlowDesks } from "./flows/desks.ts";
 import { FlowAsker } from "./flows/handlers.ts";
 import { Ingestor } from "./ingestor.ts";
 import { Replayer } from "./replayer.ts";
@@ -58,8 +58,8 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     });
   const keyring = overrides.keyring ?? createKeyring({ keks: parseKeks(config.keks) });
   const relay = overrides.relay ?? createRelay(relayDb, bus, logger);
-  const apps = overrides.apps ?? new CompanyApps({ db, keyring, clock });
-  const desks = overrides.desks ?? new FlowDesks({ db, keyring, clock });
+  const apps = overrides.apps ?? companyApps({ db, keyring, clock });
+  const desks = overrides.desks ?? flowDesks({ db, keyring, clock });
   const { handlerMs: timeoutMs, openAddresses } = config.flows;
   const guard = addressGuard(openAddresses);
   const asker = overrides.asker ?? new FlowAsker({ bus, clock, guard, timeoutMs });
