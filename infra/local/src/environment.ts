@@ -22,6 +22,7 @@ const NOT_INHERITED = new Set([
   "ADMIN_TOKEN",
   "DATABASE_URL",
   "GRAPH_URL",
+  "MAIL_FROM",
   "DATABASE_OWNER_URL",
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
@@ -32,6 +33,13 @@ const NOT_INHERITED = new Set([
   "NODE_CHANNEL_FD",
   "NODE_OPTIONS",
   "PORT",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
   "WA_ROOT_KEY",
   "WA_URL",
 ]);
@@ -107,7 +115,41 @@ export function environments(input: {
       HOST: "127.0.0.1",
       PORT: String(settings.ports.notifier),
       DATABASE_NOTIFY_URL: urlOf("notify"),
+      ...(simulator === undefined ? senders(input.base) : sinks(settings)),
     },
+  };
+}
+
+/** What is given to the notifier alone, so that it can really send. */
+const SENDERS = [
+  "MAIL_FROM",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
+] as const;
+
+function senders(base: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    SENDERS.flatMap((name) => (base[name] === undefined ? [] : [[name, base[name]]])),
+  );
+}
+
+/** With simulated phones nothing goes to real people either. */
+function sinks({ ports }: Settings): NodeJS.ProcessEnv {
+  const inbox = `http://127.0.0.1:${ports.inbox}`;
+  return {
+    SMTP_URL: `smtp://127.0.0.1:${ports.inboxSmtp}`,
+    MAIL_FROM: "Manyline <notices@manyline.example>",
+    TWILIO_URL: inbox,
+    TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,
+    TWILIO_AUTH_TOKEN: "simulated-twilio-token",
+    TWILIO_FROM: "+15550100",
+    SMS_HTTP_URL: "",
+    SMS_HTTP_TOKEN: "",
   };
 }
 

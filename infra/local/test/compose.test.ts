@@ -73,7 +73,7 @@ test("every program that compose starts is there, from the folder it is started 
   const programs = Object.values(compose.services).filter(
     ({ image }) => image === "manyline:local",
   );
-  assert.equal(programs.length, 6);
+  assert.equal(programs.length, 7);
   for (const { working_dir: folder = "", command = [] } of programs) {
     assert.match(folder, /^\/app\//);
     const entry = command.at(-1) ?? "";
@@ -98,8 +98,10 @@ test("nothing starts before what it needs; every server has a health check", () 
 });
 
 test("secrets come from outside and are refused when missing", () => {
-  // Without a Meta app for all, its secret and token are not needed.
-  for (const [variable] of text.matchAll(/\$\{(?!META_)\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g)) {
+  // Without a Meta app for all, or a provider of SMS, their secrets are not needed.
+  for (const [variable] of text.matchAll(
+    /\$\{(?!META_|TWILIO_|SMS_)\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g,
+  )) {
     assert.match(variable, /:\?/, `${variable} needs :?`);
   }
   assert.doesNotMatch(text, /postgres:\/\/\w+:(?!\$\{)/);

@@ -5,6 +5,7 @@ import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { Config } from "./config.ts";
 import { createReports, type Reports } from "./reports.ts";
+import { Notices } from "./notices/index.ts";
 import { DirectCodes } from "./webhooks/direct.ts";
 import { Endpoints } from "./webhooks/endpoints.ts";
 import { Queues } from "./webhooks/queues.ts";
@@ -22,6 +23,7 @@ export type Deps = {
   readonly endpoints: Endpoints;
   readonly queues: Queues;
   readonly codes: DirectCodes;
+  readonly notices: Notices;
 };
 
 const POOL = 8;
@@ -56,8 +58,10 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const queues =
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
   const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
+  const notices =
+    overrides.notices ?? new Notices({ config: config.notices, bus, db, keyring, logger });
   const shared = { config, logger, clock, reports, bus, db, relayDb, keyring, relay };
-  return { ...shared, endpoints, queues, codes };
+  return { ...shared, endpoints, queues, codes, notices };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -13,7 +13,7 @@ const PREPARE_RETRY_MS = 1_000;
  * is under way delivered and noted, connections closed.
  */
 export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ url: string }> {
-  const { config, logger, bus, relay, queues, codes } = deps;
+  const { config, logger, bus, relay, queues, codes, notices } = deps;
   scope.defer("databases", () => Promise.all([deps.db.stop(), deps.relayDb.stop()]));
   scope.defer("bus", () => bus.close());
   bus.declareStream({
@@ -30,13 +30,13 @@ export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ 
   });
   scope.defer("relay status", endStatus);
   scope.defer("metrics", registerMetrics(deps));
-  scope.defer("queues", () => Promise.all([queues.stop(), codes.stop()]));
+  scope.defer("queues", () => Promise.all([queues.stop(), codes.stop(), notices.stop()]));
 
   let isPrepared = false;
   const preparing = prepare(deps, scope.signal).then((done) => {
     isPrepared = done;
     if (!done) return undefined;
-    const readers = [consumeEvents(deps), codes.listen(bus)];
+    const readers = [consumeEvents(deps), codes.listen(bus), notices.start()];
     scope.defer("readers", () => Promise.all(readers.map((reader) => reader.close())));
     queues.start();
     return undefined;

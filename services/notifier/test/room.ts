@@ -14,6 +14,7 @@ import { newWebhookSecret } from "@manyline/contracts/webhooks";
 import {
   addSubscription,
   appendEvents,
+  type CompanyInput,
   createCompany,
   type Database,
   type DeliveryRow,
@@ -36,7 +37,28 @@ export type Room = AsyncDisposable & {
   platform: Database;
   nats: NatsServer;
   env: Record<string, string>;
+  /** Ends the notifier; the servers go on. */
+  stop: () => Promise<void>;
 };
+
+/** One more notifier over the same servers. */
+export async function startOne(
+  env: Record<string, string>,
+): Promise<{ url: string; deps: Deps; stop: () => Promise<void> }> {
+  const logger = createSilentLogger();
+  const deps = buildDeps(envToConfig(env), logger);
+  let url = "";
+  const service = await runService({
+    name: "notifier",
+    logger,
+    start: async (scope) => {
+      url = (await startNotifier(deps, scope)).url;
+    },
+  });
+  if (service.state !== "RUNNING") throw new Error("notifier did not start");
+  await until(async () => (await fetch(`${url}/health/ready`)).status === 200, { label: "ready" });
+  return { url, deps, stop: () => service.stop() };
+}
 
 export async function openRoom(more: Record<string, string> = {}): Promise<Room> {
   const [database, nats] = await Promise.all([openTestDatabase(), startNats()]);
@@ -51,31 +73,21 @@ export async function openRoom(more: Record<string, string> = {}): Promise<Room>
     WEBHOOK_SWEEP_MS: "100",
     ...more,
   };
-  const logger = createSilentLogger();
-  const deps = buildDeps(envToConfig(env), logger);
-  let url = "";
-  const service = await runService({
-    name: "notifier",
-    logger,
-    start: async (scope) => {
-      url = (await startNotifier(deps, scope)).url;
-    },
-  });
-  if (service.state !== "RUNNING") throw new Error("notifier did not start");
+  const { url, deps, stop } = await startOne(env);
   const open = (role: "app" | "platform"): Database =>
     openDatabase({ url: database.urls[role], role, applicationName: "test", poolSize: 4 });
   const [app, platform] = [open("app"), open("platform")];
-  await until(async () => (await fetch(`${url}/health/ready`)).status === 200, { label: "ready" });
   return {
     url,
     deps,
+    stop,
     database,
     app,
     platform,
     nats,
     env,
     [Symbol.asyncDispose]: async () => {
-      await service.stop();
+      await stop();
       await Promise.all([app.stop(), platform.stop()]);
       await nats[Symbol.asyncDispose]();
       await database.stop();
@@ -85,7 +97,10 @@ export async function openRoom(more: Record<string, string> = {}): Promise<Room>
 
 export type Company = { companyNo: number; companyId: CompanyId };
 
-export async function addCompany({ platform, deps }: Room): Promise<Company> {
+export async function addCompany(
+  { platform, deps }: Room,
+  more: Partial<CompanyInput> = {},
+): Promise<Company> {
   const companyId = parseCompanyId(randomBytes(5).toString("hex"));
   if (companyId === undefined) throw new Error("no id");
   const { companyNo } = await inTransaction(platform, (tx) =>
@@ -100,6 +115,7 @@ export async function addCompany({ platform, deps }: Room): Promise<Company> {
       language: "ru",
       whatsappEnabled: true,
       whatsappConfig: {},
+      ...more,
     }),
   );
   return { companyNo, companyId };
