@@ -42,10 +42,9 @@ export function readNoticeConfig(r: ConfigReader) {
     ...HTTP,
     meaning: "Twilio, or what stands in for it",
   });
-  const given = [accountSid, authToken, from].filter((value) => value !== undefined).length;
   r.check(
-    given === 0 || given === 3,
-    "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM go together",
+    accountSid === undefined || (authToken !== undefined && from !== undefined),
+    "TWILIO_ACCOUNT_SID needs TWILIO_AUTH_TOKEN and TWILIO_FROM",
     ["TWILIO_ACCOUNT_SID"],
   );
   const smsUrl = r.url("SMS_HTTP_URL", {
