@@ -133,7 +133,7 @@ function assertClean(text: string, where: string): void {
   }
 }
 
-it("a code is told by mail and SMS within 2 s, in the company's language, to its own people", () => {
+it("a code is told by mail and SMS within 2 s, in the company's language, to its own people", async () => {
   const told = arrivals.map(({ to }) => String(to)).toSorted();
   assert.deepEqual(told, [`+${PEOPLE.phone}`, PEOPLE.desk, PEOPLE.admin].toSorted());
   for (const { tookMs = Infinity, subject = "", text = "", body = "" } of arrivals) {
@@ -141,6 +141,15 @@ it("a code is told by mail and SMS within 2 s, in the company's language, to its
     assert.match(text + body, /Никому не /);
     for (const secret of secrets) assert.ok(!subject.includes(secret));
   }
+  const { status, body: listed } = await stack.rest(
+    "GET",
+    `/api/whatsapp/companies/${COMPANY}/notifications`,
+  );
+  assert.equal(status, 200);
+  const rows = listed["notifications"] as { kind: string; state: string; address: string }[];
+  const sent = rows.filter(({ kind, state }) => kind === "pairing_code" && state === "sent");
+  assert.ok(sent.some(({ address }) => address === PEOPLE.desk));
+  assertClean(JSON.stringify(listed), "the list of notices");
 });
 
 describe("codes, QRs and tokens are nowhere else", () => {

@@ -93,6 +93,7 @@ const MESSAGE_ID = new RegExp(idPattern("msg"));
 const CHAT_ID = new RegExp(idPattern("cht"));
 const CONTACT_ID = new RegExp(idPattern("con"));
 const MEDIA_ID = new RegExp(idPattern("med"));
+const SUBSCRIPTION_ID = new RegExp(idPattern("sub"));
 
 /** These return undefined for a text that is no such id. */
 export function parseMessageId(text: string): MessageId | undefined {
@@ -106,6 +107,9 @@ export function parseContactId(text: string): ContactId | undefined {
 }
 export function parseMediaId(text: string): MediaId | undefined {
   return MEDIA_ID.test(text) ? (text as MediaId) : undefined;
+}
+export function parseSubscriptionId(text: string): SubscriptionId | undefined {
+  return SUBSCRIPTION_ID.test(text) ? (text as SubscriptionId) : undefined;
 }
 
 /** No message made at `at` or later has a smaller id: for reading messages from a time on. */

@@ -9,7 +9,13 @@ export {
   type Tx as Transaction,
   withCompany,
 } from "./open.ts";
-export { CryptoError, FencedError, isUnavailable, SchemaVersionError } from "./errors.ts";
+export {
+  CryptoError,
+  errorCode,
+  FencedError,
+  isUnavailable,
+  SchemaVersionError,
+} from "./errors.ts";
 export { DB_ROLES, type DbRole, loginOf, roleUrl } from "./roles.ts";
 export { assertSchema, migrate, type MigrateOptions, schemaVersion } from "./migrate.ts";
 export { SCHEMA_VERSION } from "./migrations/index.ts";
@@ -137,6 +143,8 @@ export * from "./repositories/deliveries.ts";
 export * from "./repositories/notifications.ts";
 export * from "./repositories/notice-facts.ts";
 export * from "./repositories/losses.ts";
+export * from "./repositories/delivery-log.ts";
+export * from "./repositories/webhook-intake.ts";
 export * from "./crypto/flow-token.ts";
 export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";

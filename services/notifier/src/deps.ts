@@ -8,6 +8,7 @@ import { createReports, type Reports } from "./reports.ts";
 import { Notices } from "./notices/index.ts";
 import { DirectCodes } from "./webhooks/direct.ts";
 import { Endpoints } from "./webhooks/endpoints.ts";
+import { Intake } from "./webhooks/intake.ts";
 import { Queues } from "./webhooks/queues.ts";
 
 export type Deps = {
@@ -22,6 +23,7 @@ export type Deps = {
   readonly reports: Reports;
   readonly endpoints: Endpoints;
   readonly queues: Queues;
+  readonly intake: Intake;
   readonly codes: DirectCodes;
   readonly notices: Notices;
 };
@@ -57,11 +59,12 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     overrides.endpoints ?? new Endpoints({ db, keyring, clock, guard, relay, reports, timeoutMs });
   const queues =
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
+  const intake = overrides.intake ?? new Intake({ bus, db, queues, reports, clock });
   const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
   const notices =
     overrides.notices ?? new Notices({ config: config.notices, bus, db, keyring, logger });
   const shared = { config, logger, clock, reports, bus, db, relayDb, keyring, relay };
-  return { ...shared, endpoints, queues, codes, notices };
+  return { ...shared, endpoints, queues, intake, codes, notices };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

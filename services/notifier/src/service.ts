@@ -4,7 +4,6 @@ import { createMetrics, registerProcessMetrics } from "@manyline/runtime";
 import type { ServiceScope } from "@manyline/runtime";
 import type { Deps } from "./deps.ts";
 import { buildServer } from "./server.ts";
-import { consumeEvents } from "./webhooks/intake.ts";
 
 const PREPARE_RETRY_MS = 1_000;
 
@@ -13,7 +12,7 @@ const PREPARE_RETRY_MS = 1_000;
  * is under way delivered and noted, connections closed.
  */
 export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ url: string }> {
-  const { config, logger, bus, relay, queues, codes, notices } = deps;
+  const { config, logger, bus, relay, queues, intake, codes, notices } = deps;
   scope.defer("databases", () => Promise.all([deps.db.stop(), deps.relayDb.stop()]));
   scope.defer("bus", () => bus.close());
   bus.declareStream({
@@ -36,8 +35,11 @@ export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ 
   const preparing = prepare(deps, scope.signal).then((done) => {
     isPrepared = done;
     if (!done) return undefined;
-    const readers = [consumeEvents(deps), codes.listen(bus), notices.start()];
-    scope.defer("readers", () => Promise.all(readers.map((reader) => reader.close())));
+    const readers = [codes.listen(bus), notices.start()];
+    scope.defer("readers", () =>
+      Promise.all([intake.stop(), ...readers.map((reader) => reader.close())]),
+    );
+    intake.start();
     queues.start();
     return undefined;
   });
@@ -51,7 +53,7 @@ export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ 
   return { url };
 }
 
-function registerMetrics({ queues }: Deps): () => void {
+function registerMetrics({ queues, intake }: Deps): () => void {
   const metrics = createMetrics("notifier");
   const ends = [
     registerProcessMetrics(),
@@ -59,6 +61,11 @@ function registerMetrics({ queues }: Deps): () => void {
       "webhook_under_way",
       { description: "deliveries that wait for their endpoint's answer" },
       () => queues.underWay,
+    ),
+    metrics.gauge(
+      "webhook_intake",
+      { description: "1: this process puts the stream into the queues; one of all does" },
+      () => Number(intake.isReading),
     ),
   ];
   return () => {

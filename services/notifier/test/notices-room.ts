@@ -33,23 +33,29 @@ export type Line = Company & {
   phone: string;
 };
 
-export async function openDesk(more: Record<string, string> = {}): Promise<Desk> {
+export async function openDesk(
+  more: Record<string, string> = {},
+  options: Parameters<typeof openRoom>[1] = {},
+): Promise<Desk> {
   const inbox = await startInboxSimulator();
-  const room = await openRoom({
-    SMTP_URL: inbox.smtpUrl,
-    MAIL_FROM: "Manyline <notices@manyline.example>",
-    TWILIO_URL: inbox.url,
-    TWILIO_ACCOUNT_SID: inbox.account.sid,
-    TWILIO_AUTH_TOKEN: inbox.account.token,
-    TWILIO_FROM: "+15550100",
-    PUBLIC_URL: "https://wa.example",
-    NOTICE_TIMEOUT_MS: "1000",
-    NOTICE_SWEEP_MS: "100",
-    NOTICE_LOSS_MS: "400",
-    NOTICE_GATHER_MS: "700",
-    NOTICE_QUIET_MS: "60000",
-    ...more,
-  });
+  const room = await openRoom(
+    {
+      SMTP_URL: inbox.smtpUrl,
+      MAIL_FROM: "Manyline <notices@manyline.example>",
+      TWILIO_URL: inbox.url,
+      TWILIO_ACCOUNT_SID: inbox.account.sid,
+      TWILIO_AUTH_TOKEN: inbox.account.token,
+      TWILIO_FROM: "+15550100",
+      PUBLIC_URL: "https://wa.example",
+      NOTICE_TIMEOUT_MS: "1000",
+      NOTICE_SWEEP_MS: "100",
+      NOTICE_LOSS_MS: "400",
+      NOTICE_GATHER_MS: "700",
+      NOTICE_QUIET_MS: "60000",
+      ...more,
+    },
+    options,
+  );
   return {
     ...room,
     inbox,

@@ -1,13 +1,20 @@
 /** A real notifier over real servers, a company with webhooks, and endpoints that do what a test wants. */
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { randomBytes } from "node:crypto";
 import {
   companyUpdated,
+  EVENTS_MAX_AGE_MS,
+  EVENTS_STREAM,
   makeEvent,
+  messageReceived,
+  newMessageId,
+  newNumberId,
   newSubscriptionId,
   parseCompanyId,
+  streamSubjects,
   type CompanyId,
 } from "@manyline/contracts";
 import { newWebhookSecret } from "@manyline/contracts/webhooks";
@@ -25,8 +32,8 @@ import {
   withCompany,
 } from "@manyline/db";
 import { openTestDatabase, TEST_KEKS, type OpenTestDatabase } from "@manyline/db/testing";
-import { createSilentLogger, runService } from "@manyline/runtime";
-import { startNats, until, type NatsServer } from "@manyline/testkit";
+import { createSilentLogger, runService, type ServiceScope } from "@manyline/runtime";
+import { freePort, startNats, until, type NatsServer } from "@manyline/testkit";
 import { buildDeps, envToConfig, startNotifier, type Deps } from "../src/index.ts";
 
 export type Room = AsyncDisposable & {
@@ -37,8 +44,6 @@ export type Room = AsyncDisposable & {
   platform: Database;
   nats: NatsServer;
   env: Record<string, string>;
-  /** Ends the notifier; the servers go on. */
-  stop: () => Promise<void>;
 };
 
 /** One more notifier over the same servers. */
@@ -56,11 +61,15 @@ export async function startOne(
     },
   });
   if (service.state !== "RUNNING") throw new Error("notifier did not start");
-  await until(async () => (await fetch(`${url}/health/ready`)).status === 200, { label: "ready" });
+  await untilReady(url);
   return { url, deps, stop: () => service.stop() };
 }
 
-export async function openRoom(more: Record<string, string> = {}): Promise<Room> {
+/** `isBare`: no notifier of its own; the test starts processes. */
+export async function openRoom(
+  more: Record<string, string> = {},
+  { isBare = false } = {},
+): Promise<Room> {
   const [database, nats] = await Promise.all([openTestDatabase(), startNats()]);
   const env: Record<string, string> = {
     PORT: "0",
@@ -73,26 +82,88 @@ export async function openRoom(more: Record<string, string> = {}): Promise<Room>
     WEBHOOK_SWEEP_MS: "100",
     ...more,
   };
-  const { url, deps, stop } = await startOne(env);
+  const logger = createSilentLogger();
+  const deps = buildDeps(envToConfig(env), logger);
+  let url = "";
+  const service = await runService({
+    name: "notifier",
+    logger,
+    start: async (scope) => {
+      if (!isBare) url = (await startNotifier(deps, scope)).url;
+      else declareEvents(deps, scope);
+    },
+  });
+  if (service.state !== "RUNNING") throw new Error("notifier did not start");
   const open = (role: "app" | "platform"): Database =>
     openDatabase({ url: database.urls[role], role, applicationName: "test", poolSize: 4 });
   const [app, platform] = [open("app"), open("platform")];
+  if (!isBare) await untilReady(url);
   return {
     url,
     deps,
-    stop,
     database,
     app,
     platform,
     nats,
     env,
     [Symbol.asyncDispose]: async () => {
-      await stop();
+      await service.stop();
       await Promise.all([app.stop(), platform.stop()]);
       await nats[Symbol.asyncDispose]();
       await database.stop();
     },
   };
+}
+
+/** What publishes the events of `happen` and `write`. */
+function declareEvents({ bus, relay, db, relayDb }: Deps, scope: ServiceScope): void {
+  scope.defer("databases", () => Promise.all([db.stop(), relayDb.stop()]));
+  scope.defer("bus", () => bus.close());
+  bus.declareStream({
+    name: EVENTS_STREAM,
+    subjects: streamSubjects(),
+    maxAgeMs: EVENTS_MAX_AGE_MS,
+    maxBytes: -1,
+    replicas: 1,
+  });
+  scope.defer("relay", () => relay.stop());
+}
+
+const untilReady = (url: string) =>
+  until(async () => (await fetch(`${url}/health/ready`)).status === 200, {
+    deadlineMs: 20_000,
+    label: "ready",
+  });
+
+/** A notifier as it runs in production: its own process, telemetry loaded before it. */
+export type Process = { child: ChildProcess; url: string; output: () => string };
+
+export async function spawnNotifier({ env }: Room): Promise<Process> {
+  const port = await freePort();
+  const child = spawn(
+    process.execPath,
+    ["--import", "@manyline/runtime/telemetry", "src/main.ts"],
+    {
+      cwd: new URL("..", import.meta.url),
+      env: { ...env, PATH: process.env["PATH"], PORT: String(port), LOG_LEVEL: "debug" },
+    },
+  );
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      output = `${output}${chunk.toString()}`.slice(-200_000);
+    });
+  }
+  const url = `http://127.0.0.1:${port}`;
+  await untilReady(url);
+  return { child, url, output: () => output };
+}
+
+/** SIGKILL, and it is gone. */
+export async function kill({ child }: Process): Promise<void> {
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
 }
 
 export type Company = { companyNo: number; companyId: CompanyId };
@@ -166,6 +237,44 @@ export async function happen({ platform, deps }: Room, company: Company): Promis
   );
   deps.relay.publish(stored);
   return event.envelope.id;
+}
+
+export type Written = { id: string; chat: string; seq: number };
+
+/** Messages of chats, committed in this order and published in another. */
+export async function write(
+  { platform, deps }: Room,
+  { companyNo, companyId }: Company,
+  messages: readonly { chat: string; seq: number }[],
+  shuffle: <T>(list: readonly T[]) => T[] = (list) => [...list],
+): Promise<Written[]> {
+  const events = messages.map(({ chat, seq }) => ({
+    companyNo,
+    numberNo: null,
+    event: makeEvent(
+      messageReceived,
+      { companyId, numberId: newNumberId() },
+      {
+        messageId: newMessageId(),
+        providerMessageId: randomBytes(10).toString("hex").toUpperCase(),
+        provider: "linked",
+        chat: { id: chat, type: "direct", contactId: null, phone: null, name: null },
+        from: { contactId: null, phone: null, lid: null, userId: null, username: null, name: null },
+        type: "text",
+        text: "said in confidence",
+        media: null,
+        context: null,
+        at: new Date().toISOString(),
+      },
+      { service: "test", at: new Date(), seq },
+    ),
+  }));
+  const stored = await inTransaction(platform, (tx) => appendEvents(tx, events));
+  deps.relay.publish(shuffle(stored));
+  return messages.map((message, index) => ({
+    ...message,
+    id: events[index]?.event.envelope.id ?? "",
+  }));
 }
 
 export function deliveriesOf({ app }: Room, key: QueueKey): Promise<DeliveryRow[]> {

@@ -47,6 +47,13 @@ export const companyPhoneMissing = defineEvent({
     "QRs went unscanned and no phone is stored to ask a code for. Emitted once until the phone changes; ask an administrator.",
   data: Type.Object({ numberId: NumberIdField }),
 });
+export const companyWebhookTested = defineEvent({
+  type: "company.webhook_tested",
+  version: 1,
+  description:
+    "Somebody asked for a call to a webhook, to see that it arrives. It goes to that one whatever it asks for.",
+  data: Type.Object({ subscriptionId: SubscriptionIdField }),
+});
 export const companyWebhookDisabled = defineEvent({
   type: "company.webhook_disabled",
   version: 1,

@@ -16,11 +16,17 @@ export const WEBHOOK_FIGURES = {
   /** Failures in a row after which an endpoint is called less often, at last once in `mostPauseMs`. */
   pauseAfter: 5,
   mostPauseMs: 60_000,
+  /** So long an event waits for one that belongs before it in its chat. */
+  gapMs: 5_000,
+  /** So long, if nobody remembers its chat because the reader of the stream has just begun. */
+  firstGapMs: 250,
   subscriptions: 20,
   /** How long a former secret goes on signing, unless said otherwise. */
   overlapHours: 24,
   mostOverlapHours: 720,
   keptDays: 8,
+  /** Events of a time that one call replays. */
+  replayed: 10_000,
 } as const;
 
 /** The seed's event: the code itself, sent within its life and never stored. It must be asked for by name. */

@@ -11,7 +11,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 /*
  * A delivery keeps no body: it is read from the event log when it is sent. An event is delivered once to a subscription,
  * however often it is consumed. due_at is also the end of a claim: whoever claims moves it ahead, and whoever dies with a
- * claim loses it then.
+ * claim loses it then. webhook_intake has one row: how far the stream has been put into the queues, so that whoever goes
+ * on begins there and nothing overtakes what somebody who died had in hand.
  */
 const tables = `
 create table webhook_subscriptions (
@@ -51,12 +52,18 @@ create table deliveries (
   latency_ms int,
   created_at timestamptz not null default clock_timestamp(),
   ended_at timestamptz,
+  check (chat is null or seq is not null),
   foreign key (company_no, subscription_id) references webhook_subscriptions on delete cascade,
   unique (company_no, subscription_id, event_id)
 );
 create index deliveries_due on deliveries (company_no, subscription_id, due_at) where state = 'waiting';
 create index deliveries_chat on deliveries (company_no, subscription_id, chat, seq, delivery_no)
   where state = 'waiting' and not is_late and chat is not null;
+create table webhook_intake (
+  is_only boolean primary key default true check (is_only),
+  incarnation text not null,
+  stream_seq bigint not null
+);
 create index deliveries_listed on deliveries (company_no, subscription_id, delivery_no);
 create index deliveries_created on deliveries (created_at);
 `;
@@ -80,7 +87,7 @@ const FATE =
   "state, is_late, attempts, due_at, first_tried_at, status, error, latency_ms, ended_at";
 
 const security = [
-  protect("webhook_subscriptions", "deliveries"),
+  protect("webhook_subscriptions", "deliveries", "webhook_intake"),
   onlyFor("delete_old_deliveries(interval)", "worker"),
   policy("deliveries", "owner", "all", "true"),
 
@@ -111,10 +118,13 @@ const security = [
   policy("webhook_subscriptions", "notify", "update", "true"),
   grant(
     "notify",
-    `select, insert (company_no, subscription_id, event_id, type, chat, seq, state, attempts, first_tried_at, status, error, latency_ms, ended_at), update (${FATE})`,
+    `select, insert (company_no, subscription_id, event_id, type, chat, seq, due_at, state, attempts, first_tried_at, status,
+     error, latency_ms, ended_at), update (${FATE})`,
     "deliveries",
   ),
   policy("deliveries", "notify", "select", "true"),
   policy("deliveries", "notify", "insert", "true"),
   policy("deliveries", "notify", "update", "true"),
+  grant("notify", "select, insert, update", "webhook_intake"),
+  policy("webhook_intake", "notify", "all", "true"),
 ].join("\n");

@@ -13,6 +13,8 @@ export type QueuedEvent = {
   seq: number | null;
   /** Of the event: what happened before somebody subscribed is not for them. */
   at: Date;
+  /** Something before it in its chat has not come yet: so long it waits for that. */
+  holdMs: number;
 };
 
 export type QueueKey = { companyNo: number; subscriptionId: string };
@@ -28,14 +30,16 @@ export async function queueDeliveries(
   return rows(
     executor,
     sql<QueueKey>`with queued as (
-        insert into deliveries (company_no, subscription_id, event_id, type, chat, seq)
-        select s.company_no, s.subscription_id, e.event_id, e.type, e.chat, e.seq
+        insert into deliveries (company_no, subscription_id, event_id, type, chat, seq, due_at)
+        select s.company_no, s.subscription_id, e.event_id, e.type, e.chat,
+          case when e.chat is not null then coalesce(e.seq, 0) end,
+          clock_timestamp() + e.hold_ms * interval '1 millisecond'
         from unnest(${events.map((one) => one.eventId)}::text[],
           ${events.map((one) => one.companyId)}::text[], ${events.map((one) => one.type)}::text[],
           ${events.map((one) => one.filters.join(" "))}::text[],
           ${events.map((one) => one.chat)}::text[], ${events.map((one) => one.seq)}::bigint[],
-          ${events.map((one) => one.at)}::timestamptz[])
-          with ordinality as e (event_id, company_id, type, filters, chat, seq, at, place)
+          ${events.map((one) => one.at)}::timestamptz[], ${events.map((one) => one.holdMs)}::int[])
+          with ordinality as e (event_id, company_id, type, filters, chat, seq, at, hold_ms, place)
         join companies c on c.company_id = e.company_id
         join webhook_subscriptions s on s.company_no = c.company_no and s.is_enabled
           and s.events && string_to_array(e.filters, ' ')
@@ -45,6 +49,21 @@ export async function queueDeliveries(
         returning company_no, subscription_id
       ) select distinct company_no, subscription_id from queued`,
   );
+}
+
+/** What was held for something before it that has come now: up to `seq`. Role notify. */
+export async function releaseDeliveries(
+  executor: Executor,
+  chats: readonly { companyId: string; chat: string; seq: number }[],
+): Promise<void> {
+  await sql`update deliveries d set due_at = clock_timestamp()
+    from unnest(${chats.map((one) => one.companyId)}::text[], ${chats.map((one) => one.chat)}::text[],
+      ${chats.map((one) => one.seq)}::bigint[]) as e (company_id, chat, seq)
+      join companies c on c.company_id = e.company_id
+      join webhook_subscriptions s on s.company_no = c.company_no
+    where d.company_no = c.company_no and d.subscription_id = s.subscription_id and d.chat = e.chat
+      and d.state = 'waiting' and not d.is_late and d.seq <= e.seq
+      and d.attempts = 0 and d.due_at > clock_timestamp()`.execute(executor);
 }
 
 /** `envelope` null: the log does not hold the event any more. `attempts` counts this one. */
@@ -58,6 +77,9 @@ export type ClaimedDelivery = {
   envelope: Envelope | null;
 };
 
+/** A look at a long queue goes so far: what is behind a chat that waits for its first is found when that has gone. */
+const LOOKED_AT = 1_000;
+
 /**
  * Takes what is due at one endpoint, for `claimMs`; whoever does not settle it by then loses it. Of each chat only the
  * first that waits, in the order of `seq`, until that has stepped aside. Role notify.
@@ -69,18 +91,22 @@ export async function claimDeliveries(
 ): Promise<ClaimedDelivery[]> {
   return rows(
     executor,
-    sql<ClaimedDelivery>`with due as materialized (
-        select d.delivery_no from deliveries d
+    sql<ClaimedDelivery>`with first as materialized (
+        select d.delivery_no, d.chat, d.seq, d.is_late, d.due_at from deliveries d
         where d.company_no = ${companyNo} and d.subscription_id = ${subscriptionId}
           and d.state = 'waiting' and d.due_at <= clock_timestamp()
           and exists (select from webhook_subscriptions s where s.company_no = d.company_no
             and s.subscription_id = d.subscription_id and s.is_enabled
             and (s.next_try_at is null or s.next_try_at <= clock_timestamp()))
-          and (d.chat is null or d.is_late or not exists (select from deliveries f
-            where f.company_no = d.company_no and f.subscription_id = d.subscription_id
-              and f.chat = d.chat and f.state = 'waiting' and not f.is_late
-              and (coalesce(f.seq, 0), f.delivery_no) < (coalesce(d.seq, 0), d.delivery_no)))
-        order by d.due_at, d.delivery_no limit ${limit} for update skip locked
+        order by d.due_at limit ${LOOKED_AT}
+      ), due as materialized (
+        select d.delivery_no from first f join deliveries d on d.delivery_no = f.delivery_no
+        where d.state = 'waiting' and d.due_at <= clock_timestamp()
+          and (f.chat is null or f.is_late or not exists (select from deliveries b
+            where b.company_no = ${companyNo} and b.subscription_id = ${subscriptionId}
+              and b.chat = f.chat and b.state = 'waiting' and not b.is_late
+              and (b.seq, b.delivery_no) < (f.seq, f.delivery_no)))
+        order by f.due_at, f.delivery_no limit ${limit} for update of d skip locked
       ), claimed as (
         update deliveries d set attempts = d.attempts + 1,
           due_at = clock_timestamp() + ${claimMs}::bigint * interval '1 millisecond',
@@ -175,115 +201,4 @@ export async function disableSubscription(
       where company_no = ${companyNo} and subscription_id = ${subscriptionId} and is_enabled`,
   );
   return count > 0;
-}
-
-export type DeliveryRow = {
-  deliveryNo: number;
-  eventId: string;
-  type: string;
-  state: "waiting" | "delivered" | "dead";
-  isLate: boolean;
-  attempts: number;
-  status: number | null;
-  error: string | null;
-  latencyMs: number | null;
-  createdAt: Date;
-  dueAt: Date;
-  endedAt: Date | null;
-};
-
-/** The newest first; those before `before`. Role app, in `withCompany`. */
-export async function listDeliveries(
-  executor: Executor,
-  { companyNo, subscriptionId }: QueueKey,
-  query: { state?: DeliveryRow["state"] | undefined; before?: number | undefined; limit: number },
-): Promise<DeliveryRow[]> {
-  return rows(
-    executor,
-    sql<DeliveryRow>`select delivery_no, event_id, type, state, is_late, attempts, status, error, latency_ms,
-        created_at, due_at, ended_at
-      from deliveries where company_no = ${companyNo} and subscription_id = ${subscriptionId}
-        and (${query.state ?? null}::text is null or state = ${query.state ?? null})
-        and delivery_no < ${query.before ?? Number.MAX_SAFE_INTEGER}::bigint
-      order by delivery_no desc limit ${query.limit}`,
-  );
-}
-
-const AGAIN = sql`state = 'waiting', is_late = true, attempts = 0, due_at = clock_timestamp(), first_tried_at = null,
-  status = null, error = null, latency_ms = null, ended_at = null`;
-
-/** Those that ended, or died, are delivered again, out of their order. Codes never are. Role app, in `withCompany`. */
-export async function replayDeliveries(
-  tx: Tx,
-  { companyNo, subscriptionId }: QueueKey,
-  which: { eventId: string } | { isDead: true },
-): Promise<number> {
-  const filter = "eventId" in which ? sql`event_id = ${which.eventId}` : sql`state = 'dead'`;
-  return changed(
-    tx,
-    sql`update deliveries set ${AGAIN}
-      where company_no = ${companyNo} and subscription_id = ${subscriptionId}
-        and state <> 'waiting' and type <> 'pairing-code' and ${filter}`,
-  );
-}
-
-/**
- * All events of a time that the subscription asks for, also those it was not enabled for, as far as the log goes back.
- * Those that wait are left as they are. Role app, in `withCompany`.
- */
-export async function replayRange(
-  tx: Tx,
-  { companyNo, subscriptionId }: QueueKey,
-  { from, to, most }: { from: Date; to: Date; most: number },
-): Promise<number> {
-  return changed(
-    tx,
-    sql`insert into deliveries as d (company_no, subscription_id, event_id, type, is_late)
-      select s.company_no, s.subscription_id, e.event_id, e.type, true
-      from webhook_subscriptions s join whatsapp_events e on e.company_no = s.company_no
-      where s.company_no = ${companyNo} and s.subscription_id = ${subscriptionId}
-        and e.created_at >= ${from} and e.created_at < ${to}
-        and s.events && array['*', split_part(e.type, '.', 1) || '.*', e.type]
-      order by e.event_no limit ${most}
-      on conflict (company_no, subscription_id, event_id) do update set ${AGAIN}
-        where d.state <> 'waiting'`,
-  );
-}
-
-/** A code that was sent by itself: without a body, and never again. Role notify. */
-export async function noteDirectDelivery(
-  executor: Executor,
-  { companyNo, subscriptionId }: QueueKey,
-  input: { id: string; type: string; attempts: number; isDelivered: boolean } & Attempt,
-): Promise<void> {
-  const { id, type, attempts, isDelivered, status, error, latencyMs } = input;
-  await sql`insert into deliveries (company_no, subscription_id, event_id, type, state, attempts, first_tried_at,
-      status, error, latency_ms, ended_at)
-    values (${companyNo}, ${subscriptionId}, ${id}, ${type}, ${isDelivered ? "delivered" : "dead"}, ${attempts},
-      clock_timestamp(), ${status}, ${error}, ${latencyMs}, clock_timestamp())
-    on conflict do nothing`.execute(executor);
-}
-
-/** Enabled subscriptions of a company that ask for one of these words. Role notify. */
-export async function subscriptionsFor(
-  executor: Executor,
-  companyId: string,
-  filters: readonly string[],
-): Promise<QueueKey[]> {
-  return rows(
-    executor,
-    sql<QueueKey>`select s.company_no, s.subscription_id from webhook_subscriptions s
-      join companies c on c.company_no = s.company_no
-      where c.company_id = ${companyId} and s.is_enabled and s.events && ${[...filters]}::text[]`,
-  );
-}
-
-/** Role worker. */
-export async function deleteOldDeliveries(executor: Executor, keepMs: number): Promise<number> {
-  const row = await firstRow(
-    executor,
-    sql<{ count: number }>`
-      select delete_old_deliveries(${keepMs}::bigint * interval '1 millisecond') as count`,
-  );
-  return row?.count ?? 0;
 }

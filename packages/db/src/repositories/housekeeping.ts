@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { changed, type Executor } from "../open.ts";
 import { type Count, countOf, keep } from "./counted.ts";
 import { deleteOldCommands, expireCommands } from "./command-operations.ts";
-import { deleteOldDeliveries } from "./deliveries.ts";
+import { deleteOldDeliveries } from "./delivery-log.ts";
 import { deleteOldNotifications } from "./notifications.ts";
 import { dropOldPartitions, ensurePartitions } from "./events.ts";
 import {

@@ -257,7 +257,7 @@ export type NotificationRow = {
 export async function listNotifications(
   executor: Executor,
   companyNo: number,
-  query: { before?: number | undefined; limit: number },
+  query: { numberNo?: number | undefined; before?: number | undefined; limit: number },
 ): Promise<NotificationRow[]> {
   return rows(
     executor,
@@ -265,7 +265,9 @@ export async function listNotifications(
         n.letter_id, n.tries, n.created_at, n.ended_at
       from notifications n
       left join numbers u on u.company_no = n.company_no and u.number_no = n.number_no
-      where n.company_no = ${companyNo} and n.notification_no < ${query.before ?? Number.MAX_SAFE_INTEGER}::bigint
+      where n.company_no = ${companyNo}
+        and (${query.numberNo ?? null}::int is null or n.number_no = ${query.numberNo ?? null})
+        and n.notification_no < ${query.before ?? Number.MAX_SAFE_INTEGER}::bigint
       order by n.notification_no desc limit ${query.limit}`,
   );
 }

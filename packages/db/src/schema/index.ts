@@ -41,7 +41,7 @@ import type {
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
 import type { NotificationsTable, NumberLossesTable } from "./notifications.ts";
-import type { DeliveriesTable, WebhookSubscriptionsTable } from "./webhooks.ts";
+import type { DeliveriesTable, WebhookIntakeTable, WebhookSubscriptionsTable } from "./webhooks.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
 import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
 
@@ -90,6 +90,7 @@ export type Schema = {
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   webhookHandshakes: WebhookHandshakesTable;
+  webhookIntake: WebhookIntakeTable;
   webhookSubscriptions: WebhookSubscriptionsTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;

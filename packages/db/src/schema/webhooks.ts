@@ -52,3 +52,15 @@ export type DeliveriesTable = {
   createdAt: Generated<Date>;
   endedAt: Date | null;
 };
+
+/**
+ * One row: everything in this incarnation of the stream up to `stream_seq` is in the queues.
+ *
+ * Writer: the notifier that reads the stream.
+ * Retention: for good.
+ */
+export type WebhookIntakeTable = {
+  isOnly: Generated<boolean>;
+  incarnation: string;
+  streamSeq: number;
+};

@@ -4,6 +4,7 @@ import { noticesOf } from "@manyline/contracts/notices";
 import {
   type Database,
   endNoticeLinks,
+  isUnavailable,
   type NoticeNumber,
   queueNotifications,
   readNoticeNumbers,
@@ -15,6 +16,13 @@ import { noteLosses, type SessionFact } from "./losses.ts";
 import { rowsOf } from "./queueing.ts";
 
 const BATCH = 200;
+/** A code cannot wait for long. */
+const LONGEST_PAUSE_MS = 4_000;
+
+/** However long it is away, no event is given up. */
+class DatabaseAway extends Error {
+  readonly retry = "later" as const;
+}
 
 /** Most of a stream is messages, of which nobody is told: they are not even read. */
 const FAMILIES: ReadonlySet<string> = new Set(["session", "pairing", "number", "company"]);
@@ -35,9 +43,13 @@ export function consumeForNotices(options: IntakeOptions): BusSubscription {
     durable: "notifier-notices",
     batch: { maxMessages: BATCH },
     maxInFlight: BATCH * 2,
+    retryDelayMs: (attempt) => Math.min(LONGEST_PAUSE_MS, 250 * 2 ** attempt),
     handleBatch: async (messages) => {
       const events = messages.flatMap((message) => readEvent(message, options.reports) ?? []);
-      if (events.length > 0) await takeEvents(options, events);
+      if (events.length === 0) return;
+      await takeEvents(options, events).catch((error: unknown) => {
+        throw isUnavailable(error) ? new DatabaseAway("Postgres is away", { cause: error }) : error;
+      });
     },
   });
 }

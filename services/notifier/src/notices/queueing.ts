@@ -7,10 +7,13 @@ export type About = { companyNo: number; numberNo: number | null; eventId: strin
 
 export function rowsOf(notice: Notice, reader: NoticeReader, about: About): NewNotification[] {
   const { kind, facts, expiresAt, attemptId = null } = notice;
+  const { companyNo, numberNo } = about;
+  // One pause is told once, however often somebody asks during it.
+  const eventId = kind === "blocked" ? `blocked ${facts.time ?? ""}` : about.eventId;
   return addresseesOf(kind, reader).map((to) => ({
-    ...about,
-    // One pause is told once, however often somebody asks during it.
-    eventId: kind === "blocked" ? `blocked ${facts.time ?? ""}` : about.eventId,
+    companyNo,
+    numberNo,
+    eventId,
     kind,
     facts,
     attemptId,

@@ -23,7 +23,14 @@ import {
   readEndpoint,
   settleDelivery,
 } from "@manyline/db";
-import { type AddressGuard, type Clock, FetchRefused, guardedPost } from "@manyline/runtime";
+import {
+  type AddressGuard,
+  type Clock,
+  currentTraceparent,
+  FetchRefused,
+  guardedPost,
+  withSpan,
+} from "@manyline/runtime";
 import type { Reports } from "../reports.ts";
 
 export type EndpointsOptions = {
@@ -54,7 +61,7 @@ export class Endpoints {
     { url, headers, secrets }: Endpoint,
     id: string,
     body: Buffer,
-    isLate = false,
+    more: Readonly<Record<string, string>> = {},
   ): Promise<Attempt> {
     const { guard, timeoutMs, clock } = this.#options;
     const start = performance.now();
@@ -69,7 +76,7 @@ export class Endpoints {
           ...headers,
           "content-type": "application/json",
           "user-agent": "Manyline-Webhooks/1",
-          ...(isLate ? { "manyline-late": "true" } : {}),
+          ...more,
           ...signedHeaders(secrets, id, clock.now(), body),
         },
       });
@@ -91,7 +98,18 @@ export class Endpoints {
       return;
     }
     const body = Buffer.from(JSON.stringify(envelope));
-    const attempt = await this.post(endpoint, eventId, body, isLate);
+    const span = {
+      kind: "client",
+      parent: envelope.traceparent,
+      attributes: { companyId: envelope.companyid, type: envelope.type, attempt: attempts },
+    } as const;
+    const attempt = await withSpan("webhook", span, () => {
+      const traceparent = currentTraceparent() ?? envelope.traceparent;
+      return this.post(endpoint, eventId, body, {
+        ...(isLate ? { "manyline-late": "true" } : {}),
+        ...(traceparent === undefined ? {} : { traceparent }),
+      });
+    });
     const fate = fateOf(attempt, attempts, endpoint.failures);
     const isSettled = await settleDelivery(db, key, delivery, attempt, fate);
     const outcome = { delivered: "taken", again: "failed", dead: "dead", gone: "gone" } as const;
