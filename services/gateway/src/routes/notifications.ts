@@ -9,9 +9,11 @@ import { invalidRequest } from "../problem.ts";
 import { envelope, LimitField, limitOf, listOf, Next } from "./operator-schemas.ts";
 import { CompanyParams, problems, ref } from "./schemas.ts";
 
+const COMPANY = "/api/whatsapp/companies/:companyId";
+
 export function registerNotifications(app: App, deps: Deps): void {
   app.get(
-    "/api/whatsapp/companies/:companyId/notifications",
+    `${COMPANY}/notifications`,
     {
       schema: {
         tags: ["companies"],
@@ -56,7 +58,7 @@ function notificationOf(row: NotificationRow): Notification {
   const { numberId, channel, address, state, isRepeat, letterId, tries } = row;
   return {
     kind: row.kind as Notification["kind"],
-    numberId: numberId as Notification["numberId"],
+    numberId,
     channel,
     address,
     state,
