@@ -28,6 +28,7 @@ const NOT_INHERITED = new Set([
   "MANYLINE_DATA",
   "MANYLINE_ROOT",
   "MEDIA_STORE",
+  "META_ACCESS_TOKEN",
   "META_APP_SECRET",
   "META_VERIFY_TOKEN",
   "NODE_CHANNEL_FD",
@@ -63,6 +64,7 @@ export function environments(input: {
   const base: NodeJS.ProcessEnv = Object.fromEntries(passed);
   const urlOf = (role: DbRole): string =>
     roleUrl(urls.owner, role, secrets.databasePasswords[role]);
+  const metaAppSecret = input.base["META_APP_SECRET"] ?? secrets.metaAppSecret;
   const common: NodeJS.ProcessEnv = {
     ...base,
     NATS_URL: urls.nats,
@@ -86,6 +88,7 @@ export function environments(input: {
       DATABASE_APP_URL: urlOf("app"),
       DATABASE_PLATFORM_URL: urlOf("platform"),
       CONSOLE_DIR: input.consoleDir,
+      ...only(input.base, "META_ACCESS_TOKEN"),
       // A second lock on TIME_SCALE, which must not shorten the real WhatsApp's limits.
       ...(simulator === undefined ? { REAL_WHATSAPP: "true" } : {}),
     },
@@ -94,6 +97,8 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
+      // It signs calls with the app's secret only when told to.
+      ...(base["GRAPH_PROOF"] === undefined ? {} : { META_APP_SECRET: metaAppSecret }),
       ...(simulator === undefined
         ? {}
         : {
@@ -107,7 +112,7 @@ export function environments(input: {
       HOST: "127.0.0.1",
       PORT: String(settings.ports.ingest),
       DATABASE_INGEST_URL: urlOf("ingest"),
-      META_APP_SECRET: input.base["META_APP_SECRET"] ?? secrets.metaAppSecret,
+      META_APP_SECRET: metaAppSecret,
       META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
     },
     notifier: {
@@ -151,6 +156,11 @@ function sinks({ ports }: Settings): NodeJS.ProcessEnv {
     SMS_HTTP_URL: "",
     SMS_HTTP_TOKEN: "",
   };
+}
+
+/** The variable, if it is set. */
+function only(env: NodeJS.ProcessEnv, name: string): NodeJS.ProcessEnv {
+  return env[name] === undefined ? {} : { [name]: env[name] };
 }
 
 export function publicUrl(settings: Settings): string {
