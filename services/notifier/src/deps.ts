@@ -17,6 +17,7 @@ export type Deps = {
   readonly clock: Clock;
   readonly db: Database;
   readonly relayDb: Database;
+  readonly noticesDb: Database;
   readonly keyring: Keyring;
   readonly bus: Bus;
   readonly relay: EventRelay;
@@ -29,6 +30,8 @@ export type Deps = {
 };
 
 const POOL = 8;
+/** Of their own, so that a backlog of webhooks does not keep a code waiting. */
+const NOTICES_POOL = 4;
 
 /** Opens everything lazily: nothing here waits for, or fails without, a server. */
 export function buildDeps(config: Config, logger: Logger, overrides: Partial<Deps> = {}): Deps {
@@ -42,6 +45,14 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
       role: "notify",
       applicationName: "notifier",
       poolSize: POOL,
+    });
+  const noticesDb =
+    overrides.noticesDb ??
+    openDatabase({
+      url: config.databases.notify,
+      role: "notify",
+      applicationName: "notifier-notices",
+      poolSize: NOTICES_POOL,
     });
   const relayDb =
     overrides.relayDb ??
@@ -62,8 +73,9 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const intake = overrides.intake ?? new Intake({ bus, db, queues, reports, clock });
   const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
   const notices =
-    overrides.notices ?? new Notices({ config: config.notices, bus, db, keyring, logger });
-  const shared = { config, logger, clock, reports, bus, db, relayDb, keyring, relay };
+    overrides.notices ??
+    new Notices({ config: config.notices, bus, db: noticesDb, keyring, logger });
+  const shared = { config, logger, clock, reports, bus, db, relayDb, noticesDb, keyring, relay };
   return { ...shared, endpoints, queues, intake, codes, notices };
 }
 

@@ -13,7 +13,9 @@ const PREPARE_RETRY_MS = 1_000;
  */
 export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ url: string }> {
   const { config, logger, bus, relay, queues, intake, codes, notices } = deps;
-  scope.defer("databases", () => Promise.all([deps.db.stop(), deps.relayDb.stop()]));
+  scope.defer("databases", () =>
+    Promise.all([deps.db.stop(), deps.noticesDb.stop(), deps.relayDb.stop()]),
+  );
   scope.defer("bus", () => bus.close());
   bus.declareStream({
     name: EVENTS_STREAM,

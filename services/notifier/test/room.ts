@@ -116,8 +116,8 @@ export async function openRoom(
 }
 
 /** What publishes the events of `happen` and `write`. */
-function declareEvents({ bus, relay, db, relayDb }: Deps, scope: ServiceScope): void {
-  scope.defer("databases", () => Promise.all([db.stop(), relayDb.stop()]));
+function declareEvents({ bus, relay, db, relayDb, noticesDb }: Deps, scope: ServiceScope): void {
+  scope.defer("databases", () => Promise.all([db.stop(), relayDb.stop(), noticesDb.stop()]));
   scope.defer("bus", () => bus.close());
   bus.declareStream({
     name: EVENTS_STREAM,

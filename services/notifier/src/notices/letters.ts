@@ -83,6 +83,7 @@ export async function writeLetter(
 function isTrue(one: ClaimedNotification): boolean {
   if (!mayBeSent(kindOf(one), one.now, one.expiresAt)) return false;
   if (one.kind === "number_disconnected" && one.status === null) return false;
+  if (one.kind === "phone_missing" && one.companyPhone !== null) return false;
   return !(one.status === "connected" && OVER_WHEN_CONNECTED.has(one.kind));
 }
 
