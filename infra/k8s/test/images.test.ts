@@ -31,6 +31,7 @@ const OWN = [
   "notifier",
   "migrate",
   "whatsapp-simulator",
+  "inbox-simulator",
 ];
 const SERVERS = ["postgres", "nats", "redis"];
 

@@ -54,6 +54,10 @@ test("each process gets its own secrets and nobody else's", () => {
   assert.equal(webhookIngest["META_APP_SECRET"], "the-meta-secret");
   const own = { ...input, base: { META_APP_SECRET: "own", META_VERIFY_TOKEN: "own-token" } };
   assert.equal(environments(own).webhookIngest["META_APP_SECRET"], "own");
+  const signing = environments({ ...input, base: { GRAPH_PROOF: "true", META_ACCESS_TOKEN: "t" } });
+  assert.equal(signing.sessionWorker["META_APP_SECRET"], "the-meta-secret");
+  assert.equal(signing.gateway["META_ACCESS_TOKEN"], "t");
+  assert.ok(!("META_ACCESS_TOKEN" in signing.sessionWorker));
 
   const texts = { gateway: JSON.stringify(gateway), worker: JSON.stringify(sessionWorker) };
   for (const text of Object.values(texts)) assert.doesNotMatch(text, /pw-owner|stray|npm_config/);

@@ -22,16 +22,25 @@ const NOT_INHERITED = new Set([
   "ADMIN_TOKEN",
   "DATABASE_URL",
   "GRAPH_URL",
+  "MAIL_FROM",
   "DATABASE_OWNER_URL",
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
   "MANYLINE_ROOT",
   "MEDIA_STORE",
+  "META_ACCESS_TOKEN",
   "META_APP_SECRET",
   "META_VERIFY_TOKEN",
   "NODE_CHANNEL_FD",
   "NODE_OPTIONS",
   "PORT",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
   "WA_ROOT_KEY",
   "WA_URL",
 ]);
@@ -55,6 +64,7 @@ export function environments(input: {
   const base: NodeJS.ProcessEnv = Object.fromEntries(passed);
   const urlOf = (role: DbRole): string =>
     roleUrl(urls.owner, role, secrets.databasePasswords[role]);
+  const metaAppSecret = input.base["META_APP_SECRET"] ?? secrets.metaAppSecret;
   const common: NodeJS.ProcessEnv = {
     ...base,
     NATS_URL: urls.nats,
@@ -78,6 +88,7 @@ export function environments(input: {
       DATABASE_APP_URL: urlOf("app"),
       DATABASE_PLATFORM_URL: urlOf("platform"),
       CONSOLE_DIR: input.consoleDir,
+      ...only(input.base, "META_ACCESS_TOKEN"),
       // A second lock on TIME_SCALE, which must not shorten the real WhatsApp's limits.
       ...(simulator === undefined ? { REAL_WHATSAPP: "true" } : {}),
     },
@@ -86,6 +97,8 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
+      // It signs calls with the app's secret only when told to.
+      ...(base["GRAPH_PROOF"] === undefined ? {} : { META_APP_SECRET: metaAppSecret }),
       ...(simulator === undefined
         ? {}
         : {
@@ -99,7 +112,7 @@ export function environments(input: {
       HOST: "127.0.0.1",
       PORT: String(settings.ports.ingest),
       DATABASE_INGEST_URL: urlOf("ingest"),
-      META_APP_SECRET: input.base["META_APP_SECRET"] ?? secrets.metaAppSecret,
+      META_APP_SECRET: metaAppSecret,
       META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
     },
     notifier: {
@@ -107,8 +120,47 @@ export function environments(input: {
       HOST: "127.0.0.1",
       PORT: String(settings.ports.notifier),
       DATABASE_NOTIFY_URL: urlOf("notify"),
+      ...(simulator === undefined ? senders(input.base) : sinks(settings)),
     },
   };
+}
+
+/** What is given to the notifier alone, so that it can really send. */
+const SENDERS = [
+  "MAIL_FROM",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
+] as const;
+
+function senders(base: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    SENDERS.flatMap((name) => (base[name] === undefined ? [] : [[name, base[name]]])),
+  );
+}
+
+/** With simulated phones nothing goes to real people either. */
+function sinks({ ports }: Settings): NodeJS.ProcessEnv {
+  const inbox = `http://127.0.0.1:${ports.inbox}`;
+  return {
+    SMTP_URL: `smtp://127.0.0.1:${ports.inboxSmtp}`,
+    MAIL_FROM: "Manyline <notices@manyline.example>",
+    TWILIO_URL: inbox,
+    TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,
+    TWILIO_AUTH_TOKEN: "simulated-twilio-token",
+    TWILIO_FROM: "+15550100",
+    SMS_HTTP_URL: "",
+    SMS_HTTP_TOKEN: "",
+  };
+}
+
+/** The variable, if it is set. */
+function only(env: NodeJS.ProcessEnv, name: string): NodeJS.ProcessEnv {
+  return env[name] === undefined ? {} : { [name]: env[name] };
 }
 
 export function publicUrl(settings: Settings): string {

@@ -18,13 +18,19 @@ import { startServers } from "./servers.ts";
 import type { PortName, Settings } from "./settings.ts";
 import { portVariable } from "./settings.ts";
 import type { SimulatorFacts } from "./simulator.ts";
-import { createMetaSimulator, createSimulator, META_SIMULATOR_NAME } from "./simulator.ts";
+import {
+  createInbox,
+  createMetaSimulator,
+  createSimulator,
+  INBOX_NAME,
+  META_SIMULATOR_NAME,
+} from "./simulator.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 
 const SERVER_NAMES = new Set(["Postgres", "NATS", "Redis"]);
-const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME]);
+const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME, INBOX_NAME]);
 
 export type StackOptions = {
   root: string;
@@ -42,6 +48,8 @@ export type StackFacts = {
   pairingLink: string;
   phonePage: string | undefined;
   metaPage: string | undefined;
+  /** The mails and SMS that were sent; undefined: they really go out. */
+  inboxPage: string | undefined;
 };
 
 /** Everything that `npm start` runs, in its order. */
@@ -77,6 +85,7 @@ export class Stack {
     signal.throwIfAborted();
     await this.#migrate(envs.migrate);
     if (!isReal) await this.#startMetaSimulator(envs.webhookIngest);
+    if (!isReal) await this.#startInbox(envs.notifier);
     await this.#startServices(envs);
     const rest = createRest(publicUrl(settings), secrets.adminToken);
     if (await ensureDemoCompany(rest)) report("demo company 962302 made");
@@ -90,6 +99,7 @@ export class Stack {
       pairingLink,
       phonePage: simulator?.pageUrl,
       metaPage,
+      inboxPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.inbox}`,
     };
   }
 
@@ -129,6 +139,8 @@ export class Stack {
       ["notifier", true],
       ["simulator", !isReal],
       ["metaSimulator", !isReal],
+      ["inbox", !isReal],
+      ["inboxSmtp", !isReal],
       ["postgres", settings.databaseUrl === undefined],
       ["nats", settings.natsUrl === undefined],
       ["redis", settings.redisUrl === undefined],
@@ -169,6 +181,20 @@ export class Stack {
     });
     await this.#supervisor.start(server);
     report(`simulated Meta on port ${settings.ports.metaSimulator}`);
+  }
+
+  /** With the account that the notifier logs in with. */
+  async #startInbox(notifier: NodeJS.ProcessEnv): Promise<void> {
+    const { root, paths, settings, env, report } = this.#options;
+    const { TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN } = notifier;
+    const server = createInbox({
+      root,
+      logs: paths.logs,
+      settings,
+      env: { ...env, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN },
+    });
+    await this.#supervisor.start(server);
+    report(`inbox of mails and SMS on port ${settings.ports.inbox}`);
   }
 
   /** A process of its own, as in production: only it knows the owner's URL. */

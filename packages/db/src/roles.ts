@@ -6,7 +6,7 @@
  * - `platform`: the gateway's admin routes; sees all companies, no credentials.
  * - `worker`: session-worker; reads all, writes a number's rows only while it holds the number's fence.
  * - `ingest`: webhook-ingest; finds the numbers that webhooks are for and writes for those what comes in.
- * - `notify`: notifier; queues and delivers the events of all companies to their webhooks.
+ * - `notify`: notifier; queues and delivers the events of all companies to their webhooks and to their people.
  * - `relay`: reads the event log and marks what was published.
  */
 export const DB_ROLES = ["app", "platform", "worker", "ingest", "notify", "relay"] as const;

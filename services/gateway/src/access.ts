@@ -100,6 +100,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   [`GET ${company}/flows`]: token("read", "manage"),
   [`PUT ${company}/flows/:name`]: token("manage"),
   [`DELETE ${company}/flows/:name`]: token("manage"),
+  [`GET ${company}/notifications`]: token("read", "manage"),
   [`GET ${company}/webhooks`]: token("read", "manage"),
   [`POST ${company}/webhooks`]: token("manage"),
   [`GET ${webhook}`]: token("read", "manage"),

@@ -27,6 +27,7 @@ import { registerUnroutable } from "./routes/unroutable.ts";
 import { registerMedia } from "./routes/media.ts";
 import { registerMessages } from "./routes/messages.ts";
 import { registerMetrics } from "./routes/metrics.ts";
+import { registerNotifications } from "./routes/notifications.ts";
 import { registerNumbers } from "./routes/numbers.ts";
 import { registerPages } from "./routes/pages.ts";
 import { registerPairingCode } from "./routes/pairing-code.ts";
@@ -134,6 +135,7 @@ export async function buildApp(
   registerUsage(app, deps);
   registerFlowKeys(app, deps);
   registerFlows(app, deps);
+  registerNotifications(app, deps);
   registerWebhooks(app, deps);
   registerWebhookDeliveries(app, deps);
   registerPages(app, deps);

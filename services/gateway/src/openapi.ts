@@ -16,6 +16,7 @@ import {
   MessageList,
   Metrics,
   NumberAnswer,
+  Notification,
   NumberFlowKey,
   PairingCodeAnswer,
   Problem,
@@ -70,6 +71,7 @@ const COMPONENTS = [
   Flow,
   Webhook,
   WebhookDelivery,
+  Notification,
 ];
 
 /** Shared answers become components; they must be known before the routes that name them. */

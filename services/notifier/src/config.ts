@@ -10,6 +10,7 @@ import {
   type Env,
   type EnvRow,
 } from "@manyline/runtime";
+import { readNoticeConfig } from "./notices/config.ts";
 
 export type Config = ReturnType<typeof build>;
 
@@ -57,6 +58,7 @@ function build(r: ConfigReader) {
           "ms between two looks for what is to be tried again, or was left by a process that died",
       }),
     },
+    notices: readNoticeConfig(r),
     http: {
       port: r.port("PORT", { default: 3030, meaning: "the TCP port; 0 takes a free one" }),
       host: r.string("HOST", { default: "127.0.0.1", meaning: "the address to listen on" }),

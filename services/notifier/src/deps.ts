@@ -5,6 +5,7 @@ import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { Config } from "./config.ts";
 import { createReports, type Reports } from "./reports.ts";
+import { Notices } from "./notices/index.ts";
 import { DirectCodes } from "./webhooks/direct.ts";
 import { Endpoints } from "./webhooks/endpoints.ts";
 import { Intake } from "./webhooks/intake.ts";
@@ -16,6 +17,7 @@ export type Deps = {
   readonly clock: Clock;
   readonly db: Database;
   readonly relayDb: Database;
+  readonly noticesDb: Database;
   readonly keyring: Keyring;
   readonly bus: Bus;
   readonly relay: EventRelay;
@@ -24,9 +26,12 @@ export type Deps = {
   readonly queues: Queues;
   readonly intake: Intake;
   readonly codes: DirectCodes;
+  readonly notices: Notices;
 };
 
 const POOL = 8;
+/** Of their own, so that a backlog of webhooks does not keep a code waiting. */
+const NOTICES_POOL = 4;
 
 /** Opens everything lazily: nothing here waits for, or fails without, a server. */
 export function buildDeps(config: Config, logger: Logger, overrides: Partial<Deps> = {}): Deps {
@@ -40,6 +45,14 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
       role: "notify",
       applicationName: "notifier",
       poolSize: POOL,
+    });
+  const noticesDb =
+    overrides.noticesDb ??
+    openDatabase({
+      url: config.databases.notify,
+      role: "notify",
+      applicationName: "notifier-notices",
+      poolSize: NOTICES_POOL,
     });
   const relayDb =
     overrides.relayDb ??
@@ -59,8 +72,11 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
   const intake = overrides.intake ?? new Intake({ bus, db, queues, reports, clock });
   const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
-  const shared = { config, logger, clock, reports, bus, db, relayDb, keyring, relay };
-  return { ...shared, endpoints, queues, intake, codes };
+  const notices =
+    overrides.notices ??
+    new Notices({ config: config.notices, bus, db: noticesDb, keyring, logger });
+  const shared = { config, logger, clock, reports, bus, db, relayDb, noticesDb, keyring, relay };
+  return { ...shared, endpoints, queues, intake, codes, notices };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -12,8 +12,10 @@ const PREPARE_RETRY_MS = 1_000;
  * is under way delivered and noted, connections closed.
  */
 export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ url: string }> {
-  const { config, logger, bus, relay, queues, intake, codes } = deps;
-  scope.defer("databases", () => Promise.all([deps.db.stop(), deps.relayDb.stop()]));
+  const { config, logger, bus, relay, queues, intake, codes, notices } = deps;
+  scope.defer("databases", () =>
+    Promise.all([deps.db.stop(), deps.noticesDb.stop(), deps.relayDb.stop()]),
+  );
   scope.defer("bus", () => bus.close());
   bus.declareStream({
     name: EVENTS_STREAM,
@@ -29,14 +31,16 @@ export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ 
   });
   scope.defer("relay status", endStatus);
   scope.defer("metrics", registerMetrics(deps));
-  scope.defer("queues", () => Promise.all([queues.stop(), codes.stop()]));
+  scope.defer("queues", () => Promise.all([queues.stop(), codes.stop(), notices.stop()]));
 
   let isPrepared = false;
   const preparing = prepare(deps, scope.signal).then((done) => {
     isPrepared = done;
     if (!done) return undefined;
-    const reader = codes.listen(bus);
-    scope.defer("readers", () => Promise.all([intake.stop(), reader.close()]));
+    const readers = [codes.listen(bus), notices.start()];
+    scope.defer("readers", () =>
+      Promise.all([intake.stop(), ...readers.map((reader) => reader.close())]),
+    );
     intake.start();
     queues.start();
     return undefined;

@@ -21,6 +21,7 @@ import { newWebhookSecret } from "@manyline/contracts/webhooks";
 import {
   addSubscription,
   appendEvents,
+  type CompanyInput,
   createCompany,
   type Database,
   type DeliveryRow,
@@ -44,6 +45,25 @@ export type Room = AsyncDisposable & {
   nats: NatsServer;
   env: Record<string, string>;
 };
+
+/** One more notifier over the same servers. */
+export async function startOne(
+  env: Record<string, string>,
+): Promise<{ url: string; deps: Deps; stop: () => Promise<void> }> {
+  const logger = createSilentLogger();
+  const deps = buildDeps(envToConfig(env), logger);
+  let url = "";
+  const service = await runService({
+    name: "notifier",
+    logger,
+    start: async (scope) => {
+      url = (await startNotifier(deps, scope)).url;
+    },
+  });
+  if (service.state !== "RUNNING") throw new Error("notifier did not start");
+  await untilReady(url);
+  return { url, deps, stop: () => service.stop() };
+}
 
 /** `isBare`: no notifier of its own; the test starts processes. */
 export async function openRoom(
@@ -96,8 +116,8 @@ export async function openRoom(
 }
 
 /** What publishes the events of `happen` and `write`. */
-function declareEvents({ bus, relay, db, relayDb }: Deps, scope: ServiceScope): void {
-  scope.defer("databases", () => Promise.all([db.stop(), relayDb.stop()]));
+function declareEvents({ bus, relay, db, relayDb, noticesDb }: Deps, scope: ServiceScope): void {
+  scope.defer("databases", () => Promise.all([db.stop(), relayDb.stop(), noticesDb.stop()]));
   scope.defer("bus", () => bus.close());
   bus.declareStream({
     name: EVENTS_STREAM,
@@ -148,7 +168,10 @@ export async function kill({ child }: Process): Promise<void> {
 
 export type Company = { companyNo: number; companyId: CompanyId };
 
-export async function addCompany({ platform, deps }: Room): Promise<Company> {
+export async function addCompany(
+  { platform, deps }: Room,
+  more: Partial<CompanyInput> = {},
+): Promise<Company> {
   const companyId = parseCompanyId(randomBytes(5).toString("hex"));
   if (companyId === undefined) throw new Error("no id");
   const { companyNo } = await inTransaction(platform, (tx) =>
@@ -163,6 +186,7 @@ export async function addCompany({ platform, deps }: Room): Promise<Company> {
       language: "ru",
       whatsappEnabled: true,
       whatsappConfig: {},
+      ...more,
     }),
   );
   return { companyNo, companyId };

@@ -23,6 +23,8 @@ REDIS_URL=redis://redis:6379
 MEDIA_STORE=/media
 MANYLINE_KEK=k1:$(head -c 32 /dev/urandom | base64)
 ADMIN_TOKEN=adm_$(hex 32)
+SMTP_URL=smtp://inbox-simulator:7225
+TWILIO_AUTH_TOKEN=simulated-twilio-token
 META_APP_SECRET=$(hex 16)
 META_VERIFY_TOKEN=$(hex 16)
 END

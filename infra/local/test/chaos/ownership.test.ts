@@ -145,7 +145,7 @@ async function report(
     `status against the simulator: ${sampler.figures}, mismatches beyond 2 s ${mismatches.length}`,
     `pre-keys asked for ${load.preKeyRequests} times, bent auth states ${bent.length}`,
     `reconnect commands: ${[...load.answers].map(([answer, count]) => `${answer} × ${count}`).join(", ")}`,
-    `longest stall of the test's own process ${Math.round(scenario.loopDelay.max / 1e6)} ms`,
+    `longest stall of the test's own process ${Math.round(scenario.loopDelay.max / 1e6)} ms, clock set by ${traffic.clockSteps} ms`,
   ]) {
     t.diagnostic(line);
   }

@@ -8,7 +8,12 @@ const GRACE_MS = 100;
 
 type Stanza = { phone: string; label: string; at: number; kind: string };
 
-export type StaleStanza = Stanza & { owner: string | undefined };
+/** `before` and `after`: the claims of the shard around that moment, and how many milliseconds away they were. */
+export type StaleStanza = Stanza & {
+  owner: string | undefined;
+  before: string | undefined;
+  after: string | undefined;
+};
 
 /** A frozen process holds its connections open without using them: such a time is no overlap. */
 export type Pause = { label: string; from: number; to: number };
@@ -20,6 +25,8 @@ export type Upload = { phone: string; label: string; at: number; ids: number[] }
 
 const PRE_KEY_BYTES = 35;
 const STALL_LOOK_MS = 10;
+/** The two clocks are read one after the other, and one of them in whole milliseconds. */
+const CLOCK_STEP_MS = 5;
 
 export class Traffic {
   /** In order. */
@@ -72,7 +79,7 @@ export class Traffic {
     const history = new OwnerHistory(changes);
     return this.#stanzas.flatMap((stanza) => {
       const owner = this.#strangerTo(history, stanza.phone, stanza.label, stanza.at);
-      return owner === undefined ? [] : [{ ...stanza, owner }];
+      return owner === undefined ? [] : [{ ...stanza, owner, ...this.#around(history, stanza) }];
     });
   }
 
@@ -82,8 +89,13 @@ export class Traffic {
     return this.#fleet.simulator.server.record.list().flatMap(({ phone, label, openedAt }) => {
       const owner = this.#strangerTo(history, phone, label ?? "", openedAt);
       const login = { phone, label: label ?? "", at: openedAt, kind: "login" };
-      return owner === undefined ? [] : [{ ...login, owner }];
+      return owner === undefined ? [] : [{ ...login, owner, ...this.#around(history, login) }];
     });
+  }
+
+  /** By how much the machine's clock was set during the run, milliseconds; Postgres' times jump with it. */
+  get clockSteps(): number {
+    return this.#stalls.stepsMs;
   }
 
   /** Times in which two connections of a device were open, both of running processes. */
@@ -119,9 +131,17 @@ export class Traffic {
   /** The owner at that moment, if it was and had been somebody else; undefined: all is well. */
   #strangerTo(history: OwnerHistory, phone: string, label: string, at: number) {
     const shardId = this.#shardOf.get(phone) ?? 0;
-    const sentAt = at - GRACE_MS - 2 * this.#stalls.longestBefore(at);
+    const stepsMs = this.#stalls.stepsMs;
+    const sentAt = at - GRACE_MS - 2 * this.#stalls.longestBefore(at) - stepsMs;
     const now = history.ownerAt(shardId, at);
-    return now === label || history.ownerAt(shardId, sentAt) === label ? undefined : now;
+    const isOwner = [at, sentAt, at + stepsMs].some(
+      (moment) => history.ownerAt(shardId, moment) === label,
+    );
+    return isOwner ? undefined : now;
+  }
+
+  #around(history: OwnerHistory, { phone, at }: Stanza): Pick<StaleStanza, "before" | "after"> {
+    return history.around(this.#shardOf.get(phone) ?? 0, at);
   }
 }
 
@@ -141,20 +161,45 @@ class OwnerHistory {
   ownerAt(shardId: number, at: number): string | undefined {
     return this.#claims.get(shardId)?.findLast((claim) => claim.at <= at)?.label;
   }
+
+  around(shardId: number, at: number): { before: string | undefined; after: string | undefined } {
+    const claims = this.#claims.get(shardId) ?? [];
+    const tell = (claim: { at: number; label: string } | undefined): string | undefined =>
+      claim && `${claim.label} ${Math.abs(claim.at - at)} ms`;
+    return {
+      before: tell(claims.findLast((claim) => claim.at <= at)),
+      after: tell(claims.find((claim) => claim.at > at)),
+    };
+  }
 }
 
-/** When this process, and with it the simulator, could not do anything. */
+/** When this process, and with it the simulator, could not do anything; and whether somebody set the clock. */
 class Stalls {
   readonly #found: { at: number; ms: number }[] = [];
+  #stepsMs = 0;
 
   constructor() {
-    let last = Date.now();
+    const offsetNow = (): number => Date.now() - performance.now();
+    let offset = offsetNow();
+    let lastOffset = offset;
+    let last = performance.now();
     setInterval(() => {
-      const now = Date.now();
+      const now = performance.now();
       const ms = now - last - STALL_LOOK_MS;
-      if (ms > STALL_LOOK_MS) this.#found.push({ at: now, ms });
+      if (ms > STALL_LOOK_MS) this.#found.push({ at: Date.now(), ms });
       last = now;
+      // Seen twice: between two readings the process may have had to wait.
+      const found = offsetNow();
+      const isSure = Math.abs(found - lastOffset) < CLOCK_STEP_MS;
+      lastOffset = found;
+      if (!isSure || Math.abs(found - offset) < CLOCK_STEP_MS) return;
+      this.#stepsMs += Math.ceil(Math.abs(found - offset));
+      offset = found;
     }, STALL_LOOK_MS).unref();
+  }
+
+  get stepsMs(): number {
+    return this.#stepsMs;
   }
 
   /** Milliseconds; of those that ended within the second before, or just after. */

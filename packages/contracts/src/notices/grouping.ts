@@ -12,8 +12,11 @@ export type Desk = {
 };
 
 /** When the next mail goes: after a moment of gathering, and not before a pause that grows with each mail of the day. */
-export function groupSentAt({ firstWaitingAt, lastSentAt, sentToday }: Desk): Date {
-  const { gatherMs, quietMs, mostQuietMs } = NOTICE_FIGURES;
+export function groupSentAt(
+  { firstWaitingAt, lastSentAt, sentToday }: Desk,
+  figures: { gatherMs: number; quietMs: number; mostQuietMs: number } = NOTICE_FIGURES,
+): Date {
+  const { gatherMs, quietMs, mostQuietMs } = figures;
   const gathered = firstWaitingAt.getTime() + gatherMs;
   if (lastSentAt === undefined || sentToday === 0) return new Date(gathered);
   const pause = Math.min(mostQuietMs, quietMs * 2 ** (sentToday - 1));

@@ -49,6 +49,11 @@ export function lossToldAt({ since, reason }: Loss, lossMs: number = NOTICE_FIGU
   return FINAL.has(reason) ? since : new Date(since.getTime() + lossMs);
 }
 
+/** Whether it is news to somebody who was told of this loss with another reason. */
+export function isWorse(reason: SessionReason, toldReason: SessionReason): boolean {
+  return FINAL.has(reason) && lossReasonOf(reason) !== lossReasonOf(toldReason);
+}
+
 const WORDS: Partial<Record<SessionReason, LossReason>> = {
   logged_out: "logged_out",
   opening: "connection_lost",

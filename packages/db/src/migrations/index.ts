@@ -28,6 +28,7 @@ import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
 import * as webhooks from "./20261121-1000-webhooks.ts";
+import * as notifications from "./20261121-1020-notifications.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -58,6 +59,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
   "20261121-1000-webhooks": webhooks,
+  "20261121-1020-notifications": notifications,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

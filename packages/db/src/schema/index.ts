@@ -40,6 +40,7 @@ import type {
   PairingWatchTable,
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
+import type { NotificationsTable, NumberLossesTable } from "./notifications.ts";
 import type { DeliveriesTable, WebhookIntakeTable, WebhookSubscriptionsTable } from "./webhooks.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
 import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
@@ -68,7 +69,9 @@ export type Schema = {
   media: MediaTable;
   messages: MessagesTable;
   metaApps: MetaAppsTable;
+  notifications: NotificationsTable;
   numberFence: NumberFenceTable;
+  numberLosses: NumberLossesTable;
   numberUsage: NumberUsageTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;

@@ -3,9 +3,10 @@ export type SinkFault = {
   channel: "smtp" | "sms";
   /**
    * refuse: an answer with `status` (and Twilio's `code`). drop: the connection ends without an answer. hang: no
-   * answer at all. late: an answer after `delayMs`. take_and_drop: it is kept, and the connection ends without an answer.
+   * answer at all. late: an answer after `delayMs`. take_and_drop, take_and_hang: it is kept, and the connection ends,
+   * or stays, without an answer.
    */
-  effect: "refuse" | "drop" | "hang" | "late" | "take_and_drop";
+  effect: "refuse" | "drop" | "hang" | "late" | "take_and_drop" | "take_and_hang";
   status?: number;
   code?: number;
   delayMs?: number;

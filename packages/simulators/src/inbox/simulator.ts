@@ -153,6 +153,7 @@ export class InboxSimulator implements AsyncDisposable {
       response.destroy();
       return;
     }
+    if (fault?.effect === "take_and_hang") return;
     const send = (): void => sendJson(response, answer.status, answer.body, answer.headers);
     if (fault?.effect === "late") setTimeout(send, fault.delayMs ?? 1_000).unref();
     else send();

@@ -208,6 +208,9 @@ class Conversation {
         take(mail);
         this.#socket.destroy();
         break;
+      case "take_and_hang":
+        take(mail);
+        break;
     }
   }
 

@@ -60,6 +60,7 @@ export type ComponentName =
   | "Flow"
   | "Webhook"
   | "WebhookDelivery"
+  | "Notification"
   | "UploadAnswer";
 
 const problem = {

@@ -8,13 +8,17 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import * as fc from "fast-check";
 import { LEASE } from "../../src/ownership/lease-keeper.ts";
 import { FAULTS, type Scenario, SimulatedWorld } from "./simulated-world.ts";
+import { LATEST_MS } from "./simulation.ts";
 
 /** Faults come in the first minute and are all mended then. */
 const FAULTS_MS = 60_000;
-/** A lease runs out, and whoever takes it has renewed without a gap for as long; and some seconds of work. */
-const OWNED_AFTER_MS = 2 * LEASE.ttlMs + 5_000;
+/**
+ * A renewal of somebody who is dead by now may run late. Then a lease runs out, and whoever takes it has renewed
+ * without a gap for as long; and some seconds of work.
+ */
+const OWNED_AFTER_MS = LATEST_MS + 2 * LEASE.ttlMs + 5_000;
 /** Shares are even: one shard at a time is given away. */
-const EVEN_AFTER_MS = 45_000;
+const EVEN_AFTER_MS = OWNED_AFTER_MS + 20_000;
 /** Then nothing moves. */
 const STILL_MS = 15_000;
 /** How often a shard may move after everything was mended. */

@@ -88,9 +88,9 @@ export class SimulatedWorld {
   heal(): void {
     for (const undo of this.#undos) undo();
     const { leases } = this.database;
-    for (const { shardId } of leases.leases) {
-      leases.wishShard(shardId, { splitAt: null, mergeNext: false });
-    }
+    // Of every shard: one that was split off took the pause and the pin of its origin with it.
+    const noWish = { splitAt: null, mergeNext: false, paused: false, pinnedTo: null };
+    for (const { shardId } of leases.leases) leases.wishShard(shardId, noWish);
     const isWilling = this.living.some((worker) => !this.#drained.has(worker));
     if (!isWilling) this.start({ capacity: 1, generation: 1, rate: 1 });
   }

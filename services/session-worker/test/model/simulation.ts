@@ -113,6 +113,8 @@ function settle(): Promise<void> {
 }
 
 export type LinkState = "fine" | "slow" | "broken";
+/** So long after it was sent a statement may still run, though nobody waits for it any more. */
+export const LATEST_MS = 20_000;
 
 /** How one process reaches Postgres, and whether it is there to hear the answer. */
 export class Link {
@@ -152,7 +154,7 @@ export class Link {
         const chance = simulation.random();
         if (chance < 0.3) return { runsAfterMs: undefined, answersAfterMs: undefined };
         const runsAfterMs =
-          chance < 0.7 ? simulation.between(1, 20_000) : simulation.between(1, 50);
+          chance < 0.7 ? simulation.between(1, LATEST_MS) : simulation.between(1, 50);
         return { runsAfterMs, answersAfterMs: undefined };
       }
     }
