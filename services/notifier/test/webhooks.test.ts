@@ -236,3 +236,27 @@ test("what a notifier leaves behind is delivered by the next", async () => {
   await until(() => endpoint.calls.length === 2, { label: "again" });
   assert.deepEqual(idsOf(endpoint.calls), [id, id], "with the same id, by which it is known");
 });
+
+test("broken connections to Postgres and an empty JetStream lose nothing and repeat nothing", async () => {
+  await using endpoint = await startEndpoint();
+  const company = await addCompany(room);
+  const key = await subscribe(room, company, endpoint.url);
+  const ids = [await happen(room, company)];
+  await until(async () => (await deliveriesOf(room, key))[0]?.state === "delivered", {
+    label: "the first",
+  });
+  await run(
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'manyline_notify'",
+  );
+  ids.push(await happen(room, company));
+  await until(() => endpoint.calls.length === 2, { deadlineMs: 15_000, label: "the second" });
+  await room.nats.wipe();
+  // The log is published again into the new stream, what was delivered among it.
+  ids.push(await happen(room, company));
+  await until(() => endpoint.calls.length >= 3, { deadlineMs: 20_000, label: "the third" });
+  await until(
+    async () => (await deliveriesOf(room, key)).every(({ state }) => state === "delivered"),
+    { label: "settled" },
+  );
+  assert.deepEqual(idsOf(endpoint.calls), ids);
+});
