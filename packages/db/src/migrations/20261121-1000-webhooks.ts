@@ -71,7 +71,8 @@ create index deliveries_created on deliveries (created_at);
 /*
  * claim_deliveries takes what is due at one endpoint. Of each chat only the first that waits, by seq, until that has stepped
  * aside. A look at a long queue goes 1,000 rows far and ends when there is enough: what is behind a chat that waits for its
- * first is found when that has gone.
+ * first is found when that has gone. Neither a claim nor a note waits for the disk: what a crash of Postgres takes back is
+ * sent once more, with its id.
  */
 const functions = `
 create function claim_deliveries(p_company int, p_subscription text, p_limit int, p_claim interval) returns table (
@@ -83,6 +84,7 @@ declare
   v_taken bigint[] := '{}';
   v_row record;
 begin
+  perform set_config('synchronous_commit', 'off', true);
   perform from webhook_subscriptions s where s.company_no = p_company and s.subscription_id = p_subscription
     and s.is_enabled and (s.next_try_at is null or s.next_try_at <= clock_timestamp());
   if not found then
@@ -132,6 +134,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_chat text;
 begin
+  perform set_config('synchronous_commit', 'off', true);
   update deliveries d set state = p_state, is_late = is_late or p_is_late, status = p_status, error = p_error,
     latency_ms = p_latency, due_at = clock_timestamp() + p_in,
     ended_at = case when p_state <> 'waiting' then clock_timestamp() end
