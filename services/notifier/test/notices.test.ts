@@ -280,6 +280,12 @@ test("a number that is back in time is no news; one that was unlinked is told, w
       where company_no = ${other.companyNo} and kind = 'link' and is_lasting order by created_at limit 1`,
   );
   assert.equal(Math.round(Number(token?.hours)), 72);
+  const [kept] = await asSuperuser<{ count: number }>(
+    desk.database,
+    `select (select count(*) from api_tokens t where t::text like '%${secret.slice(-20)}%')
+      + (select count(*) from notifications n where n::text like '%${secret.slice(-20)}%') as count`,
+  );
+  assert.equal(Number(kept?.count), 0, "only its hash is kept");
   const phone = parsePhone(other.phone);
   assert.ok(phone);
   await tell(desk, other, pairingSucceeded, {
