@@ -228,12 +228,11 @@ export class WebhookGround implements AsyncDisposable {
 
   /** Queues so many deliveries for a company, as if its endpoint had been away. */
   async fill({ companyNo, subscriptionId, companyId }: Customer, count: number): Promise<void> {
-    const [chat = ""] = [newChatId()];
     const { envelope, natsSubject } = messageOf({
       companyNo,
       companyId,
       subscriptionId,
-      chats: new Map([[chat, 0]]),
+      chats: new Map([[newChatId() as string, 0]]),
     });
     await this.client.query(
       `insert into whatsapp_events (company_no, event_id, type, subject, envelope, incarnation, stream_seq, published_at)

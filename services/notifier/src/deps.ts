@@ -66,12 +66,19 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const relay = overrides.relay ?? createRelay(relayDb, bus, logger);
   const { openAddresses, timeoutMs, sends, sweepMs } = config.webhooks;
   const guard = addressGuard(openAddresses);
-  const endpoints =
-    overrides.endpoints ?? new Endpoints({ db, keyring, clock, guard, relay, reports, timeoutMs });
+  const calls = { keyring, clock, guard, relay, reports, timeoutMs };
+  const endpoints = overrides.endpoints ?? new Endpoints({ db, ...calls });
   const queues =
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
   const intake = overrides.intake ?? new Intake({ bus, db, queues, reports, clock });
-  const codes = overrides.codes ?? new DirectCodes({ db, endpoints, clock, reports });
+  const codes =
+    overrides.codes ??
+    new DirectCodes({
+      db: noticesDb,
+      endpoints: new Endpoints({ db: noticesDb, ...calls }),
+      clock,
+      reports,
+    });
   const notices =
     overrides.notices ??
     new Notices({ config: config.notices, bus, db: noticesDb, keyring, logger });

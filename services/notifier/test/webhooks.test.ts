@@ -1,5 +1,7 @@
 /** Customers' webhooks, from the commit of an event to their own servers. */
 import assert from "node:assert/strict";
+import dns from "node:dns";
+import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
 import { newNumberId, secretPairing } from "@manyline/contracts";
 import { isSignedBy, PAIRING_CODE_EVENT } from "@manyline/contracts/webhooks";
@@ -109,6 +111,33 @@ test("redirects, endless answers, hanging and private addresses are failures", a
     );
   }
   assert.equal(inner.calls.length, 0);
+});
+
+test("a name that leads elsewhere by the time of the call is refused, and nothing is called", async (t) => {
+  await using inner = await startEndpoint();
+  const resolveTo = (address: string): void => {
+    const lookUp = (_name: string, _options: unknown, done: (...answer: unknown[]) => void) =>
+      done(null, [{ address, family: 4 }]);
+    t.mock.method(dns, "lookup", lookUp as typeof dns.lookup);
+    syncBuiltinESMExports();
+  };
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  // Where the guard is open here, the whole of loopback is not.
+  resolveTo("127.0.0.2");
+  const company = await addCompany(room);
+  const key = await subscribe(room, company, `http://hooks.example:${inner.port}/in`);
+  await happen(room, company);
+  await until(async () => (await deliveriesOf(room, key))[0]?.error === "address", {
+    label: "refused",
+  });
+  assert.equal(inner.calls.length, 0);
+  t.mock.restoreAll();
+  resolveTo("127.0.0.1");
+  await run("update deliveries set due_at = now() where state = 'waiting'");
+  await until(() => inner.calls.length === 1, { label: "the address that is judged well" });
 });
 
 test("a dead endpoint delays nobody else, and is called no more after its last try", async () => {

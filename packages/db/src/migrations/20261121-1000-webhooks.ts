@@ -123,6 +123,38 @@ begin
     from claimed c order by c.delivery_no;
 end $$;
 
+create function settle_delivery(
+  p_company int, p_subscription text, p_delivery bigint, p_attempts int, p_state text, p_is_late boolean, p_in interval,
+  p_status int, p_error text, p_latency int, p_says text, p_pause interval
+) returns table (is_settled boolean, has_next boolean)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_chat text;
+begin
+  update deliveries d set state = p_state, is_late = is_late or p_is_late, status = p_status, error = p_error,
+    latency_ms = p_latency, due_at = clock_timestamp() + p_in,
+    ended_at = case when p_state <> 'waiting' then clock_timestamp() end
+  where d.delivery_no = p_delivery and d.attempts = p_attempts and d.state = 'waiting'
+  returning d.chat into v_chat;
+  is_settled := found;
+  has_next := v_chat is not null and exists (select from deliveries d
+    where d.company_no = p_company and d.subscription_id = p_subscription and d.chat = v_chat
+      and d.state = 'waiting' and not d.is_late and d.delivery_no <> p_delivery);
+  if p_says = 'well' then
+    -- Of one that was well nothing is changed, and nothing locked.
+    update webhook_subscriptions s set failures = 0, failing_since = null, next_try_at = null, last_error = null
+    where s.company_no = p_company and s.subscription_id = p_subscription and s.failures > 0;
+  elsif p_says = 'failed' then
+    update webhook_subscriptions s set failures = failures + 1,
+      failing_since = coalesce(failing_since, clock_timestamp() - p_latency * interval '1 millisecond'),
+      last_error = coalesce(p_error, 'answered ' || p_status),
+      next_try_at = clock_timestamp() + p_pause
+    where s.company_no = p_company and s.subscription_id = p_subscription;
+  end if;
+  return next;
+end $$;
+
 create function delete_old_deliveries(p_keep interval) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -144,6 +176,10 @@ const security = [
   protect("webhook_subscriptions", "deliveries", "webhook_intake"),
   onlyFor("delete_old_deliveries(interval)", "worker"),
   onlyFor("claim_deliveries(int, text, int, interval)", "notify"),
+  onlyFor(
+    "settle_delivery(int, text, bigint, int, text, boolean, interval, int, text, int, text, interval)",
+    "notify",
+  ),
   policy("deliveries", "owner", "all", "true"),
 
   grant(

@@ -141,37 +141,15 @@ export async function settleDelivery(
   const state = { delivered: "delivered", again: "waiting", dead: "dead", gone: "dead" }[fate.kind];
   const isLate = fate.kind === "again" && fate.isLate;
   const inMs = fate.kind === "again" ? fate.inMs : 0;
+  const says = { delivered: "well", again: "failed", dead: "failed", gone: "nothing" }[fate.kind];
+  const pauseMs = "pauseMs" in fate ? fate.pauseMs : 0;
   const row = await firstRow(
     executor,
-    sql<Settled>`with settled as (
-        update deliveries set state = ${state}, is_late = is_late or ${isLate}, status = ${status},
-          error = ${error}, latency_ms = ${latencyMs},
-          due_at = clock_timestamp() + ${inMs}::bigint * interval '1 millisecond',
-          ended_at = case when ${state} <> 'waiting' then clock_timestamp() end
-        where delivery_no = ${deliveryNo} and attempts = ${attempts} and state = 'waiting'
-        returning chat
-      ), noted as (
-        update webhook_subscriptions set ${healthAfter({ status, error, latencyMs }, fate)}
-        where company_no = ${companyNo} and subscription_id = ${subscriptionId}
-          and ${fate.kind === "delivered" ? sql`failures > 0` : sql`${fate.kind !== "gone"}`} returning 1
-      ) select exists (select from settled) as is_settled, (select count(*) from noted) as noted,
-        exists (select from settled s join deliveries d on d.chat = s.chat
-          where d.company_no = ${companyNo} and d.subscription_id = ${subscriptionId} and d.state = 'waiting'
-            and not d.is_late and d.delivery_no <> ${deliveryNo}) as has_next`,
+    sql<Settled>`select * from settle_delivery(${companyNo}, ${subscriptionId}, ${deliveryNo}, ${attempts}, ${state},
+      ${isLate}, ${inMs}::bigint * interval '1 millisecond', ${status}, ${error}, ${latencyMs}, ${says},
+      ${pauseMs}::bigint * interval '1 millisecond')`,
   );
-  return { isSettled: row?.isSettled ?? false, hasNext: row?.hasNext ?? false };
-}
-
-/** What an attempt says of its endpoint. A success of one that was well changes nothing, and locks nothing. */
-function healthAfter({ status, error, latencyMs }: Attempt, fate: Fate) {
-  if (fate.kind === "delivered")
-    return sql`failures = 0, failing_since = null, next_try_at = null, last_error = null`;
-  const pauseMs = fate.kind === "gone" ? 0 : fate.pauseMs;
-  return sql`failures = failures + 1,
-    failing_since = coalesce(failing_since,
-      clock_timestamp() - ${latencyMs}::int * interval '1 millisecond'),
-    last_error = ${error ?? `answered ${status ?? "nothing"}`},
-    next_try_at = clock_timestamp() + ${pauseMs}::bigint * interval '1 millisecond'`;
+  return row ?? { isSettled: false, hasNext: false };
 }
 
 /** True: it was enabled until now. Role notify; the event of it goes into the same transaction. */
