@@ -102,7 +102,7 @@ describe("docs/operations.md is true", () => {
     const lanes = Number(ingestTable().find(({ name }) => name === "COMMIT_LANES")?.default);
     assert.match(page, new RegExp(`\\| webhook-ingest \\| ${lanes + 2 + 2} \\|`));
     const notifier = await read("services/notifier/src/deps.ts");
-    const pools = [/POOL = (\d+)/, /poolSize: (\d+)/].map((size) =>
+    const pools = [/const POOL = (\d+)/, /NOTICES_POOL = (\d+)/, /poolSize: (\d+)/].map((size) =>
       Number(size.exec(notifier)?.[1]),
     );
     assert.match(page, new RegExp(`\\| notifier \\| ${sum(pools)} \\|`));

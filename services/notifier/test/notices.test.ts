@@ -112,6 +112,33 @@ test("one mail where both addresses are one, no SMS where none is wanted, nothin
   assert.equal(mailsTo(desk, late.address).length + mailsTo(desk, ended.address).length, 0);
 });
 
+test("a letter that cannot be written is not taken for one that was sent", async () => {
+  const line = await addLine(desk, { phone: null });
+  const where = `where company_no = ${line.companyNo}`;
+  desk.inbox.faults.add({ channel: "smtp", effect: "refuse", status: 451 });
+  await issueCode(desk, line, { code: "WWWWXXXX" });
+  await until(async () => (await outcomes(line)).length === 1, { label: "one try" });
+  const flip = (): Promise<unknown> =>
+    asSuperuser(
+      desk.database,
+      `update pairing_attempts set secret = set_byte(secret, 20, 255 - get_byte(secret, 20)) ${where}`,
+    );
+  await flip();
+  await until(
+    async () => {
+      const [row] = await asSuperuser<{ isPut: boolean }>(
+        desk.database,
+        `select attempts = 1 and due_at > now() + interval '550 ms' as is_put from notifications ${where}`,
+      );
+      return row?.isPut === true;
+    },
+    { label: "put off" },
+  );
+  await flip();
+  await until(async () => (await outcomes(line)).join() === "down,sent", { label: "sent" });
+  assert.equal((await noticesOfLine(desk, line))[0]?.isRepeat, false);
+});
+
 test("an event that comes again tells nobody again", async () => {
   const line = await addLine(desk);
   const event = await issueCode(desk, line, { code: "GGGGHHHH" });
@@ -280,6 +307,12 @@ test("a number that is back in time is no news; one that was unlinked is told, w
       where company_no = ${other.companyNo} and kind = 'link' and is_lasting order by created_at limit 1`,
   );
   assert.equal(Math.round(Number(token?.hours)), 72);
+  const [kept] = await asSuperuser<{ count: number }>(
+    desk.database,
+    `select (select count(*) from api_tokens t where t::text like '%${secret.slice(-20)}%')
+      + (select count(*) from notifications n where n::text like '%${secret.slice(-20)}%') as count`,
+  );
+  assert.equal(Number(kept?.count), 0, "only its hash is kept");
   const phone = parsePhone(other.phone);
   assert.ok(phone);
   await tell(desk, other, pairingSucceeded, {

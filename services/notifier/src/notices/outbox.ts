@@ -121,7 +121,8 @@ export class Outbox {
     while ((await tellLosses(db, gatherMs)) && !this.#isStopping);
     await endOverdueNotifications(db);
     for (const desk of await dueDesks(db, DESKS)) {
-      if (this.#isStopping || this.#underWay[desk.channel].size >= SENDS) break;
+      if (this.#isStopping) break;
+      if (this.#underWay[desk.channel].size >= SENDS) continue;
       const claimed = await this.#claimDesk(desk);
       if (claimed.length > 0) this.#send(desk.channel, claimed);
     }

@@ -1,7 +1,7 @@
 /** Sends one letter and notes how it went. */
 import type { RenderedNotice } from "@manyline/contracts/notices";
 import { type ClaimedNotification, settleNotifications } from "@manyline/db";
-import { kindOf, type LetterOptions, writeLetter } from "./letters.ts";
+import { kindOf, type Letter, type LetterOptions, writeLetter } from "./letters.ts";
 import type { Mailer } from "./mail.ts";
 import { fateOf, isWornOut, type SendResult } from "./outcome.ts";
 import type { NoticeReports } from "./reports.ts";
@@ -15,6 +15,8 @@ export type PostOptions = LetterOptions & {
   smsProviders: ReadonlyMap<string, SmsProvider>;
   timeoutMs: number;
 };
+
+const WRITE_AGAIN_MS = 1_000;
 
 export class Post {
   readonly #options: PostOptions;
@@ -35,7 +37,7 @@ export class Post {
       reports.ended("failed", channel, kind, claimed.length);
       return;
     }
-    const { content, news, over } = await writeLetter(this.#options, claimed);
+    const { content, news, over } = await this.#write(claimed);
     if (over.length > 0) {
       await settleNotifications(db, over, undefined, { state: "over" });
       reports.ended("over", channel, kind, over.length);
@@ -60,6 +62,17 @@ export class Post {
     if (fate.state === "sent" && lead.isUrgent)
       reports.arrived(channel, lead.now.getTime() - lead.createdAt.getTime() + latencyMs);
     if (fate.state === "failed") reports.ended("failed", channel, lead.kind, news.length);
+  }
+
+  /** What fails here was not sent, and is not taken for sent. */
+  async #write(claimed: ClaimedNotification[]): Promise<Letter> {
+    try {
+      return await writeLetter(this.#options, claimed);
+    } catch (error) {
+      const again = { state: "waiting" as const, inMs: WRITE_AGAIN_MS };
+      await settleNotifications(this.#options.db, claimed, undefined, again);
+      throw error;
+    }
   }
 
   /** Ends with the notice's life: nothing is handed over after it. */
