@@ -57,7 +57,7 @@ const EVENTS = {
 } as const;
 
 /**
- * Stores what it says and answers the events that tell it: none when it is known, or older than what is. The number
+ * `lateMs`: what is older than the status by more came too late. Stores what it says and answers the events that tell it: none when it is known, or older than what is. The number
  * must be held, by its owner or by whoever takes its webhooks. Role worker or ingest.
  */
 export async function noteWppSession(
@@ -65,6 +65,7 @@ export async function noteWppSession(
   keyring: Keyring,
   source: InboundSource,
   input: WppSessionInput,
+  lateMs = LATE_MS,
 ): Promise<OutgoingEvent[]> {
   const { companyNo, numberNo } = source.fence;
   const now = await firstRow(
@@ -73,7 +74,10 @@ export async function noteWppSession(
       where company_no = ${companyNo} and number_no = ${numberNo} and provider = 'wpp' for no key update`,
   );
   if (!now || now.desiredState !== "connected") return [];
-  if (input.at.getTime() < now.since.getTime() - LATE_MS) return [];
+  if (input.at.getTime() < now.since.getTime() - lateMs) return [];
+  // Whoever is connected was shown it before.
+  const isOver = now.status === "connected" && input.at <= now.since;
+  if (isOver && (input.event === "qr" || input.event === "pairing_code")) return [];
   const session = { tx, keyring, source, now, at: pastOrNow(input.at) };
   switch (input.event) {
     case "qr":

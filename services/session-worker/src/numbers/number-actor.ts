@@ -221,7 +221,7 @@ export class NumberActor {
     // Whoever is being asked for a scan goes on: the QR on the page stays the one.
     const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanning || this.isOpen);
     if (wish.branch === "recreate") await this.#keeper.giveUpScan();
-    if (isUnderWay) this.#keeper.nudge("asked");
+    if (isUnderWay) this.#keeper.nudge();
     else if (this.shouldBeOpen) await this.#keeper.open("opening");
   }
 
@@ -229,9 +229,8 @@ export class NumberActor {
   looked(): void {
     void this.#run("look", async () => {
       await this.#journal.sync();
-      const { status, reason } = this.#journal;
-      const isLoggedOut = reason === "logged_out";
-      if (this.#keeper.nudge(isLoggedOut ? "session.logged_out" : "session.changed")) return;
+      const { status } = this.#journal;
+      if (this.#keeper.nudge()) return;
       // It was brought up by somebody else.
       if (!isWanted(this.#number) || !["connected", "connecting"].includes(status)) return;
       this.#keeper.noteToken(true);

@@ -43,20 +43,26 @@ export class ScanAttempt {
   }
 
   /** The server shows this one now; the first begins an attempt. */
-  async shown(qr: string): Promise<void> {
+  async shown(qr: string, asOf: Date): Promise<void> {
     const shown: WppQr = qr.startsWith("data:") ? { image: qr } : { text: qr };
-    await this.#note({ kind: "session", at: this.#context.clock.now(), event: "qr", qr: shown });
+    await this.#note({ kind: "session", at: asOf, event: "qr", qr: shown });
     const { companyNo, numberNo } = this.#number;
     const attempt = await liveAttempt(this.#context.db, companyNo, numberNo);
     if (!attempt?.expiresAt) return;
     this.#context.copies.qr(this.#number, attempt.attemptId, attempt.k, attempt.expiresAt);
   }
 
-  /** Somebody has scanned, now or before: the number is connected. */
-  async connected(): Promise<void> {
-    if (!this.#isWpp) return;
-    await this.#note({ kind: "session", at: this.#context.clock.now(), event: "connected" });
+  /** Somebody has scanned, now or before: the number is connected. False: its webhooks have said something else since. */
+  async connected(asOf: Date = this.#context.clock.now()): Promise<boolean> {
+    if (!this.#isWpp) return true;
+    await this.#note({ kind: "session", at: asOf, event: "connected" });
     this.#context.copies.pairingEnded(this.#number);
+    return this.#journal.status === "connected";
+  }
+
+  /** What its webhooks have said, for whoever asks the server. */
+  get news(): "session.logged_out" | "session.changed" {
+    return this.#journal.reason === "logged_out" ? "session.logged_out" : "session.changed";
   }
 
   /** Nobody will scan any more. Without an attempt nothing happens. */
@@ -89,7 +95,7 @@ export class ScanAttempt {
       traceparent: currentTraceparent(),
     };
     await this.#journal.commit(async (entry) => {
-      entry.tell(await noteWppSession(entry.tx, this.#context.keyring, source, input));
+      entry.tell(await noteWppSession(entry.tx, this.#context.keyring, source, input, 0));
       await entry.refresh();
     });
   }

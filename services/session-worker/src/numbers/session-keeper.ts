@@ -106,8 +106,8 @@ export class SessionKeeper {
     await this.#scan.end("replaced");
   }
   /** Its server has news of its session. False: nobody is listening there. */
-  nudge(event: string): boolean {
-    this.#connection?.nudge?.(event);
+  nudge(): boolean {
+    this.#connection?.nudge?.(this.#scan.news);
     return this.#connection !== undefined;
   }
   /** While it is open. */
@@ -252,10 +252,10 @@ export class SessionKeeper {
     const connection = await this.#context.provider.login(
       { fence: this.#journal.fence, companyId, numberId, provider },
       {
-        onOpen: (phone) => this.#post(generation, () => this.#opened(phone)),
-        onAlive: () => this.#post(generation, () => this.#stillOpen()),
+        onOpen: (phone, asOf) => this.#post(generation, () => this.#opened(phone, asOf)),
+        onAlive: (asOf) => this.#post(generation, () => this.#stillOpen(asOf)),
         mayScan: () => this.#mayScan,
-        onQr: (qr) => this.#post(generation, () => this.#shown(qr)),
+        onQr: (qr, asOf) => this.#post(generation, () => this.#shown(qr, asOf)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
         onReceived: this.#traffic.onReceived,
@@ -299,21 +299,22 @@ export class SessionKeeper {
   }
 
   /** Waiting for a person keeps nobody else from opening. */
-  async #shown(qr: string): Promise<void> {
+  async #shown(qr: string, asOf: Date): Promise<void> {
     this.#leavePlace();
     this.#firstOutcome.resolve();
-    await this.#scan.shown(qr);
+    await this.#scan.shown(qr, asOf);
   }
 
-  async #opened(phone: Phone | undefined): Promise<void> {
+  async #opened(phone: Phone | undefined, asOf?: Date): Promise<void> {
     this.#leavePlace();
+    // Something was told since: it is asked again what holds now.
+    if (!(await this.#scan.connected(asOf))) return this.#connection?.nudge?.(this.#scan.news);
     const openedAt = this.#context.clock.monotonic();
     const downMs = this.#downSince === undefined ? undefined : openedAt - this.#downSince;
     this.#openedAt = openedAt;
     this.#downSince = undefined;
     this.#firstOutcome.resolve();
     this.#mayScan = false;
-    await this.#scan.connected();
     const health = {
       reconnectAttempts: this.#attempts,
       isAlive: true,
@@ -325,8 +326,8 @@ export class SessionKeeper {
   }
 
   /** It is connected, whatever was said of it meanwhile. */
-  async #stillOpen(): Promise<void> {
-    if (!this.isOpen) return;
+  async #stillOpen(asOf: Date): Promise<void> {
+    if (!this.isOpen) return this.#opened(undefined, asOf);
     // A webhook of which nobody told us: seldom, for it is a transaction.
     const now = this.#context.clock.monotonic();
     if (now - (this.#syncedAt ?? this.#openedAt ?? now) >= SYNC_MS) {

@@ -119,14 +119,14 @@ export type LoginHandlers = {
   onPerson(person: { phone: string; lid: string }): void;
   /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
   findSent(providerMessageId: string): Promise<Send | undefined>;
-  /** `phone`: whose it is, where the engine learns it only now. */
-  onOpen(phone?: Phone): void;
+  /** `phone`: whose it is, where the engine learns it only now. `asOf`: when its server was asked. */
+  onOpen(phone?: Phone, asOf?: Date): void;
   /** It is open still: its server was asked. */
-  onAlive?(): void;
+  onAlive?(asOf: Date): void;
   /** A person wants it linked: it may wait for a scan. Else one that has to be scanned was logged out. */
   mayScan?(): boolean;
   /** The server of the number shows this QR now, a text to draw or a data URL: it waits to be scanned. */
-  onQr(qr: string): void;
+  onQr(qr: string, asOf: Date): void;
   onClosed: (end: ConnectionEnd) => void;
   /** WhatsApp said something that the engine cannot read; it was left out. */
   onBadFrame(error: unknown): void;

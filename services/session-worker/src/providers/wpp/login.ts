@@ -26,10 +26,10 @@ export async function openWppLogin(
   const line = lineOf({ ...known, client: known.client }, number, parts);
   const watched = watchLine(line, {
     webhookUrl: webhookUrlOf(known.webhookKey, parts),
-    onOpen: (phone) => handlers.onOpen((phone ?? undefined) as Phone | undefined),
-    onAlive: () => handlers.onAlive?.(),
+    onOpen: (phone, asOf) => handlers.onOpen((phone ?? undefined) as Phone | undefined, asOf),
+    onAlive: (asOf) => handlers.onAlive?.(asOf),
     mayScan: () => handlers.mayScan?.() ?? true,
-    onQr: (qr) => handlers.onQr(qr),
+    onQr: (qr, asOf) => handlers.onQr(qr, asOf),
     onClosed: (end) => handlers.onClosed(end),
     onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),
   });

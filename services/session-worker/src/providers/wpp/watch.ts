@@ -9,6 +9,7 @@ import type { WppLine } from "./line.ts";
 const ENDS = { away: 503, lost: 428, loggedOut: 401, key: 471, unscanned: 473 } as const;
 /** Between two questions: while it is connected; while it is on its way, from the first to the longest pause. */
 const POLL_MS = { open: 30_000, first: 500, most: 5_000, growth: 1.5 } as const;
+const LEAST_MS = 100;
 /** So many questions in a row without an answer, and it counts as lost. */
 const MOST_SILENCES = 3;
 /** A session that was started and says that it is offline may just not have come up yet. */
@@ -20,12 +21,12 @@ const SCAN_MS = 300_000;
 
 export type WatchHandlers = {
   webhookUrl: string | undefined;
-  onOpen(phone: string | null): void;
+  onOpen(phone: string | null, asOf: Date): void;
   /** It was asked again, and is connected still. */
-  onAlive(): void;
+  onAlive(asOf: Date): void;
   /** Else a session that has to be scanned again was logged out. */
   mayScan(): boolean;
-  onQr(qr: string): void;
+  onQr(qr: string, asOf: Date): void;
   /** Once; nothing follows it. */
   onClosed(end: ConnectionEnd): void;
   /** Something beside that went wrong, for the log. */
@@ -86,6 +87,8 @@ class Watch {
       }
       const pause = this.#isOpen ? POLL_MS.open : this.#pauseMs;
       this.#pauseMs = Math.min(POLL_MS.most, this.#pauseMs * POLL_MS.growth);
+      // Whoever wakes us over and over does not make us ask without a pause.
+      await sleep(LEAST_MS, undefined, { signal: this.#signal, ref: false }).catch(() => undefined);
       const signal = AbortSignal.any([this.#signal, this.#wake.signal]);
       await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
     }
@@ -93,27 +96,28 @@ class Watch {
 
   /** Why it is over; undefined: it goes on. */
   async #look(): Promise<keyof typeof ENDS | undefined> {
+    const asOf = new Date();
     try {
       const word = await this.#line.status();
       this.#silences = 0;
-      if (word === "connected") return await this.#connected();
+      if (word === "connected") return await this.#connected(asOf);
       // To be scanned again is what a phone does that has removed the device.
       if (this.#isToldLoggedOut) return "loggedOut";
       if (this.#isOpen) return word === "qr" ? "loggedOut" : "lost";
       if (word === "qr" && !this.#handlers.mayScan()) return "loggedOut";
-      if (word === "offline") return await this.#bringUp();
+      if (word === "offline") return await this.#bringUp(asOf);
       this.#startedAt ??= performance.now();
-      this.#show(await this.#line.qr());
+      this.#show(await this.#line.qr(), asOf);
       return performance.now() - this.#since > SCAN_MS ? "unscanned" : undefined;
     } catch (error) {
       return this.#failed(error);
     }
   }
 
-  async #connected(): Promise<undefined> {
+  async #connected(asOf: Date): Promise<undefined> {
     this.#isToldLoggedOut = false;
     if (this.#isOpen) {
-      this.#handlers.onAlive();
+      this.#handlers.onAlive(asOf);
       return undefined;
     }
     this.#isOpen = true;
@@ -132,20 +136,20 @@ class Watch {
     } catch (error) {
       onFailed("phone", error);
     }
-    if (!this.#signal.aborted) this.#handlers.onOpen(phone);
+    if (!this.#signal.aborted) this.#handlers.onOpen(phone, asOf);
     return undefined;
   }
 
-  async #bringUp(): Promise<keyof typeof ENDS | undefined> {
+  async #bringUp(asOf: Date): Promise<keyof typeof ENDS | undefined> {
     if (this.#startedAt !== undefined) {
       return performance.now() - this.#startedAt > COMING_UP_MS ? "lost" : undefined;
     }
     this.#startedAt = performance.now();
     try {
       const { state, qr } = await this.#line.start(this.#handlers.webhookUrl);
-      if (state === "connected") return await this.#connected();
+      if (state === "connected") return await this.#connected(asOf);
       if (qr && !this.#handlers.mayScan()) return "loggedOut";
-      this.#show(qr);
+      this.#show(qr, asOf);
     } catch (error) {
       // The server may go on behind its proxy: what became of it is in its status.
       this.#handlers.onFailed("start", error);
@@ -154,13 +158,13 @@ class Watch {
     return undefined;
   }
 
-  #show(qr: WppQr | null): void {
+  #show(qr: WppQr | null, asOf: Date): void {
     if (!qr || this.#signal.aborted) return;
     const text = "image" in qr ? qr.image : qr.text;
     const now = performance.now();
     if (text === this.#shown?.text && now - this.#shown.at < SHOWN_MS) return;
     this.#shown = { text, at: now };
-    this.#handlers.onQr(text);
+    this.#handlers.onQr(text, asOf);
   }
 
   #failed(error: unknown): keyof typeof ENDS | undefined {
