@@ -16,7 +16,7 @@ export function QrImage({ text, alt }: { text: string; alt: string }) {
   const encode = useModule(loadEncoder)?.encode;
   const source = useMemo(() => {
     // Some servers draw their QRs and do not tell what they say.
-    if (/^data:image\/png;base64,/.test(text)) return text;
+    if (text.startsWith("data:image/png;base64,")) return text;
     return encode && qrDataUrl(encode, text);
   }, [encode, text]);
   if (source === undefined) return <QrSpace>{null}</QrSpace>;

@@ -27,7 +27,7 @@ export type Resting = { reason: SessionReason; until: Date | null };
 /** What happens over the connection, and when it is there. */
 export type Traffic = Pick<
   LoginHandlers,
-  "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
+  "onUnread" | "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
 > & {
   onUp(connection: LoginConnection): void;
   onDown(): void;
@@ -254,6 +254,7 @@ export class SessionKeeper {
       {
         onOpen: (phone, asOf) => this.#post(generation, () => this.#opened(phone, asOf)),
         onAlive: (asOf) => this.#post(generation, () => this.#stillOpen(asOf)),
+        onUnread: (session, unread) => this.#traffic.onUnread?.(session, unread),
         mayScan: () => this.#mayScan,
         onQr: (qr, asOf) => this.#post(generation, () => this.#shown(qr, asOf)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
