@@ -255,7 +255,7 @@ export class SessionKeeper {
         onOpen: (phone, asOf) => this.#post(generation, () => this.#opened(phone, asOf)),
         onAlive: (asOf) => this.#post(generation, () => this.#stillOpen(asOf)),
         onUnread: (session, unread) => this.#traffic.onUnread?.(session, unread),
-        mayScan: () => this.#mayScan,
+        mayScan: () => this.#mayScan && this.#journal.reason !== "logged_out",
         onQr: (qr, asOf) => this.#post(generation, () => this.#shown(qr, asOf)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
@@ -335,7 +335,9 @@ export class SessionKeeper {
       this.#syncedAt = now;
       await this.#journal.sync();
     }
-    await this.#journal.note("connected", "open");
+    if (this.#journal.status === "connected") return undefined;
+    if (!(await this.#scan.connected(asOf))) this.#connection?.nudge?.(this.#scan.news);
+    return undefined;
   }
 
   /** A phone that another number of the company has is not this one's as well. */

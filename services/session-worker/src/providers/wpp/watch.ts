@@ -151,7 +151,8 @@ class Watch {
     this.#unreadAt = performance.now();
     try {
       const unread = (await this.#line.unread?.()) ?? [];
-      if (unread.length > 0 && !this.#signal.aborted) this.#handlers.onUnread(unread);
+      // Also of a watch that has ended meanwhile: the server may not name them again.
+      if (unread.length > 0) this.#handlers.onUnread(unread);
     } catch (error) {
       this.#handlers.onFailed("unread", error);
     }
