@@ -1,7 +1,13 @@
 /** WPP numbers and their webhooks, for the tests of this service. */
 import { readFileSync } from "node:fs";
 import { type CompanyId, newNumberId, type NumberId } from "@manyline/contracts";
-import { createNumber, enqueueMessage, inTransaction, withCompany } from "@manyline/db";
+import {
+  createNumber,
+  enqueueMessage,
+  inTransaction,
+  type SendInput,
+  withCompany,
+} from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
 import { addCompany, type Room, someId } from "./room.ts";
 
@@ -99,7 +105,12 @@ const folder = new URL("../../../packages/contracts/fixtures/wpp/", import.meta.
 export const readFixture = (file: string): string => readFileSync(new URL(file, folder), "utf8");
 
 /** A message that is being sent: its name at the server is not known yet, or `name`. */
-export async function sendOne(room: Room, line: WppLine, name?: string): Promise<string> {
+export async function sendOne(
+  room: Room,
+  line: WppLine,
+  name?: string,
+  more: Partial<SendInput> = {},
+): Promise<string> {
   const { companyNo, numberNo, companyId, numberId } = line;
   const { messageId } = await withCompany(room.app, companyNo, (tx) =>
     enqueueMessage(tx, {
@@ -114,6 +125,7 @@ export async function sendOne(room: Room, line: WppLine, name?: string): Promise
       type: "text",
       text: "Your visit is tomorrow",
       providerMessageId: name ?? `ours-${someId()}`,
+      ...more,
     }),
   );
   await asSuperuser(

@@ -222,7 +222,12 @@ describe("a message that was sent", () => {
     const id = `true_79000000001@c.us_${someId()}`;
     const messageId = await sendOne(room, line);
     const ack = { event: "onack", session: line.session, id: { _serialized: id, fromMe: true } };
-    const answer = postWpp(room, line.webhookKey, { ...ack, ack: 2, to: "79000000001@c.us" });
+    const own = { fromMe: true, to: "79000000001@c.us", chatId: "79000000001@c.us" };
+    const echo = connectMessage(line, { event: "onselfmessage", id, ...own });
+    const answers = [
+      postWpp(room, line.webhookKey, { ...ack, ack: 2, to: own.to }),
+      postWpp(room, line.webhookKey, echo),
+    ];
     // Others of the number do not wait for it.
     const message = connectMessage(line) as { id: string };
     assert.equal(await postWpp(room, line.webhookKey, message), 200);
@@ -230,8 +235,9 @@ describe("a message that was sent", () => {
     await execute(
       `update messages set provider_message_id = '${id}' where message_id = '${messageId}'`,
     );
-    assert.equal(await answer, 200);
+    assert.deepEqual(await Promise.all(answers), [200, 200]);
     assert.equal(dataOf(await eventOf(line, "message.delivered"))["messageId"], messageId);
+    assert.ok(!(await eventLog(line)).includes("message.echoed"));
   });
 
   test("is called by WhatsApp's id, however late its task becomes known", async () => {
@@ -249,6 +255,30 @@ describe("a message that was sent", () => {
       `select provider_message_id, task_id from messages where message_id = '${messageId}'`,
     );
     assert.deepEqual(row, { providerMessageId: waMessageId, taskId: task });
+  });
+
+  test("is not told as deleted or reacted to twice, when that was done from here", async () => {
+    const line = await addWppLine(room);
+    const name = `true_79000000001@c.us_${someId()}`;
+    const contextId = await sendOne(room, line, name);
+    const react = (reactionText: string, id: string): Promise<number> =>
+      postWpp(room, line.webhookKey, {
+        event: "onreactionmessage",
+        session: line.session,
+        id: { _serialized: `true_79000000001@c.us_${id}`, fromMe: true },
+        msgId: name,
+        reactionText,
+      });
+    await sendOne(room, line, undefined, { type: "reaction", contextId, content: { emoji: "👍" } });
+    assert.equal(await react("👍", "A"), 200);
+    // From the phone.
+    assert.equal(await react("❤️", "B"), 200);
+    const gone = { type: "delivery", account: line.session, messageId: name, status: "deleted" };
+    await sendOne(room, line, undefined, { type: "edit", contextId });
+    assert.equal(await postWpp(room, line.webhookKey, gone), 200);
+    const log = (await eventLog(line)).filter((type) => type !== "message.queued");
+    assert.deepEqual(log, ["message.reaction"]);
+    assert.equal(dataOf(await eventOf(line, "message.reaction"))["emoji"], "❤️");
   });
 
   test("from elsewhere is told without our id", async () => {

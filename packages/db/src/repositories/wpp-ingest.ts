@@ -52,8 +52,8 @@ export type WppWebhook = {
 };
 
 /**
- * `early`: by place of the webhook, statuses of messages that are unknown while one of that number is being sent,
- * whose name is not stored yet; nothing was done with these. `changed`: numbers whose session has changed.
+ * `early`: by place of the webhook, statuses and echoes of messages that are unknown while one of that number is being
+ * sent, whose name is not stored yet; nothing was done with these. `changed`: numbers whose session has changed.
  */
 export type WppResult = StoredGroups & { early: WppItem[][]; changed: number[] };
 
@@ -149,8 +149,11 @@ async function holdNumbers(
 
 type Piece = { place: number; webhook: WppWebhook; item: WppItem };
 
-const statusIn = ({ item }: Piece): WppStatusInput | undefined =>
-  item.input?.kind === "status" ? item.input : undefined;
+/** The message that was sent, if it is about one: a status, or the message itself as the phone shows it. */
+function sentIn({ item: { input } }: Piece): string | null {
+  const isSent = input?.kind === "message" ? input.event === "echoed" : input?.kind === "status";
+  return isSent && input && "providerMessageId" in input ? input.providerMessageId : null;
+}
 
 type Name = { hook: WppWebhook["hook"]; task: string; id: string };
 
@@ -196,9 +199,9 @@ async function lateOf(
   { fence }: InboundSource,
   pieces: readonly Piece[],
 ): Promise<Piece[]> {
-  const open = pieces.filter((piece) => !piece.webhook.isLast && statusIn(piece));
+  const open = pieces.filter((piece) => !piece.webhook.isLast && sentIn(piece) !== null);
   if (open.length === 0) return [];
-  const ids = open.map((piece) => nameable(statusIn(piece)?.providerMessageId ?? ""));
+  const ids = open.map((piece) => nameable(sentIn(piece) ?? ""));
   const unknown = await rows(
     tx,
     sql<{
@@ -240,13 +243,54 @@ async function groupOf(tx: Tx, source: InboundSource, pieces: readonly Piece[]):
       const name = nameOf(input.providerMessageId);
       const status = wppStatusOf(input);
       if (status) group.statuses.push(renamed(status, name));
-      else group.items.push(...(await deletionOf(tx, source, input, name)));
-    } else {
+      else if (!(await isEcho(tx, source, name, DELETING, null)))
+        group.items.push(...(await deletionOf(tx, source, input, name)));
+    } else if (!(await isOwnEcho(tx, source, item, nameOf))) {
       const items = wppInboundItems([item], webhook.arrivedAt, webhook.files);
       group.items.push(...items.map((one) => ("target" in one ? retargeted(one, nameOf) : one)));
     }
   }
   return group;
+}
+
+/** An edit at the platform takes the message back as well. */
+const DELETING = ["delete", "edit"];
+
+/** A reaction or a deletion by the number itself that was sent from here: its result tells it. */
+async function isOwnEcho(
+  tx: Tx,
+  source: InboundSource,
+  { input }: WppItem,
+  nameOf: (id: string) => string,
+): Promise<boolean> {
+  if (input?.kind !== "reaction" && input?.kind !== "delete") return false;
+  if (input.from !== null) return false;
+  const [kinds, emoji] =
+    input.kind === "delete" ? [DELETING, null] : [["reaction"], input.emoji ?? ""];
+  return isEcho(tx, source, nameOf(input.target), kinds, emoji);
+}
+
+/** Whether such a change of the message was sent from here a moment ago, or is being sent. */
+async function isEcho(
+  tx: Tx,
+  { fence }: InboundSource,
+  target: string,
+  kinds: readonly string[],
+  emoji: string | null,
+): Promise<boolean> {
+  const found = await firstRow(
+    tx,
+    sql<object>`select 1 as one from messages m
+      join messages x on x.company_no = m.company_no and x.chat_no = m.chat_no
+        and x.message_id > message_id_from(clock_timestamp() - interval '1 day') collate "C"
+      where m.company_no = ${fence.companyNo} and m.number_no = ${fence.numberNo}
+        and m.provider_message_id = ${nameable(target)} and x.direction = 'out'
+        and x.type = any (${kinds}::text[]) and x.content -> 'context' ->> 'messageId' = m.message_id
+        and (x.state = 'sending' or x.state_at > clock_timestamp() - interval '10 minutes'
+          and x.state in ('sent', 'delivered', 'read', 'unknown'))
+        and (${emoji}::text is null or coalesce(x.content ->> 'emoji', '') = ${emoji}) limit 1`,
+  );
+  return found !== undefined;
 }
 
 const renamed = (status: StatusPiece, providerMessageId: string): StatusPiece => ({
