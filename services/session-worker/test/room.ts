@@ -171,7 +171,7 @@ export async function openRoom(options: RoomOptions = {}) {
       await withCompany(app, companyNo, (tx) => updateNumber(tx, companyNo, numberNo, patch));
       bus.poke(shardPoke(shardId));
     },
-    superuser: <Row>(statement: string) => asSuperuser<Row>(database, statement),
+    superuser: <Row extends object>(statement: string) => asSuperuser<Row>(database, statement),
     phone: () => nextPhone(),
     close: () => close(room.worker),
   };

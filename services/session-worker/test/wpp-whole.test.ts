@@ -219,6 +219,13 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
       const bytes = randomBytes(300);
       const base64 = bytes.toString("base64");
       if (server === "wppconnect") {
+        // Nobody is told of this one: it is asked for when the number connects again.
+        world.connect.say(session, ANN, "missed", true);
+        await company.session(`reconnect?number=${String(number)}`, "POST", {});
+        await until(
+          async () => (await company.messages(number)).some(({ text }) => text === "missed"),
+          PATIENCE,
+        );
         world.connect.say(session, ANN, "hello");
         world.connect.say(session, ANN, {
           type: "image",

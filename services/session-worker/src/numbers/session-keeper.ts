@@ -27,7 +27,7 @@ export type Resting = { reason: SessionReason; until: Date | null };
 /** What happens over the connection, and when it is there. */
 export type Traffic = Pick<
   LoginHandlers,
-  "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
+  "onUnread" | "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
 > & {
   onUp(connection: LoginConnection): void;
   onDown(): void;
@@ -254,7 +254,8 @@ export class SessionKeeper {
       {
         onOpen: (phone, asOf) => this.#post(generation, () => this.#opened(phone, asOf)),
         onAlive: (asOf) => this.#post(generation, () => this.#stillOpen(asOf)),
-        mayScan: () => this.#mayScan,
+        onUnread: (session, unread) => this.#traffic.onUnread?.(session, unread),
+        mayScan: () => this.#mayScan && this.#journal.reason !== "logged_out",
         onQr: (qr, asOf) => this.#post(generation, () => this.#shown(qr, asOf)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
@@ -334,7 +335,9 @@ export class SessionKeeper {
       this.#syncedAt = now;
       await this.#journal.sync();
     }
-    await this.#journal.note("connected", "open");
+    if (this.#journal.status === "connected") return undefined;
+    if (!(await this.#scan.connected(asOf))) this.#connection?.nudge?.(this.#scan.news);
+    return undefined;
   }
 
   /** A phone that another number of the company has is not this one's as well. */

@@ -7,6 +7,7 @@ import type { NumberJournal } from "./journal.ts";
 import { Outbox } from "./outbox.ts";
 import type { Traffic } from "./session-keeper.ts";
 import { StatusPump } from "./status-pump.ts";
+import { catchUpWpp } from "../wpp-catch-up.ts";
 
 /** Devices that could not read a message ask within this time; what is older does not come up again. */
 const REPEAT_MS = 86_400_000;
@@ -64,6 +65,16 @@ export function createTraffic(
           if (events.length > 0) relay.publish(events);
         };
         inPassing("person", commit());
+      },
+      onUnread: (session, unread) => {
+        const parts = { db, keyring, media: context.media };
+        const commit = async (): Promise<void> => {
+          const { events } = await journal.patiently(() =>
+            catchUpWpp(parts, statuses.source(), session, unread),
+          );
+          if (events.length > 0) relay.publish(events);
+        };
+        inPassing("unread", commit());
       },
       findSent: (id) => journal.patiently(() => findSent(db, journal.fence, id, REPEAT_MS)),
       onUp: (connection) => {

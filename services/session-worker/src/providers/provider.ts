@@ -123,6 +123,8 @@ export type LoginHandlers = {
   onOpen(phone?: Phone, asOf?: Date): void;
   /** It is open still: its server was asked. */
   onAlive?(asOf: Date): void;
+  /** What its server may have told nobody of: messages, as it writes them, that meet what is known already. */
+  onUnread?(session: string, unread: readonly unknown[]): void;
   /** A person wants it linked: it may wait for a scan. Else one that has to be scanned was logged out. */
   mayScan?(): boolean;
   /** The server of the number shows this QR now, a text to draw or a data URL: it waits to be scanned. */

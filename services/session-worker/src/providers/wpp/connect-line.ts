@@ -30,6 +30,10 @@ export function connectLine(account: WppConnectSession): WppLine {
       if (text === "") throw new WppError("not_found", "WPPConnect Server does not have the file");
       return chunksOf(Buffer.from(text, "base64"));
     },
+    unread: async () => {
+      const { response } = await account.get("all-unread-messages");
+      return Array.isArray(response) ? (response as unknown[]) : [];
+    },
     checkPhones: async (phones) => {
       const results: PhoneCheck[] = [];
       for (const phone of phones) {

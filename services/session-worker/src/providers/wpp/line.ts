@@ -30,6 +30,8 @@ export type WppLine = {
   send(send: Send, file: WppFileForms): Promise<string | null>;
   /** The bytes of a message that came. */
   file(messageId: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Messages that nobody has read, as the server writes them; undefined: it has no such call. */
+  unread?(): Promise<readonly unknown[]>;
   /** Which of these phones have WhatsApp. Rejects with NotOfferedError. */
   checkPhones(phones: readonly string[]): Promise<PhoneCheck[]>;
   /** False: the server has no such call. */

@@ -31,6 +31,7 @@ export async function openWppLogin(
     mayScan: () => handlers.mayScan?.() ?? true,
     onQr: (qr, asOf) => handlers.onQr(qr, asOf),
     onClosed: (end) => handlers.onClosed(end),
+    onUnread: (unread) => handlers.onUnread?.(line.session, unread),
     onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),
   });
   return {

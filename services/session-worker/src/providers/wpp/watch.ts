@@ -14,6 +14,8 @@ const LEAST_MS = 100;
 const MOST_SILENCES = 3;
 /** A session that was started and says that it is offline may just not have come up yet. */
 const COMING_UP_MS = 20_000;
+/** Webhooks of WPPConnect come once: so often it is asked for what is unread, besides on each connect. */
+const UNREAD_MS = 120_000;
 /** A QR that stays for longer is told again: it is not to run out on the page. */
 const SHOWN_MS = 45_000;
 /** So long somebody may take to scan, over all the QRs that the server draws. */
@@ -29,8 +31,9 @@ export type WatchHandlers = {
   onQr(qr: string, asOf: Date): void;
   /** Once; nothing follows it. */
   onClosed(end: ConnectionEnd): void;
+  onUnread(unread: readonly unknown[]): void;
   /** Something beside that went wrong, for the log. */
-  onFailed(what: "webhook" | "start" | "phone", error: unknown): void;
+  onFailed(what: "webhook" | "start" | "phone" | "unread", error: unknown): void;
 };
 
 export type Watched = {
@@ -59,6 +62,7 @@ class Watch {
   #pauseMs: number = POLL_MS.first;
   #isOpen = false;
   #silences = 0;
+  #unreadAt = 0;
   #startedAt: number | undefined;
   #isToldLoggedOut = false;
   #shown: { text: string; at: number } | undefined;
@@ -118,6 +122,7 @@ class Watch {
     this.#isToldLoggedOut = false;
     if (this.#isOpen) {
       this.#handlers.onAlive(asOf);
+      if (performance.now() - this.#unreadAt >= UNREAD_MS) await this.#catchUp();
       return undefined;
     }
     this.#isOpen = true;
@@ -136,8 +141,21 @@ class Watch {
     } catch (error) {
       onFailed("phone", error);
     }
-    if (!this.#signal.aborted) this.#handlers.onOpen(phone, asOf);
+    if (this.#signal.aborted) return undefined;
+    this.#handlers.onOpen(phone, asOf);
+    await this.#catchUp();
     return undefined;
+  }
+
+  async #catchUp(): Promise<void> {
+    this.#unreadAt = performance.now();
+    try {
+      const unread = (await this.#line.unread?.()) ?? [];
+      // Also of a watch that has ended meanwhile: the server may not name them again.
+      if (unread.length > 0) this.#handlers.onUnread(unread);
+    } catch (error) {
+      this.#handlers.onFailed("unread", error);
+    }
   }
 
   async #bringUp(asOf: Date): Promise<keyof typeof ENDS | undefined> {
