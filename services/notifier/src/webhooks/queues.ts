@@ -106,12 +106,15 @@ export class Queues {
     const failed: unknown[] = [];
     // Something may be due that was not claimed.
     let isMore = true;
+    // There was more than could be claimed: it is taken by halves, each claim for several.
+    let isLong = false;
     while (!this.#isStopping && failed.length === 0) {
       const endpoint = await endpoints.known(key);
       if (!endpoint) break;
       const most = endpoint.failures > 0 ? 1 : WEBHOOK_FIGURES.perEndpoint;
       const room = most - underWay.size;
-      if (room > 0 && (isMore || queue.isWoken)) {
+      const isRoom = isLong ? room * 2 >= most : room > 0;
+      if (isRoom && (isMore || queue.isWoken)) {
         const slots = await this.#slots.take(room);
         queue.isWoken = false;
         isMore = false;
@@ -120,7 +123,8 @@ export class Queues {
           return [];
         });
         this.#slots.give(slots - claimed.length);
-        if (claimed.length === slots) isMore = true;
+        isLong = claimed.length === slots;
+        if (isLong) isMore = true;
         for (const delivery of claimed) {
           const sending: Promise<void> = endpoints
             .deliver(key, endpoint, delivery)
@@ -144,12 +148,12 @@ export class Queues {
         end();
         return;
       }
-      if (room > 0 && (queue.isWoken || isMore)) continue;
+      if (isRoom && (queue.isWoken || isMore)) continue;
       await Promise.race([
         ...underWay,
         new Promise<void>((resolve) => {
           queue.wake = resolve;
-          if ((queue.isWoken && room > 0) || this.#isStopping) resolve();
+          if ((queue.isWoken && isRoom) || this.#isStopping) resolve();
         }),
       ]);
     }
