@@ -4,6 +4,7 @@
  */
 import { WEBHOOK_FIGURES } from "@manyline/contracts/webhooks";
 import {
+  type Claim,
   claimDeliveries,
   type ClaimedDelivery,
   type Database,
@@ -12,6 +13,7 @@ import {
 } from "@manyline/db";
 import type { Reports } from "../reports.ts";
 import type { Endpoints } from "./endpoints.ts";
+import { Gathered } from "./gathered.ts";
 import { Slots } from "./slots.ts";
 
 export type QueuesOptions = {
@@ -26,12 +28,15 @@ export type QueuesOptions = {
 
 /** A claim outlives the longest call by so much; then whoever looks takes it over. */
 const CLAIM_MORE_MS = 20_000;
+/** Claims of different queues that share a statement. */
+const GATHERED = { lanes: 2, most: 20 };
 
 type Running = { isWoken: boolean; wake: () => void; done: Promise<void> };
 
 export class Queues {
   readonly #options: QueuesOptions;
   readonly #slots: Slots;
+  readonly #claiming: Gathered<Claim, ClaimedDelivery[]>;
   readonly #running = new Map<string, Running>();
   #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
@@ -40,6 +45,8 @@ export class Queues {
   constructor(options: QueuesOptions) {
     this.#options = options;
     this.#slots = new Slots(options.sends);
+    const { db } = options;
+    this.#claiming = new Gathered((all) => claimDeliveries(db, all), GATHERED);
   }
 
   /** Deliveries under way. */
@@ -163,7 +170,7 @@ export class Queues {
 
   #claim(key: QueueKey, limit: number): Promise<ClaimedDelivery[]> {
     if (this.#isStopping) return Promise.resolve([]);
-    const { db, timeoutMs } = this.#options;
-    return claimDeliveries(db, key, { limit, claimMs: timeoutMs + CLAIM_MORE_MS });
+    const claimMs = this.#options.timeoutMs + CLAIM_MORE_MS;
+    return this.#claiming.ask({ ...key, limit, claimMs });
   }
 }
