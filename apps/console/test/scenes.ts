@@ -224,7 +224,7 @@ export const SCENES: Scene[] = [
   {
     name: "refused",
     screen: "refused",
-    prepare: (gateway) => gateway.reply("reconnect", problem(422, "PROVIDER_NOT_SUPPORTED")),
+    prepare: (gateway) => gateway.reply("reconnect", problem(501, "PROVIDER_NOT_SUPPORTED")),
   },
   {
     name: "switched-off",

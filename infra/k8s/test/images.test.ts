@@ -124,8 +124,8 @@ for (const overlay of OVERLAYS) {
   });
 }
 
-test("gateway and workers of the dev overlay find the files in the same place", () => {
-  for (const name of ["gateway", "session-worker"]) {
+test("whoever keeps files in the dev overlay finds them in the same place", () => {
+  for (const name of ["gateway", "session-worker", "webhook-ingest"]) {
     const folder = settingsOf(dev, name).get("MEDIA_STORE");
     const mount = dev.main(name).volumeMounts?.find(({ mountPath }) => mountPath === folder);
     const volume = dev.podsOf(name).spec.volumes?.find((each) => each.name === mount?.name);

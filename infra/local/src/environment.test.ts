@@ -48,6 +48,7 @@ test("each process gets its own secrets and nobody else's", () => {
 
   assert.equal(gateway["MEDIA_STORE"], "/clone/.data/media");
   assert.equal(sessionWorker["MEDIA_STORE"], "/clone/.data/media");
+  assert.equal(environments(input).webhookIngest["MEDIA_STORE"], "/clone/.data/media");
   assert.ok(!("MEDIA_STORE" in migrate), "it may hold the bucket's secret");
   const { webhookIngest } = environments(input);
   assert.match(webhookIngest["DATABASE_INGEST_URL"] ?? "", /manyline_ingest:pw-ing@/);

@@ -43,6 +43,8 @@ const NOT_INHERITED = new Set([
   "TWILIO_URL",
   "WA_ROOT_KEY",
   "WA_URL",
+  "WPPCONNECT_SECRET",
+  "WPP_SECRET",
 ]);
 
 /** The environment of each process. Everything else (LOG_LEVEL, TIME_SCALE, OTEL_*, …) passes through. */
@@ -88,7 +90,7 @@ export function environments(input: {
       DATABASE_APP_URL: urlOf("app"),
       DATABASE_PLATFORM_URL: urlOf("platform"),
       CONSOLE_DIR: input.consoleDir,
-      ...only(input.base, "META_ACCESS_TOKEN"),
+      ...given(input.base, "META_ACCESS_TOKEN"),
       // A second lock on TIME_SCALE, which must not shorten the real WhatsApp's limits.
       ...(simulator === undefined ? { REAL_WHATSAPP: "true" } : {}),
     },
@@ -97,6 +99,7 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
+      ...given(input.base, "WPP_SECRET", "WPPCONNECT_SECRET"),
       // It signs calls with the app's secret only when told to.
       ...(base["GRAPH_PROOF"] === undefined ? {} : { META_APP_SECRET: metaAppSecret }),
       ...(simulator === undefined
@@ -109,6 +112,7 @@ export function environments(input: {
     },
     webhookIngest: {
       ...common,
+      MEDIA_STORE: input.mediaStore,
       HOST: "127.0.0.1",
       PORT: String(settings.ports.ingest),
       DATABASE_INGEST_URL: urlOf("ingest"),
@@ -158,9 +162,11 @@ function sinks({ ports }: Settings): NodeJS.ProcessEnv {
   };
 }
 
-/** The variable, if it is set. */
-function only(env: NodeJS.ProcessEnv, name: string): NodeJS.ProcessEnv {
-  return env[name] === undefined ? {} : { [name]: env[name] };
+/** What the one who starts it has set of these. */
+function given(base: NodeJS.ProcessEnv, ...names: string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (base[name] === undefined ? [] : [[name, base[name]]])),
+  );
 }
 
 export function publicUrl(settings: Settings): string {

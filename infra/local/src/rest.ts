@@ -21,11 +21,18 @@ export class RestError extends Error {
   }
 }
 
-export type Rest = (method: string, path: string, body?: unknown) => Promise<unknown>;
+/** One event of a stream; `data` is its lines. */
+export type Followed = { event: string; data: string };
+
+export type Rest = {
+  (method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Server-sent events as they come, until the stream or the signal ends. */
+  follow?: (path: string, signal: AbortSignal) => AsyncGenerator<Followed>;
+};
 
 /** A small client of our own REST API, with the admin token. */
 export function createRest(baseUrl: string, adminToken: string): Rest {
-  return async (method, path, body) => {
+  const rest: Rest = async (method, path, body) => {
     let response: Response;
     try {
       response = await fetch(`${baseUrl}${path}`, {
@@ -45,6 +52,50 @@ export function createRest(baseUrl: string, adminToken: string): Rest {
     if (!response.ok) throw new RestError(`${method} ${path}`, response.status, answer);
     return answer;
   };
+  rest.follow = (path, signal) => followStream(baseUrl, adminToken, path, signal);
+  return rest;
+}
+
+async function* followStream(
+  baseUrl: string,
+  adminToken: string,
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<Followed> {
+  try {
+    const headers = { authorization: `Bearer ${adminToken}`, accept: "text/event-stream" };
+    const response = await fetch(`${baseUrl}${path}`, { headers, signal });
+    if (!response.ok) {
+      throw new RestError(`GET ${path}`, response.status, parse(await response.text()));
+    }
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of response.body ?? []) {
+      const parts = `${rest}${decoder.decode(chunk, { stream: true })}`.split("\n\n");
+      rest = parts.pop() ?? "";
+      for (const part of parts) {
+        const followed = followedIn(part);
+        if (followed) yield followed;
+      }
+    }
+  } catch (cause) {
+    if (signal.aborted) return;
+    if (cause instanceof RestError) throw cause;
+    throw new Refusal(`Manyline at ${baseUrl} has ended the stream, or does not answer.`, {
+      cause,
+    });
+  }
+}
+
+/** Undefined: a comment, which keeps the connection open. */
+function followedIn(part: string): Followed | undefined {
+  const fields = part.split("\n").map((line) => /^([a-z]+): ?(.*)$/.exec(line));
+  const valuesOf = (name: string): string[] =>
+    fields.flatMap((field) => (field?.[1] === name ? (field[2] ?? "") : []));
+  const data = valuesOf("data");
+  return data.length === 0
+    ? undefined
+    : { event: valuesOf("event")[0] ?? "message", data: data.join("\n") };
 }
 
 /** A text field of an answer; throws when the answer has none. */

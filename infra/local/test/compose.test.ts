@@ -26,7 +26,13 @@ const compose: { services: Record<string, Service>; volumes: Record<string, unkn
 
 const local = environments({
   // What only some need is passed on by npm start when it is set, and by compose always.
-  base: { META_DEFAULT_COMPANY: "", META_ACCESS_TOKEN: "", GRAPH_PROOF: "false" },
+  base: {
+    META_DEFAULT_COMPANY: "",
+    META_ACCESS_TOKEN: "",
+    GRAPH_PROOF: "false",
+    WPP_SECRET: "",
+    WPPCONNECT_SECRET: "",
+  },
   settings: readSettings({}),
   secrets: {
     adminToken: "a",
@@ -66,7 +72,13 @@ for (const [name, env] of PAIRS) {
       "OTEL_EXPORTER_OTLP_ENDPOINT",
     ]);
     // Not secret: every process of npm start inherits these.
-    const inherited = new Set(["META_DEFAULT_COMPANY", "GRAPH_PROOF"]);
+    const inherited = new Set([
+      "META_DEFAULT_COMPANY",
+      "GRAPH_PROOF",
+      "WPP_BASE_URL",
+      "WPP_WEBHOOK_URL",
+      "WPPCONNECT_URL",
+    ]);
     const required = (variables: string[]): string[] =>
       variables
         .filter((variable) => !optional.has(variable) && !inherited.has(variable))

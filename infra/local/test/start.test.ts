@@ -19,6 +19,7 @@ import {
   startRedis,
   until,
 } from "@manyline/testkit";
+import { goThroughFlow } from "./flow-round.ts";
 
 const FOLDER = join(import.meta.dirname, "..");
 const READY = /Manyline is ready/;
@@ -141,6 +142,16 @@ describe("npm start", () => {
     const usage = start("cli.ts", ["drain"]);
     assert.equal(await usage.ended, 1);
     assert.match(usage.output(), /^Usage: npm run manyline -- drain <worker> \[--yes\]$/m);
+
+    const at = (name: string): string => `127.0.0.1:${env[`${name}_PORT`]}`;
+    await goThroughFlow({
+      companyId: "962302",
+      gatewayUrl: `http://${at("GATEWAY")}`,
+      adminToken: (await readFile(join(env["MANYLINE_DATA"] ?? "", "admin-token"), "utf8")).trim(),
+      ingestUrl: `http://${at("INGEST")}`,
+      simulatorUrl: `http://${at("META_SIMULATOR")}`,
+      natsUrl: `nats://${at("NATS")}`,
+    });
 
     process.kill(findService("session-worker", pid), "SIGKILL");
     await until(() => run.output().includes("session-worker runs again"), { deadlineMs: 30_000 });

@@ -37,6 +37,21 @@ export const COMMANDS = {
   upload_flow_key: { args: Type.Object({}), deadlineMs: 10_000 },
   /** Ask Meta which key it has for this number. Result and failures as for `upload_flow_key`. */
   read_flow_key: { args: Type.Object({}), deadlineMs: 10_000 },
+  /**
+   * Bring a WPP number up. `recreate` gives it a new client under `subOrgId`, unless its session is another than
+   * `replaces` already; else its client is used, or one is made: for `add` and for a stale row under `subOrgId`,
+   * otherwise under the plain company id. Result: `{ session, apiKey, status, qrcode?, error? }`, the key masked;
+   * session and key are null where there is no client yet. Fails with WPP_NOT_CONFIGURED, WPP_KEY_REUSED or
+   * WPP_REFUSED; then nothing is stored.
+   */
+  open_wpp: {
+    args: Type.Object({
+      branch: Type.Enum(["reconnect", "add", "recreate"]),
+      subOrgId: Type.String(),
+      replaces: Text,
+    }),
+    deadlineMs: 10_000,
+  },
   /** Tell the writers that their messages were read. Result: `{}`. Fails with NOT_CONNECTED. */
   mark_read: {
     args: Type.Object({

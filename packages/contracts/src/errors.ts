@@ -277,10 +277,10 @@ export const ERRORS = {
     remedy: "Send Content-Type: application/json.",
   },
   PROVIDER_NOT_SUPPORTED: {
-    status: 422,
+    status: 501,
     retry: "never",
     title: "This is not possible with the provider of this number.",
-    remedy: "Use a number of another provider; docs/meta.md says what each can do.",
+    remedy: "Use a number of another provider; docs/wpp.md says what each can do.",
   },
   INVALID_RECIPIENT: {
     status: 422,
@@ -353,6 +353,24 @@ export const ERRORS = {
     retry: "later",
     title: "Meta does not do this, or does not answer.",
     remedy: "See graphCode, if there is one, and POST …/numbers/<number>/check.",
+  },
+  WPP_KEY_REUSED: {
+    status: 409,
+    retry: "never",
+    title: "The WPP Platform gave a key or session that another number already has.",
+    remedy: "Nothing was saved. Add the number with add_new, or repair it with force_recreate.",
+  },
+  WPP_REFUSED: {
+    status: 502,
+    retry: "later",
+    title: "The WPP Platform does not do this.",
+    remedy: "Nothing was saved. Let the operator check WPP_BASE_URL and WPP_SECRET.",
+  },
+  WPP_NOT_CONFIGURED: {
+    status: 503,
+    retry: "later",
+    title: "This installation is not connected to a WPP Platform.",
+    remedy: "Let the operator set WPP_BASE_URL and WPP_SECRET for the workers.",
   },
   INTERNAL: {
     status: 500,

@@ -65,6 +65,11 @@ export const SESSION_REASONS = {
     nextAction: "wait",
     title: "No worker owns this number at the moment.",
   },
+  offline: {
+    status: "disconnected",
+    nextAction: "reconnect",
+    title: "The server that keeps the number's session says that it is offline.",
+  },
   replaced: {
     status: "error",
     nextAction: "reconnect",
@@ -73,7 +78,7 @@ export const SESSION_REASONS = {
   token_refused: {
     status: "error",
     nextAction: "contact_operator",
-    title: "Meta refuses the number's access token; give it a new one.",
+    title: "The provider refuses the number's access token or key; give it a new one.",
   },
   not_confirmed: {
     status: "error",
@@ -109,6 +114,16 @@ export const SESSION_REASONS = {
     status: "error",
     nextAction: "contact_operator",
     title: "The server's certificate is not WhatsApp's.",
+  },
+  qr_failed: {
+    status: "error",
+    nextAction: "reconnect",
+    title: "The QR could not be read, or its scan failed.",
+  },
+  phone_offline: {
+    status: "error",
+    nextAction: "check_phone",
+    title: "The server that keeps the number's session does not reach its phone.",
   },
   linking_refused: {
     status: "error",

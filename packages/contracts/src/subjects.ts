@@ -20,6 +20,15 @@ export function parseSendPayload(payload: string): number | undefined {
   const [, numberNo] = /^send ([1-9][0-9]{0,9})$/.exec(payload) ?? [];
   return numberNo === undefined ? undefined : Number(numberNo);
 }
+/** Likewise, when a server has told that the session of a number has changed, which its owner should look at now. */
+export function lookPayload(numberNo: number): string {
+  return `look ${numberNo}`;
+}
+/** The number that is to be looked at; undefined: it is about something else. */
+export function parseLookPayload(payload: string): number | undefined {
+  const [, numberNo] = /^look ([1-9][0-9]{0,9})$/.exec(payload) ?? [];
+  return numberNo === undefined ? undefined : Number(numberNo);
+}
 /** Core NATS, for a worker: any shard. */
 export const ANY_SHARD_POKE = "ctl.shard.*";
 

@@ -13,6 +13,7 @@ export {
   CryptoError,
   errorCode,
   FencedError,
+  isRetriable,
   isUnavailable,
   SchemaVersionError,
 } from "./errors.ts";
@@ -127,6 +128,15 @@ export {
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";
 export {
+  commitWpp,
+  findWppHook,
+  type WppHook,
+  type WppResult,
+  type WppWebhook,
+} from "./repositories/wpp-ingest.ts";
+export { type StoredFile, type StoredFiles, wppInboundItems } from "./repositories/wpp-inbound.ts";
+export { noteWppSession } from "./repositories/wpp-sessions.ts";
+export {
   noteHandshake,
   type Portfolio,
   readPortfolio,
@@ -135,6 +145,8 @@ export {
 } from "./repositories/usage.ts";
 export * from "./repositories/meta-apps.ts";
 export * from "./repositories/meta-numbers.ts";
+export * from "./repositories/wpp-numbers.ts";
+export * from "./repositories/file-links.ts";
 export * from "./repositories/flow-keys.ts";
 export * from "./repositories/flow-desk.ts";
 export * from "./repositories/tenant-flows.ts";

@@ -138,6 +138,7 @@ describe("the catalogue", () => {
         "settings",
         "since",
         "status",
+        "token_hash",
         "until",
       ],
     );

@@ -118,6 +118,6 @@ describe("the journal", () => {
     const next = { ...line.source, fence: { ...fence, epoch: fence.epoch + 1 } };
     const commit = () => commitInbound(world.worker, world.test.keyring, next, [item]);
     assert.equal((await commit()).events.length, 2);
-    assert.deepEqual(await commit(), { events: [], repeated: 1 });
+    assert.deepEqual(await commit(), { events: [], repeated: 1, files: [] });
   });
 });

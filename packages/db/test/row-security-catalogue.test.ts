@@ -113,7 +113,7 @@ test("views show what their reader may see", async () => {
   const { rows } = await world.superuser.query<{ relname: string; reloptions: string[] | null }>(
     "select relname, reloptions from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace",
   );
-  assert.equal(rows.length, 2);
+  assert.equal(rows.length, 3);
   for (const { relname, reloptions } of rows) {
     assert.ok(reloptions?.includes("security_invoker=true"), relname);
   }

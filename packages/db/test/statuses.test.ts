@@ -81,7 +81,7 @@ describe("statuses", () => {
     const [send] = await claim(line);
     const { providerMessageId = "" } = send ?? {};
     const echo = textFrom(anna, { event: "echoed", from: null, providerMessageId });
-    assert.deepEqual(await line.commit(echo), { events: [], repeated: 1 });
+    assert.deepEqual(await line.commit(echo), { events: [], repeated: 1, files: [] });
     assert.equal((await note(line, sent(messageId))).length, 1);
   });
 
@@ -121,7 +121,7 @@ describe("statuses", () => {
       at: AT,
       emoji: "👍",
     });
-    assert.deepEqual(echo, { events: [], repeated: 1 });
+    assert.deepEqual(echo, { events: [], repeated: 1, files: [] });
   });
 });
 

@@ -1,7 +1,7 @@
 /** What many numbers write at the same moment is written together, and fails apart. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { messageReceived } from "@manyline/contracts";
+import { type MessageData, messageReceived } from "@manyline/contracts";
 import {
   commitInbounds,
   FencedError,
@@ -117,7 +117,7 @@ test("messages of many numbers: each its own, in its own chats; what fails, fail
   assert.equal(received[1]?.from.contactId, received[2]?.from.contactId);
   assert.notEqual(received[0]?.from.contactId, received[1]?.from.contactId);
   assert.equal(new Set(received.map(({ chat }) => chat.id)).size, 3);
-  assert.deepEqual(told[4], { events: [], repeated: 0 });
+  assert.deepEqual(told[4], { events: [], repeated: 0, files: [] });
   for (const line of [one, sister, other])
     assert.equal((await storedMessages(world, line)).length, 1);
   assert.equal((await storedMessages(world, fenced)).length, 0);
@@ -131,12 +131,93 @@ test("messages of many numbers: each its own, in its own chats; what fails, fail
     { source: other.source, items: [textFrom(anna, { text: "and again" })] },
   ]);
   assert.deepEqual(again.slice(0, 2), [
-    { events: [], repeated: 1 },
-    { events: [], repeated: 1 },
+    { events: [], repeated: 1, files: [] },
+    { events: [], repeated: 1, files: [] },
   ]);
   assert.ok(again[2] instanceof TypeError);
   assert.ok(again[3] && !(again[3] instanceof Error));
   assert.equal(dataOf(again[3].events, messageReceived).text, "and again");
+});
+
+test("people of many numbers in one commit: known, new, merged, named alike in two companies; groups; files", async () => {
+  const [one, other] = [await openLine(world), await openLine(world)];
+  const sister = await sisterLine(world, one);
+  const [anna, ben, carl] = [stranger({ name: "Anna" }), stranger(), stranger()];
+  const group = { type: "group", providerChatId: "123@g.us", name: "Regulars" } as const;
+  const file = { mimeType: "image/png", bytes: 3, sha256: null, fileName: null };
+  // Ben is two people to the first company so far: a phone at one number, a LID at the other.
+  await one.commit(textFrom({ phone: ben.phone }));
+  await sister.commit(textFrom({ lid: ben.lid }));
+  await other.commit(textFrom(ben));
+
+  const commits = [
+    { source: sister.source, items: [textFrom(ben), textFrom(carl), textFrom(anna)] },
+    {
+      source: other.source,
+      items: [
+        textFrom(carl),
+        textFrom(ben, { chat: group, media: { ...file, source: Buffer.from("other") } }),
+        textFrom(anna, { chat: group }),
+      ],
+    },
+    {
+      source: one.source,
+      items: [
+        textFrom(anna, { chat: group, media: { ...file, source: Buffer.from("one") } }),
+        textFrom(carl),
+        { ...textFrom(ben), text: "merged" },
+      ],
+    },
+  ];
+  const told = (await commitInbounds(world.worker, world.test.keyring, commits)).map((result) => {
+    assert.ok(!(result instanceof Error));
+    return result.events;
+  });
+  const received = told.map((events) =>
+    events.flatMap(({ type, envelope }) =>
+      type === messageReceived.type ? [envelope.data as MessageData] : [],
+    ),
+  );
+  assert.deepEqual(
+    received.map((all) =>
+      all.map(({ from, chat }) => [from.phone, from.lid, from.name, chat.type]),
+    ),
+    commits.map(({ items }) =>
+      items.map(({ from, chat }) => [from?.phone, from?.lid, from?.name ?? null, chat.type]),
+    ),
+  );
+  // Whoever is new is told once per company, whoever was merged once, by the first number in the order of the keys.
+  const count = (type: string) =>
+    told.map((events) => types(events).filter((name) => name === type).length);
+  const merged = count("contact.merged");
+  assert.equal((merged[0] ?? 0) + (merged[2] ?? 0), 1);
+  assert.equal(merged[1], 0);
+  const [created0 = 0, created1 = 0, created2 = 0] = count("contact.created");
+  assert.deepEqual([created0 + created2, created1], [2, 2]);
+  const ids = received.map((all) => all.map(({ from }) => from.contactId));
+  assert.deepEqual(ids[0]?.toReversed(), [ids[2]?.[0], ids[2]?.[1], ids[2]?.[2]]);
+  assert.equal(new Set([...(ids[1] ?? []), ...(ids[2] ?? [])]).size, 6);
+  // A chat is a number's own; the two of the group have one.
+  const chats = received.map((all) => all.map(({ chat }) => chat.id));
+  assert.equal(new Set(chats.flat()).size, 8);
+  assert.equal(chats[1]?.[1], chats[1]?.[2]);
+  assert.deepEqual(
+    told[1]?.flatMap(({ type, envelope }) => (type === messageReceived.type ? [envelope.seq] : [])),
+    [1, 1, 2],
+  );
+  for (const [place, line] of [one, other].entries()) {
+    const { rows } = await world.superuser.query<{ id: string; message: string }>(
+      "select media_id as id, message_id as message from media where number_no = $1",
+      [line.source.fence.numberNo],
+    );
+    const data = received[place === 0 ? 2 : 1]?.find(({ media }) => media !== null);
+    assert.deepEqual(rows, [{ id: data?.media?.id, message: data?.messageId }]);
+  }
+  const again = await commitInbounds(world.worker, world.test.keyring, commits);
+  assert.deepEqual(
+    again,
+    commits.map(() => ({ events: [], repeated: 3, files: [] })),
+  );
 });
 
 test("what becomes of messages of many numbers: each its own events, and the next of each chat has its turn", async () => {

@@ -31,7 +31,8 @@ export class FolderStore implements MediaStore {
       await syncFolder(dirname(path));
       return { location, bytes, sha256: sha256.toString("base64") };
     } catch (error) {
-      await rm(incoming, { force: true });
+      // Where there is no folder there is nothing to remove either.
+      await rm(incoming, { force: true }).catch(() => undefined);
       throw isSystemError(error) ? new MediaStoreError("not stored", { cause: error }) : error;
     }
   }

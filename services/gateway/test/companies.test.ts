@@ -175,3 +175,26 @@ test("every change is an event and an audit entry", async () => {
   assert.match(entry.actor, /^token:/);
   assert.deepEqual(await verifyAuditChain(platformDb, row.companyNo), { ok: true, entries: 1 });
 });
+
+test("a company's tokens: listed, made with what they may do, ended at once; for the operator alone", async () => {
+  const { id: companyId, token } = await addCompany(world);
+  const path = `${URL}/${companyId}/tokens`;
+  const ask = (method: string, to = path, body?: unknown) =>
+    call(world, method, to, { token: ADMIN_TOKEN, ...(body === undefined ? {} : { body }) });
+  const made = await ask("POST", path, { name: "crm", scopes: ["read"] });
+  assert.equal(made.status, 201);
+  assert.equal(made.headers.get("cache-control"), "no-store");
+  const [secret, id] = [String(made.body["token"]), String(made.body["id"])];
+  const listed = (await ask("GET")).body["tokens"] as Record<string, unknown>[];
+  const own = listed.find((one) => one["id"] === id);
+  assert.deepEqual([own?.["name"], own?.["kind"], own?.["scopes"]], ["crm", "api", ["read"]]);
+  assert.ok(!JSON.stringify(listed).includes(secret));
+  assert.equal((await call(world, "GET", `${URL}/${companyId}`, { token: secret })).status, 200);
+  const change = { token: secret, body: { name: "x" } };
+  assert.equal((await call(world, "PATCH", `${URL}/${companyId}`, change)).status, 403);
+  assert.equal((await call(world, "GET", path, { token })).status, 403);
+  assert.equal((await ask("DELETE", `${path}/${id}`)).status, 200);
+  assert.equal((await ask("DELETE", `${path}/${id}`)).status, 404);
+  assert.equal((await call(world, "GET", `${URL}/${companyId}`, { token: secret })).status, 401);
+  assert.equal((await ask("POST", path, { name: "x", scopes: ["admin"] })).status, 400);
+});

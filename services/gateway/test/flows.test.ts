@@ -101,7 +101,7 @@ test("which key Meta has is asked of the number's owner", async () => {
     [502, "META_REFUSED", 190],
   );
   assert.deepEqual(verbs, ["read_flow_key", "upload_flow_key"]);
-  assert.equal((await ask("GET", `numbers/${String(linked["id"])}/flow-key`)).status, 422);
+  assert.equal((await ask("GET", `numbers/${String(linked["id"])}/flow-key`)).status, 501);
   const other = of(await addCompany(world));
   assert.equal((await other("GET", path)).status, 404);
 });

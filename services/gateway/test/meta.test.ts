@@ -68,7 +68,7 @@ test("what is missing or does not belong is refused", async () => {
     [{ ...place, wabaId: "12; drop" }, 400],
     [{ ...place, accessToken: "two words" }, 400],
     [{ provider: "linked", wabaId: "1" }, 400],
-    [{ provider: "wpp" }, 422],
+    [{ provider: "wpp" }, 501],
   ] as const) {
     assert.equal((await add(company, body)).status, status, JSON.stringify(body));
   }

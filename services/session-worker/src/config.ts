@@ -12,6 +12,9 @@ export function envToConfig(env: Env): Config {
 /** From the service's folder, where it is started. */
 const DEFAULT_STORE = "../../.data/media";
 
+/** Everybody knows it. */
+const PUBLISHED_SECRET = "THISISMYSECURETOKEN";
+
 const POSTGRES = { protocols: ["postgres:", "postgresql:"] } as const;
 
 /** Exported for the table in the README, which a test compares. */
@@ -73,6 +76,37 @@ export function buildConfig(r: ConfigReader) {
         meaning: "secret of the Meta app that serves all companies, as webhook-ingest has it",
       }),
     ),
+    wppUrl: r.url("WPP_BASE_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning: "the WPP Platform; without it there are no WPP numbers",
+    }),
+    wppSecret: r.secret("WPP_SECRET", {
+      optional: true,
+      meaning:
+        "the application's own secret at the WPP Platform, with which numbers are made there",
+    }),
+    wppConnectUrl: r.url("WPPCONNECT_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning: "a WPPConnect Server; without it there are no numbers there",
+    }),
+    wppConnectSecret: r.secret("WPPCONNECT_SECRET", {
+      optional: true,
+      meaning: "the secret of the WPPConnect Server; not the one it is published with",
+    }),
+    publicUrl: r.url("PUBLIC_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning:
+        "where the gateway is reached: from there the WPP Platform fetches the files that are sent. Without it numbers there send none",
+    }),
+    wppWebhookUrl: r.url("WPP_WEBHOOK_URL", {
+      protocols: ["http:", "https:"],
+      optional: true,
+      meaning:
+        "where the WPP servers reach webhook-ingest; `/webhooks/wpp/<key of the number>` is added. Without it no webhooks are asked for",
+    }),
     waVersion: r.string("WA_VERSION", {
       pattern: /^\d+\.\d+\.\d+$/,
       must: "look like 2.3000.1043857760",
@@ -180,6 +214,16 @@ export function buildConfig(r: ConfigReader) {
   r.check(isStore(config.media), "MEDIA_STORE must be a folder or s3://key:secret@host/bucket", [
     "MEDIA_STORE",
   ]);
+  r.check(
+    config.wppConnectSecret !== PUBLISHED_SECRET,
+    "WPPCONNECT_SECRET must not be the one that the server is published with",
+    ["WPPCONNECT_SECRET"],
+  );
+  r.check(
+    (config.wppConnectUrl === undefined) === (config.wppConnectSecret === undefined),
+    "WPPCONNECT_URL and WPPCONNECT_SECRET belong together: set both or none",
+    ["WPPCONNECT_URL", "WPPCONNECT_SECRET"],
+  );
   r.check(
     (config.waUrl === undefined) === (config.waRootKey === undefined),
     "WA_URL and WA_ROOT_KEY belong together: set both or none",

@@ -33,10 +33,12 @@ import { createAuthStore } from "./providers/linked/auth-store.ts";
 import { versionEnd } from "./domain/graph-errors.ts";
 import { providersByKind } from "./providers/by-kind.ts";
 import { createLinkedProvider } from "./providers/linked/index.ts";
+import { createWppProvider } from "./providers/wpp/index.ts";
 import { createMetaProvider, createMetaStore, Graph } from "./providers/meta/index.ts";
 import { prepareProcess } from "./providers/linked/process-setup.ts";
 import { createSharedCaches } from "./providers/linked/shared-caches.ts";
 import { startReclaim } from "./reclaim.ts";
+import { wppParts } from "./wpp-parts.ts";
 import { createReports } from "./reports.ts";
 
 /** Longest random pause before an opening that is one of many. */
@@ -129,6 +131,7 @@ export async function startWorker(
       files: createFileSource(db, media),
       logger,
     }),
+    wpp: createWppProvider(wppParts(config, { db, keyring, media, logger })),
   });
 
   const opener = createOpener(clock, config.openLimit, OPEN_JITTER_MS);

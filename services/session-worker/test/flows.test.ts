@@ -79,7 +79,17 @@ describe("the key for flows of a number", () => {
       const { result, error } = await room.command(number, verb);
       return result ?? error;
     };
+    const checked = async () => {
+      const { result } = await room.command(number, "check_number");
+      const checks = (result?.["checks"] ?? []) as Record<"name" | "state" | "detail", string>[];
+      const found = checks.find(({ name }) => name === "encryption_key");
+      return `${found?.state}: ${found?.detail}`;
+    };
     const none = { keyId: null, signatureStatus: null };
+    assert.match(await checked(), /^warning: Meta has no key/);
+    atMeta.encryptionKey = (await newFlowKeyPair()).publicKey;
+    assert.match(await checked(), /^warning: .* kept elsewhere; the company has none/);
+    atMeta.encryptionKey = null;
     assert.deepEqual(await ask("read_flow_key"), { state: "none", ...none });
     assert.deepEqual(await ask("upload_flow_key"), { code: "FLOW_KEY_NOT_FOUND" });
     const first = await addKey(number);
@@ -87,16 +97,20 @@ describe("the key for flows of a number", () => {
     assert.deepEqual(await ask("upload_flow_key"), valid);
     assert.match(atMeta.encryptionKey ?? "", /BEGIN PUBLIC KEY/);
     assert.deepEqual(await ask("read_flow_key"), valid);
+    assert.match(await checked(), /^ok: Meta has the company's current key\. .* VALID/);
     const second = await addKey(number);
     assert.deepEqual(await ask("read_flow_key"), { ...valid, state: "former" });
+    assert.match(await checked(), /^warning: Meta has a former key of the company, .* until 20/);
     assert.deepEqual(await ask("upload_flow_key"), { ...valid, keyId: second });
     atMeta.encryptionStatus = "MISMATCH";
     const mismatch = { state: "mismatch", keyId: second, signatureStatus: "MISMATCH" };
     assert.deepEqual(await ask("read_flow_key"), mismatch);
+    assert.match(await checked(), /^failed: .* not from this number\. .* MISMATCH/);
     assert.deepEqual(await ask("upload_flow_key"), { ...valid, keyId: second });
     atMeta.encryptionKey = (await newFlowKeyPair()).publicKey;
     const foreign = { state: "foreign", keyId: null, signatureStatus: "VALID" };
     assert.deepEqual(await ask("read_flow_key"), foreign);
+    assert.match(await checked(), /^failed: Meta has a key that is none of the company's/);
     token.scopes = ["whatsapp_business_messaging"];
     assert.deepEqual(await ask("read_flow_key"), { code: "META_REFUSED", graphCode: 10 });
   });

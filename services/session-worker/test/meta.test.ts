@@ -264,6 +264,36 @@ describe("a Meta number", () => {
     assert.ok(log.every((text) => text.includes(hash) && !text.includes(one.token.token)));
   });
 
+  it("whose token another company has as well is warned; which company it is, is told nobody", async () => {
+    const one = line();
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    const alone = async () => {
+      const { result } = await room.command(number, "check_number");
+      const checks = (result?.["checks"] ?? []) as { name: string; detail: string }[];
+      return checks.find(({ name }) => name === "token_alone");
+    };
+    assert.equal((await alone())?.detail, "No other number has this token.");
+    const theirs = await addNumber({ ...line().place, accessToken: one.token.token });
+    const found = await alone();
+    assert.equal(found?.detail, "A number of another company has this token.");
+    assert.ok(!JSON.stringify(found).includes(theirs.companyNo.toString()));
+    // Stored before there were hashes: its owner notes it when it confirms the number.
+    const hash = async (): Promise<number> => {
+      const rows = await asSuperuser<{ size: number }>(
+        room.database,
+        `select coalesce(length(token_hash), 0) as size from numbers where number_no = ${number.numberNo}`,
+      );
+      return rows[0]?.size ?? 0;
+    };
+    await asSuperuser(
+      room.database,
+      `update numbers set token_hash = null where number_no = ${number.numberNo}`,
+    );
+    await room.command(number, "reconnect");
+    await until(async () => (await hash()) === 32, { label: "the hash", deadlineMs: 15_000 });
+  });
+
   it("tells in time that its token ends, once per threshold and token", async () => {
     const one = line();
     const inDays = (days: number): number => Math.floor(Date.now() / 1_000) + days * 86_400;

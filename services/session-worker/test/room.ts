@@ -38,7 +38,12 @@ import {
   type NumberRow,
   type StatusRow,
 } from "@manyline/db";
-import { openTestDatabase, TEST_KEKS, type OpenTestDatabase } from "@manyline/db/testing";
+import {
+  asSuperuser,
+  openTestDatabase,
+  TEST_KEKS,
+  type OpenTestDatabase,
+} from "@manyline/db/testing";
 import { openMediaStore } from "@manyline/media";
 import { createBus, createSilentLogger, type Bus } from "@manyline/runtime";
 import {
@@ -166,6 +171,7 @@ export async function openRoom(options: RoomOptions = {}) {
       await withCompany(app, companyNo, (tx) => updateNumber(tx, companyNo, numberNo, patch));
       bus.poke(shardPoke(shardId));
     },
+    superuser: <Row>(statement: string) => asSuperuser<Row>(database, statement),
     phone: () => nextPhone(),
     close: () => close(room.worker),
   };

@@ -1,6 +1,7 @@
 /** The environment of webhook-ingest, all of it checked at once. */
 import { FLOW_FIGURES } from "@manyline/contracts";
 import { parseKeks } from "@manyline/db";
+import { openMediaStore } from "@manyline/media";
 import {
   addressGuard,
   describeConfig,
@@ -12,6 +13,9 @@ import {
 } from "@manyline/runtime";
 
 export type Config = ReturnType<typeof build>;
+
+/** From the service's folder, where it is started. */
+const DEFAULT_STORE = "../../.data/media";
 
 const POSTGRES = { protocols: ["postgres:", "postgresql:"] } as const;
 
@@ -47,7 +51,37 @@ function build(r: ConfigReader) {
   r.check(isAddressList(openAddresses), "HANDLER_OPEN_ADDRESSES must be addresses or CIDR ranges", [
     "HANDLER_OPEN_ADDRESSES",
   ]);
+  const store =
+    r.secret("MEDIA_STORE", {
+      optional: true,
+      meaning:
+        "where files are kept that come in webhooks of WPP servers, the same as for gateway and workers: a folder (`../../.data/media` if not set) or `s3://key:secret@host/bucket`",
+    }) ?? DEFAULT_STORE;
+  r.check(isStore(store), "MEDIA_STORE must be a folder or s3://key:secret@host/bucket", [
+    "MEDIA_STORE",
+  ]);
   return {
+    wpp: {
+      store,
+      bodyBytes: r.integer("WPP_BODY_BYTES", {
+        default: 28 * 1024 * 1024,
+        min: 1_024,
+        max: 64 * 1024 * 1024,
+        meaning:
+          "largest webhook of a WPP server that is read; a file in it is base64, a third larger than its bytes",
+      }),
+      fileBytes: r.integer("WPP_FILE_BYTES", {
+        default: 20 * 1024 * 1024,
+        min: 1_024,
+        max: 48 * 1024 * 1024,
+        meaning: "largest file in such a webhook that is kept",
+      }),
+      readingBytes: r.integer("WPP_READING_BYTES", {
+        default: 96 * 1024 * 1024,
+        min: 1_024,
+        meaning: "bytes of such webhooks that are read at a time at most; then 503",
+      }),
+    },
     flows: {
       bodyBytes: r.integer("FLOW_BODY_BYTES", {
         default: 1024 * 1024,
@@ -132,6 +166,15 @@ function splitList(text: string | undefined): string[] {
 function isAddressList(list: readonly string[]): boolean {
   try {
     addressGuard(list);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isStore(setting: string): boolean {
+  try {
+    openMediaStore(setting);
     return true;
   } catch {
     return false;

@@ -1,6 +1,7 @@
 import { EVENTS_STREAM } from "@manyline/contracts";
 import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
 import type { Database, Keyring } from "@manyline/db";
+import { type MediaStore, openMediaStore } from "@manyline/media";
 import { addressGuard, createBus, createClock } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import { type App, companyApps, type CompanyApps } from "./apps.ts";
@@ -10,6 +11,8 @@ import { FlowAsker } from "./flows/handlers.ts";
 import { Ingestor } from "./ingestor.ts";
 import { Replayer } from "./replayer.ts";
 import { createReports, type Reports } from "./reports.ts";
+import { WppFiles } from "./wpp/files.ts";
+import { WppIngestor } from "./wpp/ingestor.ts";
 
 export type Deps = {
   readonly config: Config;
@@ -28,6 +31,9 @@ export type Deps = {
   readonly asker: FlowAsker;
   readonly ingestor: Ingestor;
   readonly replayer: Replayer;
+  readonly store: MediaStore;
+  readonly wppFiles: WppFiles;
+  readonly wpp: WppIngestor;
 };
 
 /** A webhook should be answered within a second; whoever sent it gives up after five or more. */
@@ -69,8 +75,26 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     overrides.replayer ?? new Replayer({ db, ingestor, apps, clock, logger, reports });
   const { appSecrets: secrets, verifyToken } = config.meta;
   const sharedApp = secrets.length === 0 ? undefined : { secrets, verifyToken, company: undefined };
+  const store = overrides.store ?? openMediaStore(config.wpp.store);
+  const wppFiles = overrides.wppFiles ?? new WppFiles(store, config.wpp.fileBytes, logger);
+  const wpp =
+    overrides.wpp ?? new WppIngestor({ db, keyring, relay, bus, clock, reports, ...config.batch });
   const shared = { config, logger, clock, reports, bus, sharedApp };
-  return { ...shared, db, relayDb, keyring, relay, apps, desks, asker, ingestor, replayer };
+  return {
+    ...shared,
+    db,
+    relayDb,
+    keyring,
+    relay,
+    apps,
+    desks,
+    asker,
+    ingestor,
+    replayer,
+    store,
+    wppFiles,
+    wpp,
+  };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -4,6 +4,7 @@ import {
   type EventRelay,
   type IngestResult,
   type IngestWebhook,
+  isRetriable,
   isUnavailable,
   type Keyring,
   parkWebhook,
@@ -48,8 +49,8 @@ export class Ingestor {
   }
 
   /**
-   * Resolves when the webhook is committed. Rejects with BusyError, or with an error of `isUnavailable`: it is
-   * not, and should come again.
+   * Resolves when the webhook is committed. Rejects with BusyError, or with an error of `isUnavailable` or
+   * `isRetriable`: it is not, and should come again.
    */
   async take(webhook: IngestWebhook): Promise<void> {
     const [first] = webhook.webhook.items;
@@ -66,7 +67,15 @@ export class Ingestor {
       await this.commitNow(webhooks);
     } catch (error) {
       const [only, second] = webhooks;
-      if (!only || second || isUnavailable(error)) throw error;
+      if (!only || second || isUnavailable(error) || isRetriable(error)) throw error;
+      const { webhook } = only;
+      const half = Math.ceil(webhook.items.length / 2);
+      if (half < webhook.items.length) {
+        // Whatever is wrong with one piece leaves the others alone, in the order in which they came.
+        for (const items of [webhook.items.slice(0, half), webhook.items.slice(half)])
+          await this.#commit([{ ...only, webhook: { ...webhook, items } }]);
+        return;
+      }
       // It would come for days and fail each time; so it is kept for whoever mends it.
       this.#options.reports.notStored(error);
       await parkWebhook(this.#options.db, only);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { until } from "@manyline/testkit";
 import { BusyError, MicroBatcher, type MicroBatcherOptions } from "./micro-batcher.ts";
 
 function open(more: Partial<MicroBatcherOptions<string>> = {}) {
@@ -21,10 +23,10 @@ function open(more: Partial<MicroBatcherOptions<string>> = {}) {
   return { commits, gates, batcher };
 }
 
-const turn = (): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, 5);
-  });
+/** By turns of the event loop: by time a busy machine may be elsewhere. */
+async function turn(): Promise<void> {
+  for (let count = 0; count < 3; count += 1) await setImmediate();
+}
 
 it("what comes while a commit is under way shares the next ones, in order and of limited size", async () => {
   const { batcher, commits, gates } = open();
@@ -50,12 +52,43 @@ it("what comes while a commit is under way shares the next ones, in order and of
   await batcher.idle();
 });
 
-it("lanes do not wait for each other", async () => {
-  const { batcher, commits, gates } = open({ lanes: 2 });
-  const all = ["a", "b"].map((key) => batcher.add(key, key, 1));
+it("what is worth a commit of its own waits for no other; a few wait, but not for long", async () => {
+  const { batcher, commits, gates } = open({ lanes: 3, size: 100, capacity: 1_000 });
+  const add = (key: string) => batcher.add(key, key, 1);
+  const all = [add("first")];
+  await turn();
+  const many = Array.from({ length: 64 }, (_, place) => `many ${place}`);
+  all.push(...many.map(add));
+  await turn();
+  assert.deepEqual(commits, [["first"], many]);
+  all.push(add("few"));
   await turn();
   assert.equal(commits.length, 2);
+  await until(() => commits.length === 3, { label: "the few" });
+  all.push(...many.map((key) => add(`${key} again`)));
+  await turn();
+  assert.equal(commits.length, 3, "no more than three at a time");
   for (const gate of gates) gate.resolve();
+  await turn();
+  gates[3]?.resolve();
+  await Promise.all(all);
+  assert.equal(commits[3]?.length, 64);
+  await batcher.idle();
+});
+
+it("items with the same key go one after the other and hold up no others", async () => {
+  const { batcher, commits, gates } = open({ lanes: 2, size: 2 });
+  const all = ["a1", "a2", "a3", "b1"].map((item) => batcher.add(item.charAt(0), item, 1));
+  await until(() => commits.length === 2, { label: "the other one" });
+  assert.deepEqual(commits, [["a1", "a2"], ["b1"]]);
+  gates[1]?.resolve();
+  await turn();
+  assert.equal(commits.length, 2);
+  all.push(batcher.add("a", "a4", 1));
+  gates[0]?.resolve();
+  await until(() => commits.length === 3, { label: "the rest" });
+  assert.deepEqual(commits[2], ["a3", "a4"]);
+  gates[2]?.resolve();
   await Promise.all(all);
 });
 
@@ -79,6 +112,18 @@ it("one bad item does not fail its neighbours; an outage fails all at once", asy
   tried.length = 0;
   await Promise.allSettled(["outage", "z"].map((item) => batcher.add("k", item, 1)));
   assert.deepEqual(tried, [["outage", "z"]]);
+});
+
+it("is idle only when what has just come is committed as well", async () => {
+  const { batcher, commits, gates } = open();
+  await batcher.idle();
+  const added = batcher.add("k", "only", 1);
+  const idle = batcher.idle();
+  await turn();
+  assert.deepEqual(commits, [["only"]]);
+  gates[0]?.resolve();
+  await Promise.all([added, idle]);
+  assert.equal(batcher.weight, 0);
 });
 
 it("refuses what exceeds its capacity, but never the only one", async () => {

@@ -3,6 +3,7 @@ export class BusyError extends Error {
 }
 
 export type MicroBatcherOptions<Item> = {
+  /** Commits under way at most. */
   lanes: number;
   /** Items of one commit at most. */
   size: number;
@@ -21,23 +22,30 @@ type Waiting<Item> = {
   reject: (error: unknown) => void;
 };
 
-type Lane<Item> = { waiting: Waiting<Item>[]; running: Promise<void> | undefined };
+/** So many items are worth a further commit beside those under way: two halves cost a third more than the whole. */
+const WORTH = 64;
+/** Fewer have to wait for a commit to end, but no longer than this. */
+const PATIENCE_MS = 30;
 
 /**
- * Puts together what comes while a commit is under way: under little load an item is committed at once and
- * alone, under much load many share one commit. Items with the same key go one after the other.
+ * Puts together what comes while a commit is under way: under little load an item is committed at once and alone,
+ * under much load many share one commit, since a commit costs more than the items in it. Items with the same key go
+ * one after the other and hold up no others.
  */
 export class MicroBatcher<Item> {
   readonly #options: MicroBatcherOptions<Item>;
-  readonly #lanes: Lane<Item>[];
+  /** What can be committed now, by key; whoever has waited longest comes first. None is empty. */
+  readonly #ready = new Map<string, Waiting<Item>[]>();
+  /** Of the keys whose items are being committed: what has come since. */
+  readonly #held = new Map<string, Waiting<Item>[]>();
+  readonly #running = new Set<Promise<void>>();
+  #readyCount = 0;
   #weight = 0;
+  #isDue = false;
+  #patience: NodeJS.Timeout | undefined;
 
   constructor(options: MicroBatcherOptions<Item>) {
     this.#options = options;
-    this.#lanes = Array.from({ length: options.lanes }, () => ({
-      waiting: [],
-      running: undefined,
-    }));
   }
 
   /** What waits or is being committed. */
@@ -50,12 +58,15 @@ export class MicroBatcher<Item> {
     if (this.#weight + weight > this.#options.capacity && this.#weight > 0) {
       throw new BusyError("too much waits to be committed");
     }
-    const lane = this.#lanes[hash(key) % this.#lanes.length];
-    if (!lane) throw new Error("there is no lane");
     const done = Promise.withResolvers<void>();
     this.#weight += weight;
-    lane.waiting.push({ item, weight, resolve: done.resolve, reject: done.reject });
-    lane.running ??= this.#run(lane);
+    const one = { item, weight, resolve: done.resolve, reject: done.reject };
+    const held = this.#held.get(key);
+    if (held) held.push(one);
+    else {
+      this.#queue(key, [one]);
+      this.#look();
+    }
     try {
       await done.promise;
     } finally {
@@ -65,16 +76,65 @@ export class MicroBatcher<Item> {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    for (const lane of this.#lanes) await lane.running;
+    while (this.#running.size > 0 || this.#readyCount > 0) {
+      // What has just come begins in the next turn, or when it has waited long enough.
+      if (this.#running.size > 0) await Promise.race(this.#running);
+      await nextTurn();
+    }
   }
 
-  async #run(lane: Lane<Item>): Promise<void> {
-    // What came in the same turn of the event loop goes along.
-    await new Promise((resolve) => {
-      setImmediate(resolve);
+  #queue(key: string, items: Waiting<Item>[]): void {
+    const waiting = this.#ready.get(key);
+    if (waiting) waiting.push(...items);
+    else this.#ready.set(key, items);
+    this.#readyCount += items.length;
+  }
+
+  /** Starts commits, as many as are worth it, once everything that came in this turn of the event loop is there. */
+  #look(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
+      while (this.#readyCount > 0 && (this.#running.size === 0 || this.#readyCount >= WORTH)) {
+        if (!this.#start()) return;
+      }
+      if (this.#readyCount === 0) return;
+      this.#patience ??= setTimeout(() => {
+        this.#patience = undefined;
+        if (this.#readyCount > 0 && this.#start()) this.#look();
+      }, PATIENCE_MS);
     });
-    while (lane.waiting.length > 0) await this.#commit(lane.waiting.splice(0, this.#options.size));
-    lane.running = undefined;
+  }
+
+  /** False: as many are under way as may be. */
+  #start(): boolean {
+    if (this.#running.size >= this.#options.lanes) return false;
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    const batch: Waiting<Item>[] = [];
+    const keys: string[] = [];
+    for (const [key, waiting] of this.#ready) {
+      const room = this.#options.size - batch.length;
+      if (room === 0) break;
+      batch.push(...waiting.splice(0, room));
+      keys.push(key);
+      this.#ready.delete(key);
+      this.#held.set(key, waiting);
+    }
+    this.#readyCount = 0;
+    for (const waiting of this.#ready.values()) this.#readyCount += waiting.length;
+    const run = this.#commit(batch).finally(() => {
+      this.#running.delete(run);
+      for (const key of keys) {
+        const waiting = this.#held.get(key) ?? [];
+        this.#held.delete(key);
+        if (waiting.length > 0) this.#queue(key, waiting);
+      }
+      this.#look();
+    });
+    this.#running.add(run);
+    return true;
   }
 
   async #commit(batch: readonly Waiting<Item>[]): Promise<void> {
@@ -92,8 +152,7 @@ export class MicroBatcher<Item> {
   }
 }
 
-function hash(key: string): number {
-  let sum = 0;
-  for (let at = 0; at < key.length; at += 1) sum = (Math.imul(sum, 31) + key.charCodeAt(at)) >>> 0;
-  return sum;
-}
+const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });

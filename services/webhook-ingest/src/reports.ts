@@ -1,3 +1,4 @@
+import type { WppItem } from "@manyline/contracts";
 import { isKnownFlowError } from "@manyline/contracts/flows";
 import { createMetrics } from "@manyline/runtime";
 import type { Logger } from "@manyline/runtime";
@@ -30,6 +31,19 @@ export type FlowOutcome =
   | "handler_broken"
   | "unavailable";
 
+/**
+ * `taken`: read, and whatever it told is committed. `bad_key`: no number has it, or the account that the body names is
+ * another's.
+ */
+export type WppOutcome =
+  | "taken"
+  | "bad_key"
+  | "too_large"
+  | "unreadable"
+  | "busy"
+  | "unavailable"
+  | "failed";
+
 export type CommitReport = {
   webhooks: number;
   events: number;
@@ -45,6 +59,9 @@ export type Reports = {
   /** One webhook that cannot be stored; it is kept aside. */
   notStored(error: unknown): void;
   replayed(changes: number): void;
+  wpp(outcome: WppOutcome, durationMs: number): void;
+  /** What the pieces of a webhook are, as the normaliser says: `ignored` and `unroutable` as well. */
+  wppPieces(items: readonly WppItem[]): void;
   flow(outcome: FlowOutcome, durationMs: number): void;
   /** A phone could not use an answer; `error` as the phone says it. */
   flowError(companyId: string, error: string): void;
@@ -72,7 +89,24 @@ export function createReports(logger: Logger): Reports {
   const flows = metrics.histogram("ingest_flow_duration", {
     description: "time until a request of a flow was answered, by outcome",
   });
+  const wppWebhooks = metrics.histogram("ingest_wpp_duration", {
+    description: "time until a webhook of a WPP server was answered, by outcome",
+  });
+  const wppPieces = metrics.counter("ingest_wpp_pieces", {
+    description: "pieces of webhooks of WPP servers, by server and event",
+  });
   return {
+    wpp: (outcome, durationMs) => {
+      wppWebhooks.record(durationMs / 1_000, { outcome });
+      if (outcome === "taken") return;
+      const level = outcome === "failed" ? "error" : "warn";
+      log[level]({ event: "wpp.refused", outcome }, "webhook of a WPP server not taken");
+    },
+    wppPieces: (items) => {
+      for (const { facts } of items) {
+        wppPieces.add(1, { server: facts.platform, event: facts.event });
+      }
+    },
     flow: (outcome, durationMs) => {
       flows.record(durationMs / 1_000, { outcome });
       if (["pong", "screen", "acknowledged", "invalid_token"].includes(outcome)) return;

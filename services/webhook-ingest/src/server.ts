@@ -4,6 +4,7 @@ import type { Deps } from "./deps.ts";
 import { registerFlows } from "./routes/flows.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerWebhooks } from "./routes/webhooks.ts";
+import { registerWpp } from "./routes/wpp.ts";
 
 export type HttpApp = FastifyInstance;
 
@@ -38,6 +39,7 @@ export async function buildServer(
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ success: false }));
   registerWebhooks(app, deps, isPrepared);
+  registerWpp(app, deps, isPrepared);
   registerFlows(app, deps);
   const markStopping = registerHealth(app, deps, isPrepared);
   await app.ready();

@@ -38,7 +38,7 @@ export async function startIngest(deps: Deps, scope: ServiceScope): Promise<{ ur
   });
   scope.defer("replayer", () => deps.replayer.stop());
   scope.defer("preparing", () => preparing);
-  scope.defer("commits", () => deps.ingestor.idle());
+  scope.defer("commits", () => Promise.all([deps.ingestor.idle(), deps.wpp.idle()]));
   const { app, markStopping } = await buildServer(deps, () => isPrepared);
   scope.defer("http", () => app.close());
   scope.defer("readiness", markStopping);
@@ -48,14 +48,14 @@ export async function startIngest(deps: Deps, scope: ServiceScope): Promise<{ ur
   return { url };
 }
 
-function registerMetrics({ ingestor }: Deps): () => void {
+function registerMetrics({ ingestor, wpp }: Deps): () => void {
   const metrics = createMetrics("webhook-ingest");
   const ends = [
     registerProcessMetrics(),
     metrics.gauge(
       "ingest_waiting",
       { description: "webhooks that wait for their commit", unit: "bytes" },
-      () => ingestor.waitingBytes,
+      () => ingestor.waitingBytes + wpp.waitingBytes,
     ),
   ];
   return () => {

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Envelope } from "@manyline/contracts";
+import { asSuperuser } from "@manyline/db/testing";
 import { createBus, createSilentLogger } from "@manyline/runtime";
 import { freePort, until } from "@manyline/testkit";
 import {
@@ -18,19 +23,28 @@ import {
   VERIFY_TOKEN,
   webhookOf,
 } from "./room.ts";
+import { addWppLine, connectMessage, postWpp, type WppLine } from "./wpp-room.ts";
 
 /** `KILLS=30` for a long run. */
 const KILLS = Number(process.env["KILLS"] ?? 4);
+const IMAGE = Buffer.alloc(30_000, "an image").toString("base64");
 
 let room: Room;
 let lines: Line[];
+let wppLines: WppLine[];
+let folder: string;
 let port: number;
 before(async () => {
-  room = await openRoom({ isBare: true });
+  folder = await mkdtemp(join(tmpdir(), "kills-media-"));
+  room = await openRoom({ isBare: true, env: { MEDIA_STORE: folder } });
   lines = [await addLine(room), await addLine(room), await addLine(room)];
+  wppLines = [await addWppLine(room), await addWppLine(room)];
   port = await freePort();
 });
-after(() => room[Symbol.asyncDispose]());
+after(async () => {
+  await room[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
 
 type Running = { child: ChildProcess; output: () => string };
 
@@ -71,11 +85,20 @@ test("a process logs nothing secret and nothing that was said, and stops on SIGT
   );
   assert.equal(await post(room, body, { url }), 200);
   assert.equal(await post(room, body, { url, secret: "wrong" }), 401);
+  const [wppLine] = wppLines;
+  assert.ok(wppLine);
+  const told = connectMessage(wppLine, { body: "said in confidence", notifyName: "A name" });
+  assert.equal(await postWpp({ url }, wppLine.webhookKey, told), 200);
+  assert.equal(await postWpp({ url }, randomUUID(), told), 401);
   const metrics = await (await fetch(`${url}/metrics`)).text();
   assert.match(metrics, /ingest_webhook_duration_seconds_count\{[^}]*outcome="taken"[^}]*\} 1/);
   child.kill("SIGTERM");
   const [code] = (await once(child, "exit")) as [number | null];
   assert.equal(code, 0, output());
+  const { webhookKey, session } = wppLine;
+  for (const secret of [webhookKey, session, "A name", "5511900000001"]) {
+    assert.ok(!output().includes(secret), secret);
+  }
   for (const secret of [SECRET, VERIFY_TOKEN, "said in confidence", "15550100019", message.id]) {
     assert.ok(!output().includes(secret), secret);
   }
@@ -104,7 +127,25 @@ test(`killed ${KILLS} times under load: what was answered with 200 is told, once
       taken.push(...messages.map(({ id }) => id));
     }
   };
-  const senders = Array.from({ length: 8 }, sender);
+  /** Every third with a file, each twice, with what another number's key must not achieve in between. */
+  const wppSender = async (_value: unknown, index: number): Promise<void> => {
+    const line = wppLines[index % wppLines.length];
+    const other = wppLines[(index + 1) % wppLines.length];
+    assert.ok(line && other);
+    for (let turn = 0; !over.signal.aborted; turn += 1) {
+      const image = { type: "image", mimetype: "image/jpeg", body: IMAGE };
+      const body = connectMessage(line, turn % 3 === 0 ? image : {}) as { id: string };
+      const send = (key: string): Promise<number> => postWpp({ url }, key, body).catch(() => 0);
+      await until(async () => (await send(line.webhookKey)) === 200, {
+        deadlineMs: 60_000,
+        intervalMs: 20,
+      });
+      taken.push(body.id);
+      assert.notEqual(await send(other.webhookKey), 200);
+      await send(line.webhookKey);
+    }
+  };
+  const senders = [...Array.from({ length: 6 }, sender), ...Array.from({ length: 4 }, wppSender)];
   for (let kill = 0; kill < KILLS; kill += 1) {
     const goal = taken.length + 100;
     await until(() => taken.length >= goal, { deadlineMs: 60_000, label: "load" });
@@ -127,6 +168,18 @@ test(`killed ${KILLS} times under load: what was answered with 200 is told, once
   );
   const all = idsSeen().filter((id) => taken.includes(id));
   assert.equal(new Set(all).size, all.length, "nothing twice");
+  const numbers = new Map(wppLines.map(({ numberId, session }) => [numberId, session]));
+  const wpp = seen.filter(({ numberid }) => numbers.has(numberid ?? ""));
+  assert.ok(wpp.length > 50, String(wpp.length));
+  // Whatever has a row in the store is there, whole.
+  const files = await asSuperuser<{ location: string; bytes: number }>(
+    room.database,
+    "select location, bytes::int as bytes from media where state = 'stored'",
+  );
+  assert.ok(files.length > 10, String(files.length));
+  for (const { location, bytes } of files) {
+    assert.equal((await stat(join(folder, location))).size, bytes);
+  }
   running.child.kill("SIGTERM");
   await once(running.child, "exit");
   await bus.close();

@@ -170,7 +170,7 @@ export async function activate(room: Room, { numberNo }: Line): Promise<void> {
   );
 }
 
-async function addCompany(room: Room): Promise<{ companyNo: number; companyId: string }> {
+export async function addCompany(room: Room): Promise<{ companyNo: number; companyId: string }> {
   const companyId = `c${someId()}`;
   return inTransaction(room.platform, (tx) =>
     createCompany(tx, room.database.keyring, {

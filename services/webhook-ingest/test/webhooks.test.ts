@@ -214,6 +214,37 @@ describe("what belongs to nobody", () => {
     await until(async () => (await listed()) === undefined, { label: "nothing is left" });
   });
 
+  test("a piece that cannot be stored keeps none of its webhook from being told, and is replayed when it can", async () => {
+    const lines = [await addLine(room), await addLine(room)];
+    const poison = textMessage({ text: { body: "cannot be stored" } });
+    const messages = Array.from({ length: 6 }, (_, place) =>
+      place === 2 ? poison : textMessage(),
+    );
+    const body = webhookOf(
+      ...messages.map((message, place) =>
+        entryOf(lines[place % 2] ?? assert.fail(), { messages: [message] }),
+      ),
+    );
+    const change = (text: string) => asSuperuser(room.database, `alter table messages ${text}`);
+    await change("add constraint poison check (text <> 'cannot be stored')");
+    try {
+      assert.equal(await post(room, body), 200);
+    } finally {
+      await change("drop constraint poison");
+    }
+    for (const one of messages.filter((message) => message !== poison)) await received(one.id);
+    assert.deepEqual(eventsOf(room, "message.received", poison.id), []);
+    const phoneNumberId = lines[0]?.phoneNumberId;
+    const rows = await listUnroutable(room.platform, 100);
+    assert.deepEqual(
+      rows.flatMap((row) => (row.reason === "failed" ? [[row.phoneNumberId, row.pieces]] : [])),
+      [[phoneNumberId, 1]],
+    );
+    await askReplay(room.platform, { phoneNumberId });
+    assert.equal((await received(poison.id)).companyid, lines[0]?.companyId);
+    for (const { id } of messages) assert.equal(eventsOf(room, "message.received", id).length, 1);
+  });
+
   test("the right number under a wrong account is not guessed", async () => {
     const line = await addLine(room);
     const message = textMessage();

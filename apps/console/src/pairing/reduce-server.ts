@@ -84,7 +84,10 @@ export function reduceServer(state: PageState, event: ServerEvent): PageState {
       return endWith(state, { kind: "passkey", phone: phoneInPlay(state) });
     case "pairing.succeeded": {
       const linking = startLinking(state, event.data.attemptId, event.data.phone);
-      return { ...linking, otherPhone: event.data.otherPhone ? event.data.phone : undefined };
+      return {
+        ...linking,
+        otherPhone: event.data.otherPhone ? (event.data.phone ?? undefined) : undefined,
+      };
     }
     case "pairing.failed":
       if (isOther(state, event.data.attemptId)) return state;

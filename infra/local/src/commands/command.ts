@@ -81,6 +81,11 @@ export function wholeNumber(
   );
 }
 
+/** For programs: the answer as it is. */
+export function jsonLines(value: unknown): string[] {
+  return [JSON.stringify(value, null, 2)];
+}
+
 /** A part of a path. */
 export function part(text: string): string {
   return encodeURIComponent(text);

@@ -2,14 +2,15 @@ import type { Company, NumberAnswer, Session, Shard, StatusAnswer } from "@manyl
 import { makePairingLink } from "../demo.ts";
 import type { Rest } from "../rest.ts";
 import type { CommandGroup } from "./command.ts";
-import { parseWords, part } from "./command.ts";
+import { jsonLines, parseWords, part } from "./command.ts";
 import { fieldOf, listFrom, pagesFrom } from "./answers.ts";
 import { ago, facts, table, yesNo } from "./table.ts";
 
 const LINK = "pairing-link <company> [--number num_…]";
-const COMPANIES = "companies";
-const NUMBERS = "numbers <company>";
-const STATUS = "status <company>";
+const COMPANIES = "companies [--json]";
+const NUMBERS = "numbers <company> [--json]";
+const STATUS = "status <company> [--json]";
+const JSON_OPTION = { json: { type: "boolean" } } as const;
 const NO_NUMBERS = "This company has no numbers yet.";
 
 export const TENANT_COMMANDS: CommandGroup = {
@@ -29,9 +30,10 @@ export const TENANT_COMMANDS: CommandGroup = {
       usage: COMPANIES,
       help: "lists the companies",
       run: async (rest, args) => {
-        parseWords(COMPANIES, args, { least: 0 });
+        const words = parseWords(COMPANIES, args, { least: 0, options: JSON_OPTION });
         const path = "/api/whatsapp/companies";
         const rows = await pagesFrom<Company>(rest, path, "companies", "after");
+        if (words.has("json")) return jsonLines(rows);
         return table(
           rows,
           [
@@ -48,9 +50,11 @@ export const TENANT_COMMANDS: CommandGroup = {
       usage: NUMBERS,
       help: "lists a company's numbers with their status",
       run: async (rest, args) => {
-        const [companyId = ""] = parseWords(NUMBERS, args, { least: 1 }).positionals;
+        const words = parseWords(NUMBERS, args, { least: 1, options: JSON_OPTION });
+        const [companyId = ""] = words.positionals;
         const path = `/api/whatsapp/companies/${part(companyId)}/numbers`;
         const rows = await listFrom<NumberAnswer>(rest, path, "numbers");
+        if (words.has("json")) return jsonLines(rows);
         return table(
           rows,
           [
@@ -69,13 +73,15 @@ export const TENANT_COMMANDS: CommandGroup = {
       usage: STATUS,
       help: "says how each number of a company fares, on which shard, and what to do",
       run: async (rest, args) => {
-        const [companyId = ""] = parseWords(STATUS, args, { least: 1 }).positionals;
+        const words = parseWords(STATUS, args, { least: 1, options: JSON_OPTION });
+        const [companyId = ""] = words.positionals;
         const status = (await rest(
           "GET",
           `/api/whatsapp/sessions/${part(companyId)}/status`,
         )) as StatusAnswer;
         const path = `/api/whatsapp/sessions?company=${part(companyId)}`;
         const sessions = await pagesFrom<Session>(rest, path, "sessions", "after");
+        if (words.has("json")) return jsonLines({ status, sessions });
         const now = new Date(status.serverTime);
         return [
           ...facts([

@@ -89,7 +89,7 @@ export const pairingSucceeded = defineEvent({
   data: Type.Object({
     attemptId: AttemptIdField,
     method: MethodField,
-    phone: PhoneField,
+    phone: nullable(PhoneField),
     otherPhone: Type.Boolean({ description: "another phone than the one stored before" }),
   }),
 });

@@ -168,6 +168,16 @@ export const NumberAnswer = Type.Object(
         accessToken: oneOf(["SET", "NULL"], "never the token itself"),
       }),
     ),
+    wpp: Type.Optional(
+      Type.Object({
+        session: nullable(
+          Type.String({
+            description:
+              "what the server calls the number's session; `client_system` is none: such a number needs force_recreate",
+          }),
+        ),
+      }),
+    ),
   },
   { $id: "Number" },
 );

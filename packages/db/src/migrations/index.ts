@@ -27,6 +27,11 @@ import * as ingestRights from "./20261121-0910-ingest-rights.ts";
 import * as unknownSends from "./20261121-0920-unknown-sends.ts";
 import * as flows from "./20261121-0930-flows.ts";
 import * as usage from "./20261121-0950-usage.ts";
+import * as manyNumbers from "./20261121-0960-many-numbers.ts";
+import * as manyStatuses from "./20261121-0970-many-statuses.ts";
+import * as tokenHashes from "./20261121-0980-token-hashes.ts";
+import * as wpp from "./20261121-0980-wpp.ts";
+import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
 import * as webhooks from "./20261121-1000-webhooks.ts";
 import * as notifications from "./20261121-1020-notifications.ts";
 
@@ -58,6 +63,11 @@ export const migrations: Record<string, Migration> = {
   "20261121-0920-unknown-sends": unknownSends,
   "20261121-0930-flows": flows,
   "20261121-0950-usage": usage,
+  "20261121-0960-many-numbers": manyNumbers,
+  "20261121-0970-many-statuses": manyStatuses,
+  "20261121-0980-token-hashes": tokenHashes,
+  "20261121-0980-wpp": wpp,
+  "20261121-0990-wpp-ingest": wppIngest,
   "20261121-1000-webhooks": webhooks,
   "20261121-1020-notifications": notifications,
 };

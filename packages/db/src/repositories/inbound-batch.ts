@@ -2,21 +2,33 @@
 import { createHash } from "node:crypto";
 import { newChatId, newContactId } from "@manyline/contracts";
 import { type RawBuilder, sql } from "kysely";
-import type { ChatInput, InboundItem, InboundSource, PersonInput } from "./inbound-items.ts";
+import type {
+  ChatInput,
+  InboundItem,
+  InboundSource,
+  PersonInput,
+  SentName,
+} from "./inbound-items.ts";
 
 /** Items that belong to a chat; the others only tell of a person, or of nothing. */
 export type ChatItem = Extract<InboundItem, { chat: ChatInput }>;
 
+/** Equal things once each; items point to them by place, from 1. */
 export type Batch = {
   items: ChatItem[];
+  people: readonly Person[];
+  /** `person`: the place of who the chat is with; 0: a group. */
+  chatKeys: readonly ChatKey[];
   /** By place of the item: from 1; 0 is the number itself. */
   senders: number[];
   /** By place of the item: from 1. */
   chats: number[];
   /** Where a person of the items stands among those that the database answers: from 1. */
   placeOf: (person: PersonInput) => number;
-  call: (source: InboundSource) => RawBuilder<unknown>;
 };
+
+type Person = Record<"phone" | "lid" | "userId" | "username" | "name", string | null>;
+type ChatKey = { person: number; group: string | null; name: string | null };
 
 /** Bytes and halves of characters that Postgres does not store; anybody may send them. */
 export function storable(text: string): string {
@@ -69,8 +81,6 @@ class Places<T> {
   }
 }
 
-type Person = Record<"phone" | "lid" | "userId" | "username" | "name", string | null>;
-
 /** @throws TypeError for a person of whom nothing is known: the normaliser has to name them. */
 function personOf(input: PersonInput): Person {
   const person = {
@@ -89,7 +99,7 @@ function personOf(input: PersonInput): Person {
 export function batchOf(all: readonly InboundItem[]): Batch {
   const items = all.filter((item): item is ChatItem => "chat" in item).map(tidy);
   const people = new Places<Person>();
-  const chats = new Places<{ person: number; group: string | null; name: string | null }>();
+  const chats = new Places<ChatKey>();
   const chatPlace = (chat: ChatInput): number =>
     chats.of(
       chat.type === "direct"
@@ -100,19 +110,50 @@ export function batchOf(all: readonly InboundItem[]): Batch {
   const senders = items.map(({ from }) => (from === null ? 0 : people.of(personOf(from))));
   for (const item of all) if (item.kind === "person") people.of(personOf(item.person));
 
-  const call = ({ fence }: InboundSource): RawBuilder<unknown> => sql`open_inbound(
-    ${fence.companyNo}, ${fence.numberNo}, ${fence.epoch},
-    ${people.all.map(({ phone }) => phone)}::text[], ${people.all.map(({ lid }) => lid)}::text[],
-    ${people.all.map(({ userId }) => userId)}::text[], ${people.all.map(({ username }) => username)}::text[],
-    ${people.all.map(({ name }) => name)}::text[], ${people.all.map(() => newContactId())}::text[],
-    ${chats.all.map(({ person }) => person)}::int[], ${chats.all.map(({ group }) => group)}::text[],
-    ${chats.all.map(({ name }) => name)}::text[], ${chats.all.map(() => newChatId())}::text[],
-    ${items.map(kindOf)}::text[], ${chatPlaces}::int[], ${senders}::int[],
-    ${items.map(({ providerMessageId }) => providerMessageId)}::text[],
-    ${items.map(targetOf)}::text[], ${items.map(seenHash)}::bytea[],
-    ${items.map(({ at }) => at.toISOString())}::timestamptz[])`;
   const placeOf = (person: PersonInput): number => people.of(personOf(person));
-  return { items, senders, chats: chatPlaces, placeOf, call };
+  return { items, people: people.all, chatKeys: chats.all, senders, chats: chatPlaces, placeOf };
+}
+
+/**
+ * The batches of many numbers as one call, in the order of the numbers' keys. Places go on counting from one number
+ * to the next.
+ */
+export function openCall(
+  batches: readonly { source: InboundSource; batch: Batch; sent: readonly SentName[] }[],
+): RawBuilder<unknown> {
+  const fences = batches.map(({ source }) => source.fence);
+  const people: (Person & { at: number })[] = [];
+  const chats: (ChatKey & { at: number })[] = [];
+  const items: { at: number; item: ChatItem; sender: number; chat: number }[] = [];
+  const named: (SentName & { at: number })[] = [];
+  for (const [index, { batch, sent }] of batches.entries()) {
+    const [at, peopleBefore, chatsBefore] = [index + 1, people.length, chats.length];
+    const among = (place: number): number => (place === 0 ? 0 : peopleBefore + place);
+    for (const one of sent) named.push({ ...one, at });
+    for (const person of batch.people) people.push({ ...person, at });
+    for (const chat of batch.chatKeys) chats.push({ ...chat, person: among(chat.person), at });
+    for (const [place, item] of batch.items.entries()) {
+      const sender = among(batch.senders[place] ?? 0);
+      items.push({ at, item, sender, chat: chatsBefore + (batch.chats[place] ?? 0) });
+    }
+  }
+  return sql`open_inbounds(${fences.map(({ companyNo }) => companyNo)}::int[],
+    ${fences.map(({ numberNo }) => numberNo)}::int[], ${fences.map(({ epoch }) => epoch)}::bigint[],
+    ${people.map(({ at }) => at)}::int[],
+    ${people.map(({ phone }) => phone)}::text[], ${people.map(({ lid }) => lid)}::text[],
+    ${people.map(({ userId }) => userId)}::text[], ${people.map(({ username }) => username)}::text[],
+    ${people.map(({ name }) => name)}::text[], ${people.map(() => newContactId())}::text[],
+    ${chats.map(({ at }) => at)}::int[],
+    ${chats.map(({ person }) => person)}::int[], ${chats.map(({ group }) => group)}::text[],
+    ${chats.map(({ name }) => name)}::text[], ${chats.map(() => newChatId())}::text[],
+    ${items.map(({ at }) => at)}::int[],
+    ${items.map(({ item }) => kindOf(item))}::text[], ${items.map(({ chat }) => chat)}::int[],
+    ${items.map(({ sender }) => sender)}::int[],
+    ${items.map(({ item }) => item.providerMessageId)}::text[],
+    ${items.map(({ item }) => targetOf(item))}::text[], ${items.map(({ item }) => seenHash(item))}::bytea[],
+    ${items.map(({ item }) => item.at.toISOString())}::timestamptz[],
+    ${named.map(({ at }) => at)}::int[], ${named.map(({ messageId }) => messageId ?? null)}::text[],
+    ${named.map(({ providerMessageId }) => providerMessageId ?? null)}::text[])`;
 }
 
 function kindOf(item: ChatItem): string {
@@ -128,6 +169,6 @@ function targetOf(item: ChatItem): string | null {
 export function seenHash(item: ChatItem): Buffer | null {
   if (item.kind === "message") return null;
   return createHash("sha256")
-    .update(`${item.kind}\0${item.providerMessageId}\0${item.target}`)
+    .update(item.dedupe ?? `${item.kind}\0${item.providerMessageId}\0${item.target}`)
     .digest();
 }

@@ -73,9 +73,9 @@ export function messageData(
 
 function mediaOf({ media }: MessageItem): Media | null {
   if (!media) return null;
-  const { source: _sealedElsewhere, ...told } = media;
+  const { source: _sealedElsewhere, stored, ...told } = media;
   const isSize = told.bytes !== null && Number.isSafeInteger(told.bytes) && told.bytes >= 0;
-  return { id: newMediaId(), ...told, bytes: isSize ? told.bytes : null };
+  return { id: stored?.mediaId ?? newMediaId(), ...told, bytes: isSize ? told.bytes : null };
 }
 
 export function messageEvent(

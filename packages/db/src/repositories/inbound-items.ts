@@ -1,6 +1,7 @@
 /** What a provider has normalised and wants committed. */
 import type {
   CompanyId,
+  MediaId,
   MessageContent,
   MessageType,
   NumberId,
@@ -34,6 +35,8 @@ export type MediaInput = {
   height?: number;
   isAnimated?: boolean;
   source: Buffer;
+  /** It lies in the store already. */
+  stored?: { mediaId: MediaId; location: string } | undefined;
 };
 
 type Settles = {
@@ -48,6 +51,8 @@ type Stanza = Settles & {
   /** null: the number itself, from its phone or another device. */
   from: PersonInput | null;
   at: Date;
+  /** Of a change: what two repetitions have in common, where that is more than the ids. */
+  dedupe?: string | undefined;
 };
 
 export type MessageItem = Stanza & {
@@ -83,6 +88,9 @@ export type PersonItem = Settles & { kind: "person"; person: PersonInput };
 export type NothingItem = Settles & { kind: "nothing" };
 
 export type InboundItem = MessageItem | ChangeItem | PersonItem | NothingItem;
+
+/** A message that was sent: by our id, else by WhatsApp's. */
+export type SentName = { messageId?: string | undefined; providerMessageId?: string | undefined };
 
 /** The number whose messages they are, and who tells of them. */
 export type InboundSource = {

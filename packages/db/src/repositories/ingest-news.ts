@@ -4,7 +4,6 @@ import {
   type EventDefinition,
   eventDefinition,
   makeEvent,
-  type MetaPerson,
   type OutgoingEvent,
   parseMessageId,
   type Person,
@@ -13,12 +12,14 @@ import { sql } from "kysely";
 import { firstRow, type Tx } from "../open.ts";
 import type { EventInput, StoredEvent } from "./events.ts";
 import { nameable, pastTime, storableDeep } from "./inbound-batch.ts";
+import type { PersonInput } from "./inbound-items.ts";
 import type { Group, NoticePiece, StatusPiece } from "./ingest-routes.ts";
+import type { SentName } from "./inbound-items.ts";
 import { phoneOrNull } from "./message-rows.ts";
-import { noteStatusesIn, type Status, STATUS_EVENTS } from "./statuses.ts";
+import { noteTogetherIn, type Status, STATUS_EVENTS } from "./statuses.ts";
 
 /** Of a number, who its people are. */
-export type Resolved = Map<number, (person: MetaPerson) => Person | undefined>;
+export type Resolved = Map<number, (person: PersonInput) => Person | undefined>;
 
 /** Something that leaves nothing but its event, told once. `numberNo` null: about the company. */
 export type News = {
@@ -28,23 +29,48 @@ export type News = {
   told: () => EventInput;
 };
 
-/** Notes the statuses of messages that were sent from here; `unknown`: of messages that were not. */
+/**
+ * Notes the statuses of messages that were sent from here, of all groups. By place of the group its events, and
+ * `unknown`: statuses of messages that were not.
+ */
 export async function notedStatuses(
   tx: Tx,
-  { source, statuses }: Group,
-): Promise<{ events: StoredEvent[]; unknown: StatusPiece[] }> {
-  if (statuses.length === 0) return { events: [], unknown: [] };
-  const { companyNo, numberNo } = source.fence;
-  const named = statuses.map(statusOf);
-  const events = await noteStatusesIn(tx, source, named);
+  groups: readonly Group[],
+): Promise<{ events: StoredEvent[]; unknown: StatusPiece[] }[]> {
+  const named = groups.flatMap(({ source, statuses }, group) =>
+    statuses.map((piece) => ({ group, fence: source.fence, piece, status: statusOf(piece) })),
+  );
+  const results = groups.map(() => ({ events: [] as StoredEvent[], unknown: [] as StatusPiece[] }));
+  if (named.length === 0) return results;
+  const noted = await noteTogetherIn(
+    tx,
+    groups.map(({ source, statuses }) => ({ source, statuses: statuses.map(statusOf) })),
+  );
+  for (const [group, events] of noted.entries()) {
+    // They are held since the pieces were sorted.
+    if (events instanceof Error) throw events;
+    results[group]?.events.push(...events);
+  }
   const row = await firstRow(
     tx,
-    sql<{ places: number[] }>`select unknown_statuses(${companyNo}, ${numberNo},
-      ${named.map(({ messageId }) => messageId ?? null)}::text[],
-      ${named.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]) as places`,
+    sql<{
+      places: number[];
+    }>`select unknown_statuses(${named.map(({ fence }) => fence.companyNo)}::int[],
+      ${named.map(({ fence }) => fence.numberNo)}::int[],
+      ${named.map(({ status }) => status.messageId ?? null)}::text[],
+      ${named.map(({ status }) => status.providerMessageId ?? null)}::text[]) as places`,
   );
-  const places = new Set(row?.places);
-  return { events, unknown: statuses.filter((_status, index) => places.has(index + 1)) };
+  for (const place of row?.places ?? []) {
+    const one = named[place - 1];
+    if (one) results[one.group]?.unknown.push(one.piece);
+  }
+  return results;
+}
+
+/** By which its message is found. */
+export function sentNameOf(status: StatusPiece): SentName {
+  const { messageId, providerMessageId } = statusOf(status);
+  return { messageId, providerMessageId };
 }
 
 /** Our own id came along, if we have sent it: Meta's may not be known yet. */
@@ -144,7 +170,7 @@ function unknownData(status: StatusPiece): Record<string, unknown> {
     recipient: {
       contactId: null,
       phone: phoneOrNull(recipient.phone ?? null),
-      lid: null,
+      lid: recipient.lid ?? null,
       userId: recipient.userId ?? null,
       username: recipient.username ?? null,
       name: recipient.name ?? null,

@@ -7,6 +7,17 @@ import { mergedEvent } from "./inbound-events.ts";
 import type { Group, SamePiece } from "./ingest-routes.ts";
 import { personOf, type PersonRow } from "./message-rows.ts";
 
+/**
+ * Where names are to be joined: the people of all companies, in one order, before anything else is locked that others
+ * lock after them.
+ */
+export async function lockPeople(tx: Tx, groups: readonly Group[]): Promise<void> {
+  if (groups.every(({ same }) => same.length === 0)) return;
+  const companies = new Set(groups.map(({ source }) => source.fence.companyNo));
+  await sql`select pg_advisory_xact_lock(hashtext('contacts'), w.company)
+    from (select unnest(${[...companies]}::int[]) as company order by 1) w`.execute(tx);
+}
+
 /** Notes which names are of one person, and tells of contacts that turned out to be one. */
 export async function joinPeople(tx: Tx, { source, same }: Group): Promise<StoredEvent[]> {
   const { companyNo, numberNo } = source.fence;

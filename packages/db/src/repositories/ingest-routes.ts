@@ -1,8 +1,15 @@
 /** Whose the pieces of webhooks are: decided in the transaction that stores them. */
-import type { CompanyId, MetaItem, MetaRoute, MetaWebhook, NumberId } from "@manyline/contracts";
+import type {
+  CompanyId,
+  MetaItem,
+  MetaRoute,
+  MetaWebhook,
+  NumberId,
+  Provider,
+} from "@manyline/contracts";
 import { sql } from "kysely";
 import { rows, type Tx } from "../open.ts";
-import type { InboundItem, InboundSource } from "./inbound-items.ts";
+import type { InboundItem, InboundSource, PersonInput } from "./inbound-items.ts";
 
 /** A webhook whose signature was good. */
 export type IngestWebhook = {
@@ -17,9 +24,15 @@ export type IngestWebhook = {
 /** A piece of one of the webhooks. */
 export type Piece = { from: IngestWebhook; item: MetaItem };
 
-export type StatusPiece = Extract<MetaItem["input"], { kind: "status" }>;
+type MetaStatus = Extract<MetaItem["input"], { kind: "status" }>;
+type MetaNotice = Extract<MetaItem["input"], { kind: "notice" }>;
+
+export type StatusPiece = Omit<MetaStatus, "recipient"> & { recipient: PersonInput };
 export type SamePiece = Extract<MetaItem["input"], { kind: "same_person" }>;
-export type NoticePiece = Extract<MetaItem["input"], { kind: "notice" }>;
+export type NoticePiece = Omit<MetaNotice, "person" | "data"> & {
+  person: PersonInput | null;
+  data: Omit<MetaNotice["data"], "provider"> & { provider: Provider };
+};
 
 /** What is to be stored for one number. */
 export type Group = {

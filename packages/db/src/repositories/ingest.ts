@@ -3,8 +3,8 @@ import type { Keyring } from "../crypto/keyring.ts";
 import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { storeTogether } from "./inbound.ts";
-import { type News, newsOf, notedStatuses, type Resolved } from "./ingest-news.ts";
-import { joinPeople } from "./ingest-people.ts";
+import { type News, newsOf, notedStatuses, type Resolved, sentNameOf } from "./ingest-news.ts";
+import { joinPeople, lockPeople } from "./ingest-people.ts";
 import {
   type Group,
   type IngestWebhook,
@@ -38,27 +38,36 @@ export async function commitIngest(
   if (pieces.length === 0) return { events: [], repeated: 0, parked: 0 };
   return inTransaction(db, async (tx) => {
     const { groups, lost } = await routePieces(tx, teller, pieces);
-    const result: IngestResult = { events: [], repeated: 0, parked: 0 };
-    const resolved = await storeItems(tx, keyring, groups, result);
-    const news: News[] = [];
-    for (const group of groups) {
-      result.events.push(...(await joinPeople(tx, group)));
-      const { events, unknown } = await notedStatuses(tx, group);
-      result.events.push(...events);
-      news.push(...newsOf(group, unknown, resolved));
-    }
-    const fresh = await freshNews(tx, news);
-    result.repeated += news.length - fresh.length;
-    result.events.push(
-      ...(await appendEvents(
-        tx,
-        fresh.map((one) => one.told()),
-      )),
-    );
+    const { events, repeated } = await storeGroups(tx, keyring, groups);
     await noteUsage(tx, groups);
-    result.parked = await parkPieces(tx, [...lost, ...tooLarge(pieces)]);
-    return result;
+    return { events, repeated, parked: await parkPieces(tx, [...lost, ...tooLarge(pieces)]) };
   });
+}
+
+/** `files`: ids of the files whose messages were news. */
+export type StoredGroups = { events: StoredEvent[]; repeated: number; files: string[] };
+
+/** Stores what came in for numbers that are held, whichever provider told it. Role ingest. */
+export async function storeGroups(
+  tx: Tx,
+  keyring: Keyring,
+  groups: readonly Group[],
+): Promise<StoredGroups> {
+  const result: StoredGroups = { events: [], repeated: 0, files: [] };
+  await lockPeople(tx, groups);
+  const resolved = await storeItems(tx, keyring, groups, result);
+  const news: News[] = [];
+  for (const group of groups) result.events.push(...(await joinPeople(tx, group)));
+  for (const [place, { events, unknown }] of (await notedStatuses(tx, groups)).entries()) {
+    result.events.push(...events);
+    const group = groups[place];
+    if (group) news.push(...newsOf(group, unknown, resolved));
+  }
+  const fresh = await freshNews(tx, news);
+  result.repeated += news.length - fresh.length;
+  const told = fresh.map((one) => one.told());
+  result.events.push(...(await appendEvents(tx, told)));
+  return result;
 }
 
 /** Messages, changes and people of all groups. Answers who the people of each group are. */
@@ -66,9 +75,12 @@ async function storeItems(
   tx: Tx,
   keyring: Keyring,
   groups: readonly Group[],
-  result: IngestResult,
+  result: StoredGroups,
 ): Promise<Resolved> {
-  const commits = groups.filter(({ items }) => items.length > 0);
+  if (groups.every(({ items }) => items.length === 0)) return new Map();
+  const commits = groups.map(({ source, items, statuses }) => {
+    return { source, items, sent: statuses.map(sentNameOf) };
+  });
   const stored = await storeTogether(tx, keyring, commits);
   const resolved: Resolved = new Map();
   for (const [place, { source }] of commits.entries()) {
@@ -76,6 +88,7 @@ async function storeItems(
     if (!one) throw new Error("a number that is held was not opened");
     result.events.push(...one.events);
     result.repeated += one.repeated;
+    result.files.push(...one.files);
     resolved.set(source.fence.numberNo, one.personOf);
   }
   return resolved;

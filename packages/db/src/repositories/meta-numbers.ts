@@ -1,4 +1,5 @@
 /** Where a number stands with Meta, and the token it sends with. */
+import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import type { Keyring, SealContext } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
@@ -16,6 +17,10 @@ export type MetaNumber = {
 
 const contextOf = (numberNo: number): SealContext => ({ numberNo, kind: "secrets", key: "meta" });
 
+/** A token is long and random: nobody finds it by its hash. */
+const tokenHashOf = (token: string): Buffer =>
+  createHash("sha256").update(`meta-token\0${token}`).digest();
+
 /**
  * Sets where a number stands and, if given, the token it sends with; other ids than before make it inactive. Role
  * app, in `withCompany`. False: there is no such Meta number.
@@ -32,10 +37,11 @@ export async function setMetaNumber(
     accessToken === undefined
       ? null
       : sealer.seal(contextOf(numberNo), Buffer.from(JSON.stringify({ accessToken })));
+  const hash = accessToken === undefined ? null : tokenHashOf(accessToken);
   const count = await changed(
     tx,
     sql`update numbers set waba_id = ${wabaId}, phone_number_id = ${phoneNumberId},
-        secrets = coalesce(${sealed}::bytea, secrets), updated_at = clock_timestamp()
+        secrets = coalesce(${sealed}::bytea, secrets), token_hash = coalesce(${hash}::bytea, token_hash), updated_at = clock_timestamp()
       where company_no = ${companyNo} and number_no = ${numberNo} and provider = 'meta'`,
   );
   return count > 0;
@@ -72,6 +78,28 @@ export async function readAccessToken(
   const opened: unknown = JSON.parse(sealer.open(contextOf(numberNo), row.secrets).toString());
   const token: unknown = Object(opened)["accessToken"];
   return typeof token === "string" && token !== "" ? token : undefined;
+}
+
+/** Notes which token the number has, where that is not known yet. Role worker, in `fencedTransaction`. */
+export async function noteToken(tx: Tx, fence: Fence, token: string): Promise<void> {
+  const hash = tokenHashOf(token);
+  await sql`update numbers set token_hash = ${hash}
+    where company_no = ${fence.companyNo} and number_no = ${fence.numberNo}
+      and token_hash is distinct from ${hash}`.execute(tx);
+}
+
+/** Whether a number of another company has this token, too; which one is nobody's business. Role worker. */
+export async function isTokenElsewhere(
+  executor: Executor,
+  companyNo: number,
+  token: string,
+): Promise<boolean> {
+  const row = await firstRow(
+    executor,
+    sql<{ is: boolean }>`select exists (select from numbers
+      where token_hash = ${tokenHashOf(token)} and company_no <> ${companyNo}) as is`,
+  );
+  return row?.is === true;
 }
 
 /**

@@ -42,6 +42,23 @@ export async function setNumberStatus(
   return row;
 }
 
+export type StoredStatus = {
+  status: SessionStatus;
+  reason: SessionReason;
+  until: Date | null;
+  phone: string | null;
+  statusEpoch: number;
+};
+
+/** What is stored of a number's status, its row locked until the end of the transaction. Role worker. */
+export async function lockStatus(tx: Tx, fence: Fence): Promise<StoredStatus | undefined> {
+  return firstRow(
+    tx,
+    sql<StoredStatus>`select status, reason, until, phone_e164 as phone, status_epoch from numbers
+      where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} for no key update`,
+  );
+}
+
 /**
  * The same for many numbers, each once, in one statement, in a `fencedBatch` that holds them all.
  * Rows are locked in the order of their key.

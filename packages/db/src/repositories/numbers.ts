@@ -4,6 +4,7 @@ import {
   type Provider,
   type SessionReason,
   type SessionStatus,
+  type WppPlatform,
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
@@ -35,7 +36,11 @@ export type NumberRow = {
   /** Of a Meta number, and whether Meta has confirmed it. */
   wabaId: string | null;
   phoneNumberId: string | null;
+  /** Of a WPP number, the dialect of its server. */
+  wppServer: WppPlatform;
   isActive: boolean;
+  /** What the server of a WPP number calls its session. */
+  wppSession: string | null;
   hasToken: boolean;
   createdAt: Date;
   /** Moves with what a person sets, not with the status. */
@@ -49,6 +54,8 @@ export type NumberInput = {
   phone: string | null;
   name: string | null;
   makePrimary?: boolean | undefined;
+  /** Of a WPP number; left out: the platform. */
+  wppServer?: WppPlatform | undefined;
   /** How many numbers the company may have. */
   maxNumbers: number;
 };
@@ -60,9 +67,10 @@ export type NumberPatch = {
   desiredState?: DesiredState;
 };
 
-/** A linked number has credentials, a Meta number a place and a token. Needs `numbers n`. */
+/** A linked number has credentials, a Meta number a place and a token, a WPP number a key and a session. Needs `numbers n`. */
 export const IS_LINKED = `case n.provider
   when 'meta' then n.waba_id is not null and n.phone_number_id is not null and n.secrets is not null
+  when 'wpp' then n.secrets is not null and coalesce(n.settings ->> 'wppAccountNumber', 'client_system') <> 'client_system'
   else exists (select 1 from auth_creds k where k.company_no = n.company_no and k.number_no = n.number_no) end`;
 
 /** Columns of a NumberRow; needs `numbers n` and `companies c`. */
@@ -72,7 +80,8 @@ export const numberColumns = sql`${sql.raw(
     "n.desired_state, n.status, n.reason, n.since, n.until, n.last_connected_at, n.created_at",
     "n.updated_at, c.shard_id",
     `${IS_LINKED} as is_linked`,
-    "n.waba_id, n.phone_number_id, n.is_active, n.secrets is not null as has_token",
+    "n.waba_id, n.phone_number_id, n.wpp_server, n.is_active, n.secrets is not null as has_token",
+    "n.settings ->> 'wppAccountNumber' as wpp_session",
   ].join(", "),
 )}, exists (select 1 from shard_leases l where l.shard_id = c.shard_id and ${isOfLiveLease}) as is_owners_word`;
 const from = sql.raw("from numbers n join companies c on c.company_no = n.company_no");
@@ -101,9 +110,9 @@ export async function createNumber(
   if (isPrimary && count > 0) await clearPrimary(tx, companyNo);
   await sql`
     with added as (
-      insert into numbers (company_no, number_id, provider, name, phone_e164, is_primary)
+      insert into numbers (company_no, number_id, provider, name, phone_e164, is_primary, wpp_server)
       values (${companyNo}, ${input.numberId}, ${input.provider}, ${input.name}, ${input.phone},
-        ${isPrimary})
+        ${isPrimary}, ${input.wppServer ?? "wpp_platform"})
       returning company_no, number_no
     ) insert into number_fence (company_no, number_no) select company_no, number_no from added`.execute(
     tx,

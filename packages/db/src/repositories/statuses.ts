@@ -15,9 +15,9 @@ import {
   type Pricing,
   type SendState,
 } from "@manyline/contracts";
-import { type RawBuilder, sql } from "kysely";
+import { sql } from "kysely";
 import { FencedError } from "../errors.ts";
-import { type Database, type Executor, inTransaction, rows, type Tx } from "../open.ts";
+import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type EventInput, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
 import { storableDeep } from "./inbound-batch.ts";
@@ -40,7 +40,7 @@ export type Status = {
   | { messageId?: undefined; providerMessageId: string }
 );
 
-/** One status that was news, as `note_statuses` answers it. */
+/** One status that was news, as `note_all_statuses` answers it. */
 export type StatusNews = {
   /** In the statuses given, from 1. */
   place: number;
@@ -100,18 +100,6 @@ export async function noteAllStatuses(
   return togetherOrAlone(batches, (some) => noteTogether(db, some));
 }
 
-/** Like `noteStatuses`, in a transaction that is open. */
-export async function noteStatusesIn(
-  tx: Tx,
-  source: InboundSource,
-  statuses: readonly Status[],
-): Promise<StoredEvent[]> {
-  const [result] = await noteTogetherIn(tx, [{ source, statuses }]);
-  if (result === undefined || result instanceof Error)
-    throw result ?? new FencedError(source.fence);
-  return result;
-}
-
 async function noteTogether(
   db: Database,
   batches: readonly StatusBatch[],
@@ -120,32 +108,28 @@ async function noteTogether(
   return inTransaction(db, (tx) => noteTogetherIn(tx, batches));
 }
 
-async function noteTogetherIn(
+/** Like `noteAllStatuses`, in a transaction that is open; whatever Postgres refuses fails all of them. */
+export async function noteTogetherIn(
   tx: Tx,
   batches: readonly StatusBatch[],
-): Promise<(StoredEvent[] | Error)[]> {
-  const results: (StoredEvent[] | Error)[] = batches.map(() => []);
+): Promise<(StoredEvent[] | FencedError)[]> {
+  const wanted = batches.flatMap((batch, place) =>
+    batch.statuses.length > 0 ? [{ place, ...batch }] : [],
+  );
   // Locks are taken in one order, whoever takes them.
-  const calls = [...batches.entries()]
-    .filter(([, { statuses }]) => statuses.length > 0)
-    .toSorted(([, a], [, b]) => a.source.fence.numberNo - b.source.fence.numberNo)
-    .map(([place, batch]) => sql`select ${sql.lit(place)} as place, ${noteCall(batch)} as news`);
-  if (calls.length === 0) return results;
-  const noted = await rows(
-    tx,
-    sql<{ place: number; news: StatusNews[] | null }>`${sql.join(calls, sql` union all `)}`,
+  wanted.sort(
+    ({ source: { fence: a } }, { source: { fence: b } }) =>
+      a.companyNo - b.companyNo || a.numberNo - b.numberNo,
+  );
+  const results: (StoredEvent[] | FencedError)[] = batches.map(({ source, statuses }) =>
+    statuses.length > 0 ? new FencedError(source.fence) : [],
   );
   const told: (EventInput & { place: number })[] = [];
-  for (const { place, news } of noted) {
-    const batch = batches[place];
-    if (!batch) continue;
-    const { fence } = batch.source;
-    if (news === null) results[place] = new FencedError(fence);
-    else {
-      const events = await newsEvents(tx, batch, news);
-      const { companyNo, numberNo } = fence;
-      told.push(...events.map((event) => ({ companyNo, numberNo, event, place })));
-    }
+  for (const [{ place, ...batch }, news] of await note(tx, wanted)) {
+    results[place] = [];
+    const { companyNo, numberNo } = batch.source.fence;
+    const events = news.length > 0 ? await newsEvents(tx, batch, news) : [];
+    told.push(...events.map((event) => ({ companyNo, numberNo, event, place })));
   }
   const stored = await appendEvents(tx, told);
   for (const [index, event] of stored.entries()) {
@@ -155,15 +139,44 @@ async function noteTogetherIn(
   return results;
 }
 
-function noteCall({ source: { fence }, statuses }: StatusBatch): RawBuilder<unknown> {
+/** What is news of each batch. Left out: those whose fence is another's. */
+async function note<One extends StatusBatch>(
+  tx: Tx,
+  wanted: readonly One[],
+): Promise<Map<One, StatusNews[]>> {
+  if (wanted.length === 0) return new Map();
+  const fences = wanted.map(({ source }) => source.fence);
+  const all = wanted.flatMap((batch, index) =>
+    batch.statuses.map((status, place) => ({ batch, at: index + 1, place: place + 1, status })),
+  );
   const errorOf = ({ error }: Status): string | null =>
     error ? JSON.stringify(storableDeep(error)) : null;
-  return sql`note_statuses(${fence.companyNo}, ${fence.numberNo}, ${fence.epoch},
-    ${statuses.map(({ messageId }) => messageId ?? null)}::text[],
-    ${statuses.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
-    ${statuses.map(({ state }) => state)}::text[],
-    ${statuses.map(({ at }) => at.toISOString())}::timestamptz[],
-    ${statuses.map(errorOf)}::jsonb[])`;
+  const row = await firstRow(
+    tx,
+    sql<{ noted: { news: StatusNews[] } | { held: number[] } }>`select note_all_statuses(
+      ${fences.map(({ companyNo }) => companyNo)}::int[], ${fences.map(({ numberNo }) => numberNo)}::int[],
+      ${fences.map(({ epoch }) => epoch)}::bigint[], ${all.map(({ at }) => at)}::int[],
+      ${all.map(({ status }) => status.messageId ?? null)}::text[],
+      ${all.map(({ status }) => status.providerMessageId ?? null)}::text[],
+      ${all.map(({ status }) => status.state)}::text[],
+      ${all.map(({ status }) => status.at.toISOString())}::timestamptz[],
+      ${all.map(({ status }) => errorOf(status))}::jsonb[]) as noted`,
+  );
+  if (!row) throw new Error("note_all_statuses answers one row");
+  const { noted } = row;
+  if ("held" in noted) {
+    const held = new Set(noted.held);
+    return note(
+      tx,
+      wanted.filter(({ source }) => held.has(source.fence.numberNo)),
+    );
+  }
+  const news = new Map<One, StatusNews[]>(wanted.map((batch) => [batch, []]));
+  for (const one of noted.news) {
+    const named = all[one.place - 1];
+    if (named) news.get(named.batch)?.push(Object.assign(one, { place: named.place }));
+  }
+  return news;
 }
 
 /** What is told of the news; a change that was sent is applied as well. */

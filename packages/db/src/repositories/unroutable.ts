@@ -54,6 +54,13 @@ type Parked = {
 /** Keeps the changes of these pieces, each once. Returns how many changes. Role ingest. */
 export async function parkPieces(tx: Tx, pieces: readonly Piece[]): Promise<number> {
   if (pieces.length === 0) return 0;
+  const parked = changesOf(pieces);
+  await insertParked(tx, parked);
+  return parked.length;
+}
+
+/** By change. */
+function changesOf(pieces: readonly Piece[]): Parked[] {
   const changes = new Map<IngestWebhook, Map<string, Piece[]>>();
   for (const piece of pieces) {
     const places = changes.get(piece.from) ?? new Map<string, Piece[]>();
@@ -61,22 +68,19 @@ export async function parkPieces(tx: Tx, pieces: readonly Piece[]): Promise<numb
     const place = piece.item.place.join(".");
     places.set(place, [...(places.get(place) ?? []), piece]);
   }
-  const parked = [...changes.values()].flatMap((places) => [...places.values()].flatMap(parkedOf));
-  await insertParked(tx, parked);
-  return parked.length;
+  return [...changes.values()].flatMap((places) => [...places.values()].flatMap(parkedOf));
 }
 
-/** Keeps a whole webhook that cannot be stored. Role ingest. */
-export async function parkWebhook(
-  executor: Executor,
-  { raw, app, webhook }: IngestWebhook,
-): Promise<void> {
-  const nothing = { wabaId: null, phoneNumberId: null, displayPhone: null, field: "" };
-  const hash = createHash("sha256").update(raw).digest();
-  const pieces = webhook.items.length;
-  await insertParked(executor, [
-    { ...nothing, hash, reason: "failed", app: app?.companyId ?? null, pieces, payload: raw },
-  ]);
+/** Keeps the changes of a webhook that cannot be stored. Role ingest. */
+export async function parkWebhook(executor: Executor, webhook: IngestWebhook): Promise<void> {
+  const pieces = webhook.webhook.items.map((item): Piece => ({ from: webhook, item }));
+  const parked = changesOf(pieces);
+  for (const one of parked) {
+    one.reason = "failed";
+    // Beside what else of the same change is kept for another reason.
+    one.hash = createHash("sha256").update("failed").update(one.hash).digest();
+  }
+  await insertParked(executor, parked);
 }
 
 function parkedOf(pieces: readonly Piece[]): Parked[] {

@@ -39,7 +39,8 @@ export async function noteUsage(tx: Tx, groups: readonly Group[]): Promise<void>
 
 /** Meta names a person by an id in all that it tells, or by the phone in all of it. */
 function personOf({ recipient: { userId, phone } }: StatusPiece): Buffer | null {
-  return userId === undefined && phone === undefined ? null : hashOf(userId ?? phone);
+  const name = userId ?? phone;
+  return name === undefined || name === null ? null : hashOf(name);
 }
 
 /** One line of a number's usage. `day`: `YYYY-MM-DD`, UTC. */

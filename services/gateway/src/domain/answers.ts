@@ -53,6 +53,7 @@ export function numberAnswer(row: NumberRow, companyId: string, facts: CompanyFa
           },
         }
       : {}),
+    ...(row.provider === "wpp" ? { wpp: { session: row.wppSession } } : {}),
   };
 }
 

@@ -9,8 +9,21 @@ export function qrModules(text: string): boolean[][] {
   return encode(text, OPTIONS).data;
 }
 
+/** The picture itself, where a WPP server draws its QRs and does not tell what they say. */
+function pictureIn(qr: string): { type: string; base64: string } | undefined {
+  const [, type, base64] = /^data:(image\/[a-z+.-]+);base64,([A-Za-z0-9+/=\s]+)$/i.exec(qr) ?? [];
+  return type === undefined || base64 === undefined ? undefined : { type, base64 };
+}
+
 /** One path, black on white in every theme. */
 export function qrSvg(text: string): string {
+  const picture = pictureIn(text);
+  if (picture) {
+    return (
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1" width="400" height="400">` +
+      `<image width="1" height="1" href="data:${picture.type};base64,${picture.base64.replaceAll(/\s/g, "")}"/></svg>`
+    );
+  }
   const modules = qrModules(text);
   const size = modules.length;
   const path = modules.flatMap((row, y) =>
@@ -28,6 +41,8 @@ const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0
 
 /** A greyscale PNG of one bit a pixel, 8 pixels a module. */
 export function qrPng(text: string): Buffer {
+  const picture = pictureIn(text);
+  if (picture) return Buffer.from(picture.base64, "base64");
   const modules = qrModules(text);
   const width = modules.length * PIXELS_PER_MODULE;
   // With 8 pixels a module and 8 pixels a byte, a module is exactly one byte: 0xff white, 0 black.

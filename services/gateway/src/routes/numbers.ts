@@ -68,7 +68,7 @@ export function registerNumbers(app: App, deps: Deps): void {
       if (provider !== "meta") refuseMeta(meta);
       if (provider === "wpp") {
         throw new ManylineError("PROVIDER_NOT_SUPPORTED", {
-          detail: `Numbers of provider "${provider}" cannot be added yet.`,
+          detail: "Numbers of the WPP Platform are added with POST …/sessions/<company>/wpp.",
         });
       }
       const { number, facts } = await companyWork(deps, request, async (work) => {
@@ -326,7 +326,7 @@ async function placed(
 }
 
 /** A token for one number may not make others. */
-function refuseBound(principal: Principal): void {
+export function refuseBound(principal: Principal): void {
   if (principal.numberNo !== null) {
     throw new ManylineError("FORBIDDEN", { detail: "This token is for one number only." });
   }

@@ -33,7 +33,11 @@ const QrAnswer = {
     success: { const: true },
     companyId: { type: "string" },
     attemptId: { type: "string" },
-    qr: { type: "string", description: "the text to draw, error correction L" },
+    qr: {
+      type: "string",
+      description:
+        "the text to draw, error correction L; of a WPP number it may be the picture, a data URL",
+    },
     k: { type: "integer", description: "which QR of the attempt, from 1" },
     max: { type: "integer" },
     issuedAt: { type: "string", format: "date-time" },

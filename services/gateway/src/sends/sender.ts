@@ -1,11 +1,13 @@
 import {
+  CANNOT,
+  engineOf,
   ManylineError,
   newLinkedMessageId,
   parseCompanyId,
   sendPayload,
   shardPoke,
 } from "@manyline/contracts";
-import type { Media, Message, Provider, SendKind, SendMessage } from "@manyline/contracts";
+import type { Capability, Media, Message, SendMessage } from "@manyline/contracts";
 import {
   enqueueMessage,
   findRequest,
@@ -89,7 +91,7 @@ export async function sendMessage(deps: SendDeps, request: SendRequest): Promise
   return sent;
 }
 
-/** The number that sends. Throws COMPANY_DISABLED, NUMBER_NOT_FOUND, NUMBER_DISABLED, PROVIDER_NOT_SUPPORTED. */
+/** The number that sends. Throws COMPANY_DISABLED, NUMBER_NOT_FOUND, NUMBER_DISABLED. */
 export async function lineFor(tx: Tx, { tenant, principal, wanted }: Caller): Promise<Line> {
   const company = await companyRow(tx, tenant);
   if (!company.whatsappEnabled) throw new ManylineError("COMPANY_DISABLED");
@@ -97,26 +99,35 @@ export async function lineFor(tx: Tx, { tenant, principal, wanted }: Caller): Pr
   if (!number) {
     throw new ManylineError("NUMBER_NOT_FOUND", { detail: "The company has no number yet." });
   }
-  if (number.provider === "wpp") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
   if (number.desiredState !== "connected") throw new ManylineError("NUMBER_DISABLED");
   return { company, number };
 }
 
-/** What one provider has and another has not. */
-const ONLY: Readonly<Partial<Record<SendKind, Provider>>> = {
-  template: "meta",
-  interactive: "meta",
-  poll: "linked",
-  edit: "linked",
-  delete: "linked",
-};
+/** Throws PROVIDER_NOT_SUPPORTED, which says why. */
+export function assertCan(
+  number: Pick<NumberRow, "provider" | "wppServer">,
+  ...wanted: readonly Capability[]
+): void {
+  const engine = engineOf(number);
+  for (const one of wanted) {
+    const why = CANNOT[engine][one];
+    if (why === undefined) continue;
+    const detail = `This number (${engine}) cannot do "${one}". ${why}`;
+    throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
+  }
+}
 
-/** Throws PROVIDER_NOT_SUPPORTED. */
-function assertKind(provider: Provider, kind: SendKind): void {
-  const only = ONLY[kind];
-  if (only === undefined || only === provider) return;
-  const detail = `A number of provider "${provider}" cannot send "${kind}".`;
-  throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
+/** What a message asks of its number. */
+function asked(body: SendRequest["body"], to: Recipient): Capability[] {
+  const isReply = "replyTo" in body && body.replyTo !== undefined;
+  const hasText = "caption" in body && body.caption !== undefined && body.type !== "image";
+  return [
+    body.type,
+    ...(isReply ? (["reply"] as const) : []),
+    ...(hasText ? (["file_caption"] as const) : []),
+    ...("groupId" in to ? (["group"] as const) : []),
+    ...("lid" in to ? (["lid"] as const) : []),
+  ];
 }
 
 /** Throws INVALID_RECIPIENT. */
@@ -155,7 +166,6 @@ async function enqueue(
   if (known) return { ...known, events: [], poke: undefined };
   const line = await lineFor(tx, request);
   const { number, company } = line;
-  assertKind(number.provider, body.type);
   const { to, contextId } = await recipientFor(deps, tx, request, line);
   const media = isFile(body) ? await mediaFor(tx, request, body, file) : undefined;
   const companyId = parseCompanyId(tenant.companyId);
@@ -191,7 +201,7 @@ async function enqueue(
 
 /**
  * Who gets it, and the message that it answers or changes: that one's chat is where a change goes. Throws
- * INVALID_RECIPIENT, MESSAGE_NOT_FOUND, NOT_CHANGEABLE.
+ * INVALID_RECIPIENT, MESSAGE_NOT_FOUND, NOT_CHANGEABLE, PROVIDER_NOT_SUPPORTED.
  */
 async function recipientFor(
   deps: Pick<SendDeps, "clock">,
@@ -199,7 +209,12 @@ async function recipientFor(
   { tenant, body }: SendRequest,
   { company, number }: Line,
 ): Promise<{ to: Recipient; contextId: string | undefined }> {
-  if (!isChange(body)) return { to: recipient(body.to, company), contextId: body.replyTo };
+  if (isChange(body)) assertCan(number, body.type);
+  else {
+    const to = recipient(body.to, company);
+    assertCan(number, ...asked(body, to));
+    return { to, contextId: body.replyTo };
+  }
   const message = await getMessage(tx, tenant.companyNo, body.messageId);
   if (message?.numberId !== number.numberId) throw new ManylineError("MESSAGE_NOT_FOUND");
   assertChangeable(message, body.type, deps.clock.now());

@@ -5,7 +5,7 @@ import { addressOf, inboundKeys, lastInboundId, withCompany } from "@manyline/db
 import type { NumberRow, Tx } from "@manyline/db";
 import type { QueuedCommand } from "../command-runner.ts";
 import type { Deps } from "../deps.ts";
-import { lineFor, recipient } from "./sender.ts";
+import { assertCan, lineFor, recipient } from "./sender.ts";
 import type { Caller } from "./sender.ts";
 import type { SignalMessage } from "./send-body.ts";
 
@@ -20,6 +20,7 @@ const QUEUES = { signals: "signals", check: "check" } as const;
 export async function signal(deps: SignalDeps, caller: Caller, body: SignalMessage): Promise<void> {
   const command = await withCompany(deps.appDb, caller.tenant.companyNo, async (tx) => {
     const { company, number } = await lineFor(tx, caller);
+    assertCan(number, body.type);
     if (body.type === "read") return markRead(deps, tx, number, body);
     const to = recipient(body.to, company);
     const chat = await addressOf(tx, number, to);
@@ -80,6 +81,7 @@ export async function checkPhones(
 ): Promise<CheckAnswer["results"]> {
   const { asked, command } = await withCompany(deps.appDb, caller.tenant.companyNo, async (tx) => {
     const { company, number } = await lineFor(tx, caller);
+    assertCan(number, "check_phones");
     const read = given.map((text) => ({ text, phone: parsePhone(text, company.country) ?? null }));
     const phones = [...new Set(read.flatMap(({ phone }) => phone ?? []))];
     const queued =

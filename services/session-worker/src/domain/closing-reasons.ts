@@ -83,12 +83,18 @@ export const CLOSING_REASONS: Readonly<Record<number, ClosingRule>> = {
   471: {
     reason: "token_refused",
     reaction: "stop",
-    meaning: "Meta refuses the access token of the number, or it may not do this",
+    meaning:
+      "Meta refuses the access token of the number, or it may not do this; the WPP Platform refuses its key",
   },
   472: {
     reason: "not_confirmed",
     reaction: "stop",
     meaning: "Meta does not have the number in that account, or another number is active there",
+  },
+  473: {
+    reason: "not_linked",
+    reaction: "stop",
+    meaning: "nobody has scanned the QR that a WPP server showed",
   },
   500: {
     reason: "reconnecting",

@@ -24,11 +24,13 @@ import {
   fencedTransaction,
   finishCommand,
   isUnavailable,
+  lockStatus,
   setNumberStatus,
   type Fence,
   type HealthChange,
   type OwnedNumber,
   type StatusChange,
+  type StoredStatus,
   type Transaction,
 } from "@manyline/db";
 import { currentTraceparent } from "@manyline/runtime";
@@ -43,6 +45,10 @@ export type Entry = {
   ): void;
   /** Changes status or reason; emits session.* when either differs. */
   setStatus(status: SessionStatus, reason: SessionReason, facts?: StatusFacts): Promise<void>;
+  /** Events that were made by what was done in this transaction. */
+  tell(events: readonly OutgoingEvent[]): void;
+  /** Reads what others have said of the number's status, and holds its row until the end. */
+  refresh(): Promise<void>;
   /** Gives a command its result; whoever waits for it is poked after the commit. */
   finish(commandId: string, outcome: CommandOutcome): Promise<void>;
 };
@@ -93,6 +99,10 @@ export class NumberJournal {
   get reason(): SessionReason {
     return this.#reason;
   }
+  /** The status was said under this fence. */
+  get isOwnWord(): boolean {
+    return this.#statusEpoch === this.fence.epoch;
+  }
   /** When the status ends by itself. */
   get until(): Date | null {
     return this.#until;
@@ -103,6 +113,10 @@ export class NumberJournal {
   /** A person changed it through the gateway. */
   notePhone(phone: Phone | null): void {
     this.#phone = phone;
+  }
+  /** Reads what others have said of the number's status: of a WPP number its webhooks do. */
+  async sync(): Promise<void> {
+    await this.commit((entry) => entry.refresh());
   }
 
   /**
@@ -197,6 +211,13 @@ export class NumberJournal {
           const entry: Entry = {
             tx,
             emit,
+            tell: (made) => {
+              events.push(...made);
+            },
+            refresh: async () => {
+              const row = await lockStatus(tx, this.fence);
+              if (row) this.#adopt(row);
+            },
             setStatus: (status, reason, facts = {}) =>
               this.#setStatus(tx, emit, status, reason, facts),
             finish: async (commandId, outcome) => {
@@ -285,6 +306,14 @@ export class NumberJournal {
       at: this.#context.clock.now(),
       traceparent: currentTraceparent(),
     });
+  }
+
+  #adopt({ status, reason, until, phone, statusEpoch }: StoredStatus): void {
+    this.#status = status;
+    this.#reason = reason;
+    this.#until = until;
+    this.#phone = phone as Phone | null;
+    this.#statusEpoch = statusEpoch;
   }
 
   #remember(stored: StatusChange): void {

@@ -2,7 +2,13 @@
  * One number of this worker: its queue, its connection or its pairing attempt, and its commands. There is
  * exactly one actor per owned number and epoch; it ends when the number is let go.
  */
-import { messageError, type ErrorCode, type ErrorFacts, type Phone } from "@manyline/contracts";
+import {
+  messageError,
+  type CommandArgs,
+  type ErrorCode,
+  type ErrorFacts,
+  type Phone,
+} from "@manyline/contracts";
 import {
   FencedError,
   type CommandRow,
@@ -26,6 +32,8 @@ import { createTraffic, type NumberTraffic } from "./traffic.ts";
 const RELEASE_MS = 2_000;
 /** Whoever unlinks waits so long for a connection that is being opened. */
 const UNLINK_MS = 5_000;
+/** What it takes to store an answer and have it read before its deadline. */
+const ANSWER_MS = 1_500;
 
 export class NumberActor {
   #number: OwnedNumber;
@@ -86,7 +94,10 @@ export class NumberActor {
   start(): void {
     this.#traffic.inbound.start();
     void this.#run("start", async () => {
-      if (this.#number.hasLiveAttempt) await endOrphans(this.#journal);
+      if (this.#number.hasLiveAttempt) {
+        await endOrphans(this.#journal);
+        this.#keeper.allowScan();
+      }
       await this.#settle();
       if (!this.shouldBeOpen || this.#journal.status !== "connecting")
         this.#keeper.noteNothingToOpen();
@@ -121,7 +132,8 @@ export class NumberActor {
 
   command(command: CommandRow): void {
     // WhatsApp can be told over the connection that is just being opened; the queue has to go on for that.
-    const isTooEarly = command.verb === "unlink" && this.#keeper.isOpening;
+    const { isOpening, isScanning } = this.#keeper;
+    const isTooEarly = command.verb === "unlink" && isOpening && !isScanning;
     if (!isTooEarly) return this.#take(command);
     const leftMs = command.deadlineAt.getTime() - this.#context.clock.now().getTime();
     const opened = this.#keeper.untilOpen(Math.min(UNLINK_MS, leftMs / 2));
@@ -157,6 +169,9 @@ export class NumberActor {
         return this.#pairings.byCode(command);
       case "reconnect":
         await this.#done(command, {});
+        // What it takes to connect is at its server, whatever became of it before.
+        if (this.#number.provider === "wpp") this.#keeper.noteToken(true);
+        this.#keeper.allowScan();
         if (!this.#pairings.running && this.shouldBeOpen) await this.#keeper.open("reconnecting");
         return undefined;
       case "cancel_pairing":
@@ -168,6 +183,9 @@ export class NumberActor {
         await this.#pairings.running?.stop("cancelled");
         return this.#done(command, await this.#keeper.unlink("unlinked"));
       }
+      case "open_wpp":
+        // In the queue: of two that come at once, the second finds the client of the first.
+        return this.#openWpp(command);
       case "check_phones":
       case "check_number":
       case "upload_flow_key":
@@ -187,9 +205,43 @@ export class NumberActor {
     }
   }
 
+  async #openWpp(command: CommandRow): Promise<void> {
+    const { clock, provider } = this.#context;
+    const leftMs = command.deadlineAt.getTime() - clock.now().getTime() - ANSWER_MS;
+    const number = { ...this.#number, fence: this.#journal.fence };
+    const wish = command.args as CommandArgs<"open_wpp">;
+    const found = (await provider.openWpp?.(number, wish, leftMs)) ?? {
+      refused: "WPP_NOT_CONFIGURED" as const,
+    };
+    if ("refused" in found) return this.#refuse(command, found.refused);
+    await this.#done(command, found);
+    if (found.session === null) return undefined;
+    this.#keeper.noteToken(true);
+    this.#keeper.allowScan();
+    // Whoever is being asked for a scan goes on: the QR on the page stays the one.
+    const isUnderWay = wish.branch === "reconnect" && (this.#keeper.isScanning || this.isOpen);
+    if (wish.branch === "recreate") await this.#keeper.giveUpScan();
+    if (isUnderWay) this.#keeper.nudge();
+    else if (this.shouldBeOpen) await this.#keeper.open("opening");
+  }
+
+  /** Its server has said something of its session, which is stored: what it says now is asked for. */
+  looked(): void {
+    void this.#run("look", async () => {
+      await this.#journal.sync();
+      const { status } = this.#journal;
+      if (this.#keeper.nudge()) return;
+      // It was brought up by somebody else.
+      if (!isWanted(this.#number) || !["connected", "connecting"].includes(status)) return;
+      this.#keeper.noteToken(true);
+      this.#keeper.allowScan();
+      await this.#keeper.open("reconnecting");
+    });
+  }
+
   /** Why the number should get a fresh connection, if nothing is under way over the one it has. */
   get recycleDue(): RecycleReason | undefined {
-    if (this.#number.provider === "meta") return undefined;
+    if (this.#number.provider !== "linked") return undefined;
     const { outbox, watch } = this.#traffic;
     if (!this.isOpen || this.#pairings.running || this.#errands > 0 || !outbox.isIdle)
       return undefined;
@@ -296,12 +348,20 @@ export class NumberActor {
       if (isLinkedOrOff) await this.#rest("switched_off");
     } else if (this.#pairings.running) {
       // The attempt goes on; what comes after it is settled then.
-    } else if (this.#keeper.isLinked) {
+    } else if (this.#keeper.isLinked && !this.#needsScan) {
       if (!this.#keeper.isOpen) await this.#keeper.openOrRest();
     } else if (this.#journal.status !== "error") {
       const { reason } = this.#journal;
       await this.#rest(reason === "unlinked" || reason === "logged_out" ? reason : "not_linked");
     }
+  }
+
+  /** Of a WPP number: to open it would show a QR that nobody has asked for. */
+  get #needsScan(): boolean {
+    const { reason } = this.#journal;
+    return (
+      this.#number.provider === "wpp" && ["not_linked", "unlinked", "logged_out"].includes(reason)
+    );
   }
 
   async #rest(reason: "switched_off" | "unlinked" | "logged_out" | "not_linked"): Promise<void> {

@@ -3,20 +3,23 @@
  * reacts as domain/closing-reasons.ts says. It never begins a pairing and never opens a number it was told
  * to leave alone.
  */
-import { SESSION_REASONS, type SessionReason } from "@manyline/contracts";
-import { eraseAuth, type OwnedNumber } from "@manyline/db";
+import { SESSION_REASONS, type Phone, type SessionReason } from "@manyline/contracts";
+import { eraseAuth, isPhoneLinkedElsewhere, type OwnedNumber } from "@manyline/db";
 import { outsideTrace } from "@manyline/runtime";
 import { backoffMs } from "../domain/backoff.ts";
 import { closingRule } from "../domain/closing-reasons.ts";
 import type { ConnectionEnd, LoginConnection, LoginHandlers } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
+import { ScanAttempt } from "./scan-attempt.ts";
 import type { SerialQueue } from "./serial-queue.ts";
 
 /** Open for so long, a connection counts as healthy and the next drop starts from the first backoff. */
 const HEALTHY_MS = 60_000;
 
 const LOOK_MS = 50;
+/** How often it is read what others have said of a number that is open. */
+const SYNC_MS = 300_000;
 
 /** Why a linked number has no connection, and until when, if that is known. */
 export type Resting = { reason: SessionReason; until: Date | null };
@@ -43,11 +46,14 @@ export class SessionKeeper {
   #cancelTimer: (() => void) | undefined;
   #attempts = 0;
   #openedAt: number | undefined;
+  #syncedAt: number | undefined;
+  #mayScan = false;
   /** Since when a number that should be connected is not; by the monotonic clock. */
   #downSince: number | undefined;
   #isLinked: boolean;
   #resting: Resting | undefined;
   readonly #traffic: Traffic;
+  readonly #scan: ScanAttempt;
   readonly #firstOutcome = Promise.withResolvers<void>();
 
   constructor(
@@ -64,6 +70,7 @@ export class SessionKeeper {
     this.#queue = queue;
     this.#signal = signal;
     this.#traffic = traffic;
+    this.#scan = new ScanAttempt(context, number, journal);
     this.#isLinked = number.isLinked;
   }
 
@@ -85,6 +92,23 @@ export class SessionKeeper {
     const { clock } = this.#context;
     const giveUpAt = clock.monotonic() + ms;
     while (this.isOpening && clock.monotonic() < giveUpAt) await clock.sleep(LOOK_MS, this.#signal);
+  }
+  /** Its server shows a QR. */
+  get isScanning(): boolean {
+    return this.#scan.isLive;
+  }
+  /** A person has asked for a scan, until it is connected. */
+  allowScan(): void {
+    this.#mayScan = true;
+  }
+  /** The session that was waiting for its scan is given up for another. */
+  async giveUpScan(): Promise<void> {
+    await this.#scan.end("replaced");
+  }
+  /** Its server has news of its session. False: nobody is listening there. */
+  nudge(): boolean {
+    this.#connection?.nudge?.(this.#scan.news);
+    return this.#connection !== undefined;
   }
   /** While it is open. */
   get connection(): LoginConnection | undefined {
@@ -129,7 +153,7 @@ export class SessionKeeper {
       return;
     }
     this.#downSince ??= this.#context.clock.monotonic();
-    await this.#journal.note("connecting", reason);
+    if (!(await this.#scan.isToldAlready())) await this.#journal.note("connecting", reason);
     const generation = (this.#generation += 1);
     // Waiting for a place must not hold up the number's queue: a person may unlink meanwhile.
     outsideTrace(() => {
@@ -202,8 +226,11 @@ export class SessionKeeper {
   ): Promise<{ wasLinked: boolean; told: boolean }> {
     const wasLinked = this.#isLinked;
     const told =
-      reason === "unlinked" && this.isOpen && (await this.#connection?.logout()) === true;
+      reason === "unlinked" &&
+      (this.isOpen || this.#scan.isLive) &&
+      (await this.#connection?.logout()) === true;
     this.close();
+    await this.#scan.end("cancelled");
     await this.#journal.commit(async (entry) => {
       await eraseAuth(entry.tx, this.#journal.fence);
       await entry.setStatus("disconnected", wasLinked ? reason : "not_linked");
@@ -225,7 +252,10 @@ export class SessionKeeper {
     const connection = await this.#context.provider.login(
       { fence: this.#journal.fence, companyId, numberId, provider },
       {
-        onOpen: () => this.#post(generation, () => this.#opened()),
+        onOpen: (phone, asOf) => this.#post(generation, () => this.#opened(phone, asOf)),
+        onAlive: (asOf) => this.#post(generation, () => this.#stillOpen(asOf)),
+        mayScan: () => this.#mayScan,
+        onQr: (qr, asOf) => this.#post(generation, () => this.#shown(qr, asOf)),
         onClosed: (end) => this.#post(generation, () => this.#closed(end)),
         // Stored is stored, even if the connection is an older one by now.
         onReceived: this.#traffic.onReceived,
@@ -268,20 +298,51 @@ export class SessionKeeper {
     this.#later(backoffMs((this.#attempts += 1), this.#context.backoff), "reconnecting");
   }
 
-  async #opened(): Promise<void> {
+  /** Waiting for a person keeps nobody else from opening. */
+  async #shown(qr: string, asOf: Date): Promise<void> {
     this.#leavePlace();
+    this.#firstOutcome.resolve();
+    await this.#scan.shown(qr, asOf);
+  }
+
+  async #opened(phone: Phone | undefined, asOf?: Date): Promise<void> {
+    this.#leavePlace();
+    // Something was told since: it is asked again what holds now.
+    if (!(await this.#scan.connected(asOf))) return this.#connection?.nudge?.(this.#scan.news);
     const openedAt = this.#context.clock.monotonic();
     const downMs = this.#downSince === undefined ? undefined : openedAt - this.#downSince;
     this.#openedAt = openedAt;
     this.#downSince = undefined;
     this.#firstOutcome.resolve();
-    await this.#journal.note("connected", "open", {
+    this.#mayScan = false;
+    const health = {
       reconnectAttempts: this.#attempts,
       isAlive: true,
       ...(downMs === undefined ? {} : { reconnectMs: Math.round(downMs) }),
-    });
+    };
+    await this.#journal.note("connected", "open", health, await this.#phoneFacts(phone));
     this.#context.copies.session(this.#number, "connected", this.#journal.phone);
     if (this.connection) this.#traffic.onUp(this.connection);
+  }
+
+  /** It is connected, whatever was said of it meanwhile. */
+  async #stillOpen(asOf: Date): Promise<void> {
+    if (!this.isOpen) return this.#opened(undefined, asOf);
+    // A webhook of which nobody told us: seldom, for it is a transaction.
+    const now = this.#context.clock.monotonic();
+    if (now - (this.#syncedAt ?? this.#openedAt ?? now) >= SYNC_MS) {
+      this.#syncedAt = now;
+      await this.#journal.sync();
+    }
+    await this.#journal.note("connected", "open");
+  }
+
+  /** A phone that another number of the company has is not this one's as well. */
+  async #phoneFacts(phone: Phone | undefined): Promise<{ phone?: Phone }> {
+    if (phone === undefined || phone === this.#journal.phone) return {};
+    const { companyNo, numberNo } = this.#number;
+    const isTaken = await isPhoneLinkedElsewhere(this.#context.db, companyNo, numberNo, phone);
+    return isTaken ? {} : { phone };
   }
 
   async #closed(end: ConnectionEnd): Promise<void> {
@@ -293,6 +354,8 @@ export class SessionKeeper {
     this.#downSince ??= this.#context.clock.monotonic();
     if (wasHealthy) this.#attempts = 0;
     const rule = closingRule(end.code);
+    // A person goes on looking for the QR of a session that comes back.
+    if (!rule.reaction.startsWith("reconnect")) await this.#scan.end("unused");
     this.#context.reports.closed(this.#number, end, rule.reaction);
     switch (rule.reaction) {
       case "none":

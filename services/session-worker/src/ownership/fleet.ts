@@ -1,5 +1,5 @@
 /** Every number this worker owns, one actor each: made when a shard is claimed, ended when it is let go. */
-import { ANY_SHARD_POKE, parseSendPayload } from "@manyline/contracts";
+import { ANY_SHARD_POKE, parseLookPayload, parseSendPayload } from "@manyline/contracts";
 import {
   adoptNumbers,
   changedNumbers,
@@ -95,9 +95,11 @@ export class Fleet {
   start(): void {
     this.#subscription = this.#context.bus.subscribe(ANY_SHARD_POKE, ({ subject, data }) => {
       if (!this.#shards().has(Number(subject.split(".")[2]))) return;
-      const numberNo = parseSendPayload(Buffer.from(data).toString());
-      if (numberNo === undefined) this.poll();
-      else this.askSends(numberNo);
+      const payload = Buffer.from(data).toString();
+      const [sends, looks] = [parseSendPayload(payload), parseLookPayload(payload)];
+      if (sends !== undefined) this.askSends(sends);
+      else if (looks !== undefined) this.#actors.get(looks)?.looked();
+      else this.poll();
     });
     this.#timers = [
       setInterval(() => this.poll(), POLL_MS),

@@ -5,6 +5,7 @@
 import type { Readable } from "node:stream";
 import type {
   ChatAddress,
+  CommandArgs,
   ErrorCode,
   FlowKeyState,
   MessageErrorCode,
@@ -118,7 +119,14 @@ export type LoginHandlers = {
   onPerson(person: { phone: string; lid: string }): void;
   /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
   findSent(providerMessageId: string): Promise<Send | undefined>;
-  onOpen(): void;
+  /** `phone`: whose it is, where the engine learns it only now. `asOf`: when its server was asked. */
+  onOpen(phone?: Phone, asOf?: Date): void;
+  /** It is open still: its server was asked. */
+  onAlive?(asOf: Date): void;
+  /** A person wants it linked: it may wait for a scan. Else one that has to be scanned was logged out. */
+  mayScan?(): boolean;
+  /** The server of the number shows this QR now, a text to draw or a data URL: it waits to be scanned. */
+  onQr(qr: string, asOf: Date): void;
   onClosed: (end: ConnectionEnd) => void;
   /** WhatsApp said something that the engine cannot read; it was left out. */
   onBadFrame(error: unknown): void;
@@ -157,6 +165,8 @@ export type LoginConnection = {
   markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
   /** `lastMessageId`: the provider's id of the latest message that came from there. */
   showTyping(chat: ChatAddress, state: TypingState, lastMessageId?: string): Promise<void>;
+  /** The number's server has news of its session: it is asked at once. */
+  nudge?(event: string): void;
   /** Quiet is over: what was held back goes on. */
   heard(): void;
   /** Tells WhatsApp to forget this device, then closes. False: WhatsApp did not confirm. */
@@ -166,6 +176,18 @@ export type LoginConnection = {
 export type FlowKeyOutcome =
   | { state: FlowKeyState; keyId: string | null; signatureStatus: string | null }
   | { refused: "FLOW_KEY_NOT_FOUND" | "NOT_CONNECTED" | "META_REFUSED"; graphCode?: number };
+
+/** What became of a WPP number that was to be brought up; `apiKey` is masked. */
+export type WppOpening =
+  | {
+      /** Null: there is no client yet. */
+      session: string | null;
+      apiKey: string | null;
+      status: "connected" | "starting" | "qr_issued" | "error";
+      qrcode?: string;
+      error?: string;
+    }
+  | { refused: "WPP_NOT_CONFIGURED" | "WPP_KEY_REUSED" | "WPP_REFUSED" };
 
 export type Provider = {
   /** Starts at once with fresh credentials that are kept in memory until `onPaired`. */
@@ -181,6 +203,8 @@ export type Provider = {
   check?(number: NumberRef): Promise<SetupCheck[]>;
   /** Which key for flows the number has, after (`isUpload`) it was given the company's current one. */
   flowKey?(number: NumberRef, isUpload: boolean): Promise<FlowKeyOutcome>;
+  /** Brings a WPP number up, making its client if need be; answers about `ms` after it has one. */
+  openWpp?(number: NumberRef, wish: CommandArgs<"open_wpp">, ms: number): Promise<WppOpening>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

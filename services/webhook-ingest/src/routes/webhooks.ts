@@ -1,6 +1,6 @@
 /** Meta's webhooks: `/webhooks/meta` for the app of all, `/webhooks/meta/:companyId` for a company's own. */
 import { normaliseMeta, parseCompanyId, parseMetaBody } from "@manyline/contracts";
-import { isUnavailable, noteHandshake } from "@manyline/db";
+import { isRetriable, isUnavailable, noteHandshake } from "@manyline/db";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../apps.ts";
 import type { Deps } from "../deps.ts";
@@ -117,7 +117,8 @@ async function takeWebhook(deps: Deps, request: FastifyRequest): Promise<Webhook
     await deps.ingestor.take({ webhook, body: body.value, raw, app: app.company ?? null });
     return "taken";
   } catch (error) {
-    if (error instanceof BusyError || isUnavailable(error)) return "unavailable";
+    if (error instanceof BusyError || isUnavailable(error) || isRetriable(error))
+      return "unavailable";
     deps.reports.notStored(error);
     return "failed";
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import type { AuthWrite, PreloadedAuth } from "@manyline/db";
+import type { AuthWrite, JournalEntry, PreloadedAuth } from "@manyline/db";
 import type { SignalDataSet } from "@whiskeysockets/baileys";
 import type { AuthStore } from "./auth-store.ts";
 import { createKeyCache } from "./key-cache.ts";
@@ -16,12 +16,18 @@ function open() {
   const rows = new Map<string, Buffer>();
   const log: string[] = [];
   const writes: AuthWrite[] = [];
+  const journaled: JournalEntry[] = [];
+  let isAnswerLost = false;
   let gate: Promise<void> = Promise.resolve();
   let failure: Error | undefined;
   const store: AuthStore = {
     cache: createKeyCache(),
     load: async () => NOTHING,
-    find: async () => undefined,
+    find: async (_fence, hash) => {
+      const all = writes.flatMap(({ journal = [] }) => journal);
+      const content = all.find((entry) => entry.hash.equals(hash));
+      return content && { content };
+    },
     pollOptions: async () => undefined,
     creds: async () => undefined,
     read: async (_fence, kind, keys) => {
@@ -40,17 +46,27 @@ function open() {
       for (const { kind, key, value } of write.keys ?? []) {
         if (value) rows.set(`${kind}/${key}`, value);
       }
+      if (isAnswerLost) throw new Error("no answer");
     },
   };
-  const keyStore = openKeyStore(store, NOTHING, {
-    packCreds: () => Buffer.from("creds"),
-    onRefused: (error) => log.push(`refused: ${String(error)}`),
-    onJournaled: (entries) => log.push(`journaled ${entries.length}`),
-  });
+  const login = () =>
+    openKeyStore(store, NOTHING, {
+      packCreds: () => Buffer.from("creds"),
+      onRefused: (error) => log.push(`refused: ${String(error)}`),
+      onJournaled: (entries) => {
+        log.push(`journaled ${entries.length}`);
+        journaled.push(...entries);
+      },
+    });
   return {
     log,
     writes,
-    ...keyStore,
+    journaled,
+    login,
+    ...login(),
+    loseAnswers: (isLost: boolean) => {
+      isAnswerLost = isLost;
+    },
     hold: () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       gate = promise;
@@ -100,6 +116,21 @@ it("writes what was decrypted with the keys, and tells of it afterwards", async 
   const entry = { hash: value.hash, attrs, plaintext: value.plaintext };
   assert.deepEqual(writes[0]?.journal, [entry]);
   assert.deepEqual(log, ["journaled 1"]);
+});
+
+it("tells of what a write stored whose answer was lost, when it is delivered again", async () => {
+  const { keys, journaled, login, loseAnswers } = open();
+  const value = { hash: Buffer.alloc(32, 7), part: PART, plaintext: Buffer.from("hello") };
+  loseAnswers(true);
+  const set = keys.set({ [JOURNAL_KIND]: { x: value } } as unknown as SignalDataSet);
+  await assert.rejects(Promise.resolve(set), /no answer/);
+  assert.equal(journaled.length, 0);
+
+  loseAnswers(false);
+  const { journal } = login();
+  assert.deepEqual(await journal.find(value.hash), value.plaintext);
+  const attrs = { from: "1@lid", id: "A", "enc.type": "msg" };
+  assert.deepEqual(journaled, [{ hash: value.hash, attrs, plaintext: value.plaintext }]);
 });
 
 it("is over with the first failure, which its owner hears of first", async () => {

@@ -51,7 +51,7 @@ export type KeyStoreOwner = {
    * cannot be decrypted, so the connection has to be ended before it hears of it.
    */
   onRefused(error: unknown): void;
-  /** These are committed. */
+  /** These are committed, just now or earlier by a write whose end nobody heard of. */
   onJournaled(entries: readonly JournalEntry[]): void;
 };
 
@@ -152,6 +152,8 @@ export function openKeyStore(
       find: (hash) =>
         guarded(async () => {
           const entry = await store.find(fence, hash);
+          // Not told yet: maybe its write was given up here and carried out later. Telling twice changes nothing.
+          if (entry?.content) owner.onJournaled([{ hash, ...entry.content }]);
           return entry && (entry.content?.plaintext ?? NOTHING);
         }),
       noteMissing: (hash, part) =>

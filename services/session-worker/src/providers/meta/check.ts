@@ -1,7 +1,8 @@
 /** What stands in a number's way, step by step: asked of Meta with the number's own token. */
 import type { SetupCheck } from "@manyline/contracts";
-import type { MetaTraffic } from "@manyline/db";
+import type { FlowKeyRow, MetaTraffic } from "@manyline/db";
 import type { NumberRef } from "../provider.ts";
+import { judgeFlowKey, readFlowKey } from "./flow-keys.ts";
 import { type Graph, GraphRefusal } from "./graph.ts";
 import type { MetaParts } from "./login.ts";
 import { createSteps, tokenState } from "./steps.ts";
@@ -51,29 +52,22 @@ async function checksOf(
       ),
     ];
   }
-  const [shared, traffic] = await Promise.all([
+  const [shared, isElsewhere, traffic, keys] = await Promise.all([
     store.sharers(fence, place.token),
+    store.isElsewhere(fence, place.token),
     store.traffic(fence),
+    store.flowKeys(fence),
   ]);
   const [token, number, account, apps, key] = await Promise.all([
     asked(() => checkToken(graph, place), "token"),
     asked(() => checkNumber(graph, place), "number"),
     asked(() => checkAccount(graph, place), "account"),
     asked(() => checkSubscription(graph, place), "subscription"),
-    asked(() => checkKey(graph, place), "encryption_key"),
+    asked(() => checkKey(graph, place, keys), "encryption_key"),
   ]);
-  const alone =
-    shared === 0
-      ? step("token_alone", "ok", "No other number of the company has this token.")
-      : step(
-          "token_alone",
-          "warning",
-          `${shared} other numbers of the company have this token.`,
-          "Give each number a token of its own: what ends one, ends all.",
-        );
   return [
     ...token,
-    alone,
+    checkAlone(shared, isElsewhere),
     ...number,
     ...account,
     ...apps,
@@ -81,6 +75,22 @@ async function checksOf(
     checkEvents(traffic),
     ...key,
   ];
+}
+
+/** Of another company it is told that it has the token, not which company it is. */
+function checkAlone(shared: number, isElsewhere: boolean): SetupCheck {
+  if (shared === 0 && !isElsewhere)
+    return step("token_alone", "ok", "No other number has this token.");
+  const within = shared === 0 ? [] : [`${shared} other numbers of the company have this token.`];
+  const beyond = isElsewhere ? ["A number of another company has this token."] : [];
+  return step(
+    "token_alone",
+    "warning",
+    [...within, ...beyond].join(" "),
+    isElsewhere
+      ? "Make a token of its own for this number and take the shared one back: whoever has it writes for all of them."
+      : "Give each number a token of its own: what ends one, ends all.",
+  );
 }
 
 /** Meta asks for the verify token when the callback is set; afterwards the answer is all there is to see. */
@@ -196,15 +206,44 @@ async function checkSubscription(graph: Graph, place: MetaPlace): Promise<SetupC
   return [step("subscription", count > 0 ? "ok" : "failed", `${count} apps are subscribed`, toDo)];
 }
 
-async function checkKey(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
-  const path = `${place.phoneNumberId}/whatsapp_business_encryption`;
-  const answer = await graph.call("GET", path, place);
-  // Meta's documents show it flat, its collection in a list.
-  const inner: unknown = Array.isArray(answer["data"]) ? answer["data"][0] : answer;
-  const status: unknown = Object(inner)["business_public_key_signature_status"];
-  if (typeof status !== "string") {
-    return [step("encryption_key", "warning", "No key is set.", "Only flows need one.")];
+/** Only whoever has the private part of the key that Meta has can read what a phone sends in a flow. */
+async function checkKey(
+  graph: Graph,
+  place: MetaPlace,
+  keys: readonly FlowKeyRow[],
+): Promise<SetupCheck[]> {
+  const { pem, status } = await readFlowKey(graph, place);
+  const { state, key } = judgeFlowKey(keys, pem, status);
+  const upload = "Give Meta the company's current key: POST …/numbers/<number>/flow-key.";
+  const said = `Meta says ${status ?? "nothing of its signature"}.`;
+  const told = (level: SetupCheck["state"], detail: string, toDo = upload): SetupCheck[] => [
+    step("encryption_key", level, detail, toDo),
+  ];
+  switch (state) {
+    case "none":
+      return told("warning", "Meta has no key for this number.", `Only flows need one. ${upload}`);
+    case "valid":
+      return told("ok", `Meta has the company's current key. ${said}`);
+    case "mismatch":
+      return told(
+        "failed",
+        `Meta has the company's current key, but not from this number. ${said}`,
+      );
+    case "former":
+      return told(
+        "warning",
+        `Meta has a former key of the company, which answers until ${key?.retiresAt?.toISOString() ?? "its end"}. ${said}`,
+      );
+    case "foreign":
+      return keys.length === 0
+        ? told(
+            "warning",
+            "Meta has a key that is kept elsewhere; the company has none here.",
+            "If its flows are to be answered here: make a key, and give it to Meta.",
+          )
+        : told(
+            "failed",
+            `Meta has a key that is none of the company's: its flows cannot be read here. ${said}`,
+          );
   }
-  const state = status === "VALID" ? "ok" : "failed";
-  return [step("encryption_key", state, status, "Upload the company's key again.")];
 }

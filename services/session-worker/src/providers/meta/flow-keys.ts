@@ -1,6 +1,7 @@
 /** The key for flows that Meta has for a number: given, and read back. */
 import type { FlowKeyState } from "@manyline/contracts";
 import { flowKeyFingerprint } from "@manyline/contracts/flows";
+import type { FlowKeyRow } from "@manyline/db";
 import type { FlowKeyOutcome, NumberRef } from "../provider.ts";
 import { type Graph, GraphRefusal, GraphSilence } from "./graph.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
@@ -19,11 +20,10 @@ export async function flowKeyOf(
   if (!place) return { refused: "NOT_CONNECTED" };
   try {
     if (isUpload && current) await upload(graph, place, current.publicKey);
-    const { pem, status } = await read(graph, place);
-    const fingerprint = pem === undefined ? undefined : flowKeyFingerprint(pem);
-    const key = keys.find((one) => one.fingerprint === fingerprint);
+    const { pem, status } = await readFlowKey(graph, place);
+    const { state, key } = judgeFlowKey(keys, pem, status);
     return {
-      state: stateOf(pem, key, status),
+      state,
       keyId: key?.flowKeyId ?? null,
       signatureStatus: status ?? null,
     };
@@ -34,15 +34,18 @@ export async function flowKeyOf(
   }
 }
 
-function stateOf(
+/** Which of the company's keys Meta has; without one the key is somebody else's, or there is none. */
+export function judgeFlowKey(
+  keys: readonly FlowKeyRow[],
   pem: string | undefined,
-  key: { retiresAt: Date | null } | undefined,
   status: string | undefined,
-): FlowKeyState {
-  if (pem === undefined) return "none";
-  if (!key) return "foreign";
-  if (key.retiresAt !== null) return "former";
-  return status === "VALID" ? "valid" : "mismatch";
+): { state: FlowKeyState; key: FlowKeyRow | undefined } {
+  const fingerprint = pem === undefined ? undefined : flowKeyFingerprint(pem);
+  const key = keys.find((one) => one.fingerprint === fingerprint);
+  if (pem === undefined) return { state: "none", key: undefined };
+  if (!key) return { state: "foreign", key };
+  if (key.retiresAt !== null) return { state: "former", key };
+  return { state: status === "VALID" ? "valid" : "mismatch", key };
 }
 
 async function upload(graph: Graph, place: MetaPlace, pem: string) {
@@ -50,7 +53,8 @@ async function upload(graph: Graph, place: MetaPlace, pem: string) {
   await graph.call("POST", `${place.phoneNumberId}/whatsapp_business_encryption`, place, { form });
 }
 
-async function read(
+/** The public key that Meta has for a number, and what it says of it; undefined: it has none, or says nothing. */
+export async function readFlowKey(
   graph: Graph,
   place: MetaPlace,
 ): Promise<{ pem: string | undefined; status: string | undefined }> {

@@ -89,6 +89,48 @@ test("a name is ours or Meta's; what the sender sets, stays", async () => {
   await assert.rejects(withFlow(messageOf({}), number, store, NOW), UnwritableError);
 });
 
+test("a button of a template that opens a flow gets a token as well", async () => {
+  const store = storeWith();
+  const template = (...components: object[]): Send =>
+    ({
+      messageId: "msg_1",
+      type: "template",
+      content: { template: { name: "offer", language: "en", components } },
+    }) as unknown as Send;
+  const componentsOf = (send: Send) => send.content?.template?.components;
+  const body = { type: "body", parameters: [{ type: "text", text: "Ann" }] };
+  const button = { type: "button", sub_type: "flow", index: "0" };
+  const made = (index: string, action: object) => ({
+    ...button,
+    index,
+    parameters: [{ type: "action", action: { ...action, flow_token: "flt_made" } }],
+  });
+  const bare = template(body, button, {
+    ...button,
+    sub_type: "FLOW",
+    index: "1",
+    parameters: [{ type: "action", action: { flow_name: "b", flow_action_data: { day: "Mo" } } }],
+  });
+  assert.deepEqual(componentsOf(await withFlow(bare, number, store, NOW)), [
+    body,
+    made("0", {}),
+    { ...made("1", { flow_action_data: { day: "Mo" } }), sub_type: "FLOW" },
+  ]);
+  assert.deepEqual(
+    store.made.map(({ flow, messageId }) => [flow, messageId]),
+    [
+      ["offer", "msg_1"],
+      ["b", "msg_1"],
+    ],
+  );
+  const own = made("0", { flow_token: "mine" });
+  own.parameters = [{ type: "action", action: { flow_token: "mine" } }];
+  assert.deepEqual(componentsOf(await withFlow(template(own), number, store, NOW)), [own]);
+  const other = template(body, { ...button, sub_type: "quick_reply" });
+  assert.equal(await withFlow(other, number, store, NOW), other);
+  assert.equal(store.made.length, 2);
+});
+
 test("what is no flow stays as it is", async () => {
   const store = storeWith();
   for (const send of [

@@ -20,6 +20,7 @@ export async function withFlow(
   store: Pick<MetaStore, "findFlow" | "flowToken">,
   now: Date = new Date(),
 ): Promise<Send> {
+  if (send.type === "template") return withTokens(send, { fence, numberId }, store, now);
   const interactive = send.content?.interactive;
   if (send.type !== "interactive" || interactive?.["type"] !== "flow") return send;
   const action = Object(interactive["action"]) as Json;
@@ -43,6 +44,45 @@ export async function withFlow(
   const whole = { ...interactive, action: { name: "flow", ...action, parameters } };
   return { ...send, content: { ...send.content, interactive: whole } };
 }
+
+/**
+ * A template's flow is Meta's to know. A button `flow` of it that the sender names gets a token like any other flow;
+ * `flow` in the token is the `flow_name` that is given with it, else the template's name.
+ */
+async function withTokens(
+  send: Send,
+  { fence, numberId }: Pick<NumberRef, "fence" | "numberId">,
+  store: Pick<MetaStore, "flowToken">,
+  now: Date,
+): Promise<Send> {
+  const { template } = send.content ?? {};
+  const components: unknown[] = template?.components ?? [];
+  if (!template || !components.some(isFlowButton)) return send;
+  const whole: Json[] = [];
+  for (const component of components) {
+    const one = Object(component) as Json;
+    if (!isFlowButton(one)) {
+      whole.push(one);
+      continue;
+    }
+    const [parameter] = Array.isArray(one["parameters"]) ? (one["parameters"] as unknown[]) : [];
+    const given = Object(parameter) as Json;
+    const { flow_name: name = template.name, ...action } = Object(given["action"]) as Json;
+    action["flow_token"] ??= await store.flowToken(fence, {
+      numberId,
+      messageId: send.messageId,
+      flow: String(name),
+      expiresAt: new Date(now.getTime() + TOKEN_MS),
+    });
+    whole.push({ ...one, parameters: [{ type: "action", ...given, action }] });
+  }
+  return { ...send, content: { ...send.content, template: { ...template, components: whole } } };
+}
+
+const isFlowButton = (component: unknown): boolean => {
+  const { type, sub_type: kind } = Object(component) as Json;
+  return String(type).toLowerCase() === "button" && String(kind).toLowerCase() === "flow";
+};
 
 function defaultsOf({ action, screen }: FlowRow): Json {
   const payload = screen === null ? {} : { flow_action_payload: { screen } };

@@ -65,7 +65,8 @@ export async function openMetaLogin(
   const keep = async (facts: MetaFacts): Promise<void> => {
     endWatch = watchToken({ number, place, graph, store, steps, handlers });
     try {
-      await store.keepFacts(number.fence, { ...facts, ...(await portfolioOf(graph, place)) });
+      const all = { ...facts, ...(await portfolioOf(graph, place)) };
+      await store.keepFacts(number.fence, all, place.token);
     } catch (error) {
       if (error instanceof FencedError) handlers.onFenced();
       else steps.note("facts", { error });

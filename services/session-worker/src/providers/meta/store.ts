@@ -16,11 +16,13 @@ import {
   type FlowKeyRow,
   type FlowRow,
   type FlowTokenFacts,
+  isTokenElsewhere,
   type Keyring,
   listFlowKeys,
   listNumbers,
   type MetaFacts,
   type MetaTraffic,
+  noteToken,
   noteTokenEnd,
   readAccessToken,
   readMetaApp,
@@ -52,6 +54,8 @@ export type MetaStore = {
   load(number: Pick<NumberRef, "fence" | "companyId">): Promise<MetaPlace | undefined>;
   /** How many other numbers of the company have the same token. */
   sharers(fence: Pick<Fence, "companyNo" | "numberNo">, token: string): Promise<number>;
+  /** Whether a number of another company has it, too. */
+  isElsewhere(fence: Pick<Fence, "companyNo">, token: string): Promise<boolean>;
   /** The company's keys for flows that answer, without their private parts. */
   flowKeys(fence: Pick<Fence, "companyNo">): Promise<FlowKeyRow[]>;
   /** The company's own flow of this name, else the one of all. */
@@ -59,8 +63,8 @@ export type MetaStore = {
   flowToken(fence: Pick<Fence, "companyNo">, facts: FlowTokenFacts): Promise<string>;
   /** False: another number is active there. Throws FencedError. */
   activate(fence: Fence, phone: string | null): Promise<boolean>;
-  /** Keeps what Meta told of the number. Throws FencedError. */
-  keepFacts(fence: Fence, facts: MetaFacts): Promise<void>;
+  /** Keeps what Meta told of the number, and which token it told it to. Throws FencedError. */
+  keepFacts(fence: Fence, facts: MetaFacts, token: string): Promise<void>;
   /** Tells that the token ends within so many days. False: it was told before. Throws FencedError. */
   tellTokenEnd(number: NumberRef, end: Date, days: number): Promise<boolean>;
   traffic(fence: Pick<Fence, "companyNo" | "numberNo">): Promise<MetaTraffic>;
@@ -83,8 +87,11 @@ export function createMetaStore(
       if (!place || token === undefined) return undefined;
       return { ...place, token, appSecret: await secretOf(companyId) };
     },
-    keepFacts: (fence, facts) =>
-      fencedTransaction(db, fence, (tx) => setMetaFacts(tx, fence, facts)),
+    keepFacts: (fence, facts, token) =>
+      fencedTransaction(db, fence, async (tx) => {
+        await setMetaFacts(tx, fence, facts);
+        await noteToken(tx, fence, token);
+      }),
     tellTokenEnd: async (number, end, days) => {
       const { fence } = number;
       const events = await fencedTransaction(db, fence, async (tx) => {
@@ -107,6 +114,7 @@ export function createMetaStore(
       }
       return count;
     },
+    isElsewhere: ({ companyNo }, token) => isTokenElsewhere(db, companyNo, token),
     flowKeys: ({ companyNo }) => listFlowKeys(db, companyNo),
     findFlow: ({ companyNo }, name) => findFlow(db, companyNo, name),
     flowToken: async ({ companyNo }, facts) =>

@@ -1,0 +1,160 @@
+/** Brings a WPP number up: with the client it has, or with a new one. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CommandArgs, maskWppKey } from "@manyline/contracts";
+import type { WppNumber } from "@manyline/db";
+import type { NumberRef, WppOpening } from "../provider.ts";
+import { WppError } from "./errors.ts";
+import type { WppLine } from "./line.ts";
+import { isConfigured, lineOf, note, webhookUrlOf, type WppParts } from "./parts.ts";
+import type { WppClientKey } from "./platform.ts";
+
+type Wish = CommandArgs<"open_wpp">;
+
+/**
+ * Answers within `ms` once there is a client: what takes longer goes on, and its result is in the status. Until the
+ * client is stored nothing else of the number may run: two calls make one client. Throws FencedError.
+ */
+export async function openWppClient(
+  number: NumberRef,
+  wish: Wish,
+  ms: number,
+  parts: WppParts,
+): Promise<WppOpening> {
+  const { fence } = number;
+  const before = performance.now();
+  const known = await parts.store.load(fence);
+  if (!known) return { refused: "WPP_REFUSED" };
+  const isReplaced = wish.branch === "recreate" && (known.client?.session ?? null) === realOf(wish);
+  const isReused = known.client !== null && !isReplaced;
+  if (!isConfigured(known.server, parts)) return { refused: "WPP_NOT_CONFIGURED" };
+  let client = known.client;
+  if (!client || isReplaced) {
+    const made = await makeClient(number, wish, known, parts);
+    if ("answer" in made) return made.answer;
+    ({ client } = made);
+  }
+  const { apiKey, session } = client;
+  const up = bringUp(number, lineOf({ ...known, client }, number, parts), known, isReused, parts);
+  const left = Math.max(0, ms - (performance.now() - before));
+  const waiting = new AbortController();
+  const late = sleep(left, { status: "starting" as const }, { signal: waiting.signal });
+  const found = await Promise.race([up, late.catch(() => ({ status: "starting" as const }))]);
+  waiting.abort();
+  return { session, apiKey: maskWppKey(apiKey), ...found };
+}
+
+/** A stale session is as good as none. */
+function realOf({ replaces }: Wish): string | null {
+  return replaces === "client_system" ? null : replaces;
+}
+
+type Made = { client: WppClientKey } | { answer: WppOpening };
+
+/** A client that is stored; else what is to be said instead. */
+async function makeClient(
+  number: NumberRef,
+  wish: Wish,
+  known: WppNumber,
+  parts: WppParts,
+): Promise<Made> {
+  const { logger, store } = parts;
+  try {
+    if (known.client && wish.branch === "recreate") {
+      await stopQuietly(lineOf({ ...known, client: known.client }, number, parts));
+    }
+    const client =
+      known.server === "wppconnect"
+        ? await clientAtConnect(number, parts)
+        : await clientAtPlatform(number, wish, known, parts);
+    const isKept = client !== undefined && (await store.save(number.fence, client));
+    if (isKept) return { client };
+    note(number, logger, "wpp.key_reused");
+    return { answer: { refused: "WPP_KEY_REUSED" } };
+  } catch (error) {
+    if (!(error instanceof WppError)) throw error;
+    note(number, logger, "wpp.create_failed", error);
+    if (error.kind === "key_reused") return { answer: { refused: "WPP_KEY_REUSED" } };
+    if (error.kind === "unauthorised" || error.kind === "refused") {
+      return { answer: { refused: "WPP_REFUSED" } };
+    }
+    const answer = { session: null, apiKey: null, status: "error" as const, error: error.message };
+    return { answer };
+  }
+}
+
+/** Undefined: what the platform gave is another number's. Throws WppError. */
+async function clientAtPlatform(
+  { fence, companyId }: NumberRef,
+  wish: Wish,
+  known: WppNumber,
+  { platform, secret, store }: WppParts,
+): Promise<WppClientKey | undefined> {
+  if (!platform || secret === undefined) throw new Error("there is no WPP Platform");
+  // A try whose answer was lost finds the client it has made: the id is stored before it is used.
+  const needsOwn = wish.branch !== "reconnect" || known.isStale;
+  const isFresh = known.subOrgId === null || wish.branch === "recreate" || known.isStale;
+  const subOrgId = needsOwn && isFresh ? wish.subOrgId : known.subOrgId;
+  const organizationId = subOrgId ?? companyId;
+  if (subOrgId !== null && subOrgId !== known.subOrgId) {
+    await store.noteOrganisation(fence, subOrgId);
+  }
+  const { apiKey, session } = await platform.create(secret, organizationId);
+  const client = { apiKey, session };
+  if (await store.isTaken(fence, client)) return undefined;
+  // Only the plain id of a company can have been somebody's before.
+  await platform.account(client).firstToken(organizationId === companyId);
+  return client;
+}
+
+/** Its session is ours to name: short, or the server's hash of the name would leave its secret out. */
+async function clientAtConnect(
+  { numberId }: NumberRef,
+  { connect }: WppParts,
+): Promise<WppClientKey> {
+  if (!connect) throw new Error("there is no WPPConnect Server");
+  const session = `ml${numberId.replace(/^num_/, "").slice(0, 28)}`;
+  return { session, apiKey: await connect.token(session) };
+}
+
+/** The former session should not run on beside the new one; whether it can be told is another matter. */
+async function stopQuietly(line: WppLine): Promise<void> {
+  try {
+    await line.logout();
+  } catch (error) {
+    if (!(error instanceof WppError)) throw error;
+  }
+}
+
+type Found = {
+  status: "connected" | "starting" | "qr_issued" | "error";
+  qrcode?: string;
+  error?: string;
+};
+
+/** Never rejects: what goes wrong is what it finds. */
+async function bringUp(
+  number: NumberRef,
+  line: WppLine,
+  { webhookKey }: WppNumber,
+  isReused: boolean,
+  parts: WppParts,
+): Promise<Found> {
+  try {
+    if (isReused && (await line.status()) === "connected") return { status: "connected" };
+    const { state, qr } = await line.start(webhookUrlOf(webhookKey, parts));
+    if (state === "connected") return { status: "connected" };
+    if (qr) return { status: "qr_issued", qrcode: "image" in qr ? qr.image : qr.text };
+    return { status: "starting" };
+  } catch (error) {
+    note(number, parts.logger, "wpp.start_failed", error);
+    // The server may go on behind its proxy.
+    if (error instanceof WppError && error.kind === "gateway_timeout")
+      return { status: "starting" };
+    const isKeyOver = error instanceof WppError && error.kind === "key_invalid";
+    const message = error instanceof Error ? error.message : "the start failed";
+    return {
+      status: "error",
+      error: isKeyOver ? `${message}; force_recreate gives the number a new one` : message,
+    };
+  }
+}

@@ -1,0 +1,362 @@
+/** Numbers of both WPP servers through everything that runs: gateway, worker and webhook-ingest, over HTTP alone. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { TEST_KEKS } from "@manyline/db/testing";
+import { freePort, until } from "@manyline/testkit";
+import { stopWorker } from "./room.ts";
+import { WppRoom } from "./wpp-room.ts";
+
+const ADMIN_TOKEN = "an-admin-token-of-more-than-32-characters";
+const ANN = "79007654321";
+const PATIENCE = { deadlineMs: 20_000 };
+
+type Json = Record<string, unknown>;
+const fields = (value: unknown): Json => Object(value) as Json;
+
+let folder: string;
+let world: WppRoom;
+let url: string;
+let ingestUrl: string;
+const services: ChildProcess[] = [];
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "manyline-wpp-"));
+  const [gateway, ingest] = [await freePort(), await freePort()];
+  url = `http://127.0.0.1:${gateway}`;
+  ingestUrl = `http://127.0.0.1:${ingest}`;
+  const env = { MEDIA_STORE: folder, PUBLIC_URL: url };
+  world = await WppRoom.open({ ...env, WPP_WEBHOOK_URL: ingestUrl });
+  const { app, platform, ingest: db } = world.room.database.urls;
+  const databases = { DATABASE_APP_URL: app, DATABASE_PLATFORM_URL: platform };
+  await Promise.all([
+    start("gateway", gateway, { ...env, ...databases, ADMIN_TOKEN }),
+    start("webhook-ingest", ingest, { MEDIA_STORE: folder, DATABASE_INGEST_URL: db }),
+  ]);
+});
+after(async () => {
+  await Promise.all(services.map(stopWorker));
+  await world[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(name: string, port: number, env: Record<string, string>): Promise<void> {
+  const { database, nats, redis } = world.room;
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    cwd: new URL(`../../${name}/`, import.meta.url),
+    stdio: "ignore",
+    env: {
+      PATH: process.env["PATH"],
+      PORT: String(port),
+      DATABASE_RELAY_URL: database.urls.relay,
+      NATS_URL: nats.url,
+      REDIS_URL: redis.url,
+      MANYLINE_KEK: TEST_KEKS.map(({ id, key }) => `${id}:${key.toString("base64")}`).join(","),
+      ...env,
+    },
+  });
+  services.push(child);
+  const isReady = async (): Promise<boolean> =>
+    (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok;
+  await until(isReady, { label: `${name} ready`, deadlineMs: 60_000 });
+}
+
+let serial = 0;
+
+/** A company, as its own program sees it. */
+class Company {
+  readonly id: string;
+  #token = ADMIN_TOKEN;
+
+  constructor() {
+    serial += 1;
+    this.id = `96230${serial}`;
+  }
+
+  static async make(): Promise<Company> {
+    const company = new Company();
+    const body = { id: company.id, name: "Salon", country: "RU", adminEmail: "a@example.com" };
+    const made = await company.call("POST", "/api/whatsapp/companies", body);
+    company.#token = String(fields(made.body["token"])["secret"] ?? made.body["token"]);
+    // A worker claims the shard of a new company within a tick.
+    await until(async () => (await company.wpp({})).status !== 503, PATIENCE);
+    return company;
+  }
+
+  async call(method: string, path: string, body?: object): Promise<{ status: number; body: Json }> {
+    const answer = await fetch(`${url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const text = await answer.text();
+    return { status: answer.status, body: fields(text === "" ? {} : JSON.parse(text)) };
+  }
+
+  session(path: string, method = "GET", body?: object): Promise<{ status: number; body: Json }> {
+    return this.call(method, `/api/whatsapp/sessions/${this.id}/${path}`, body);
+  }
+
+  wpp(body: object, query = ""): Promise<{ status: number; body: Json }> {
+    return this.session(`wpp${query}`, "POST", body);
+  }
+
+  async numbers(): Promise<Json[]> {
+    const { body } = await this.call("GET", `/api/whatsapp/companies/${this.id}/numbers`);
+    return body["numbers"] as Json[];
+  }
+
+  /** Waits for a status; answers how it is told. */
+  reaches(number: unknown, status: string): Promise<Json> {
+    return until(
+      async () => {
+        const { body } = await this.session(`status?number=${String(number)}`);
+        return body["status"] === status ? body : undefined;
+      },
+      { ...PATIENCE, label: `${String(number)} ${status}` },
+    );
+  }
+
+  /** Looks at the page's QR until there is one. */
+  qr(number: unknown): Promise<Json> {
+    return until(
+      async () => {
+        const { status, body } = await this.session(`qr?number=${String(number)}`);
+        return status === 200 ? body : undefined;
+      },
+      { ...PATIENCE, label: "a QR" },
+    );
+  }
+
+  async send(number: unknown, body: object): Promise<string> {
+    const sent = await this.session(`messages?number=${String(number)}`, "POST", {
+      to: `+${ANN}`,
+      ...body,
+    });
+    assert.equal(sent.status, 202, JSON.stringify(sent.body));
+    return String(sent.body["messageId"]);
+  }
+
+  becomes(messageId: string, status: string): Promise<Json> {
+    return until(
+      async () => {
+        const { body } = await this.session(`messages/${messageId}`);
+        const message = fields(body["message"] ?? body);
+        return message["status"] === status ? message : undefined;
+      },
+      { ...PATIENCE, label: `${messageId} ${status}` },
+    );
+  }
+
+  async messages(number: unknown): Promise<Json[]> {
+    const { body } = await this.session(`messages?number=${String(number)}`);
+    return body["messages"] as Json[];
+  }
+
+  async events(number: unknown): Promise<string[]> {
+    const { room } = world;
+    const rows = await room.superuser<{ type: string }>(
+      `select e.type from whatsapp_events e join numbers n on n.number_no = e.number_no
+        where n.number_id = '${String(number)}' order by e.event_no`,
+    );
+    return rows.map(({ type }) => type);
+  }
+}
+
+const sessionOf = async (number: unknown): Promise<string> => {
+  const [row] = await world.room.superuser<{ session: string }>(
+    `select settings ->> 'wppAccountNumber' as session from numbers where number_id = '${String(number)}'`,
+  );
+  return row?.session ?? "";
+};
+const clientsOf = ({ id }: Company): string[] =>
+  [...world.wpp.world.clients.keys()].filter((one) => one.split("__")[0] === id);
+
+for (const server of ["wpp_platform", "wppconnect"] as const) {
+  describe(`at ${server}`, () => {
+    const extra = server === "wppconnect" ? { server } : {};
+    /** Adds a number, shows its QR as a person would see it, and scans it. */
+    async function linked(company: Company): Promise<{ number: unknown; session: string }> {
+      const startedAt = performance.now();
+      const { status, body } = await company.wpp({ add_new: true, ...extra });
+      assert.ok(performance.now() - startedAt < 8_000, "held the request");
+      assert.equal(status, 200, JSON.stringify(body));
+      const number = body["numberId"];
+      const session = String(body["session"]);
+      const shown = await company.qr(number);
+      assert.match(String(shown["qr"]), /^(2@|data:image\/png;base64,)/);
+      await world.scan(session);
+      await company.reaches(number, "connected");
+      return { number, session };
+    }
+
+    it("three numbers have a session each, show their QR, send, and are told what becomes of it", async () => {
+      const company = await Company.make();
+      const lines = [await linked(company), await linked(company), await linked(company)];
+      assert.equal(new Set(lines.map(({ session }) => session)).size, 3);
+      for (const { number } of lines) {
+        const read = await company.send(number, { type: "text", text: "good day" });
+        await company.becomes(read, "read");
+        const told = await company.events(number);
+        for (const type of [
+          "session.connected",
+          "message.sent",
+          "message.delivered",
+          "message.read",
+        ]) {
+          assert.equal(told.filter((one) => one === type).length, 1, `${type} in ${told.join()}`);
+        }
+        assert.ok(told.includes("pairing.qr_issued"), told.join());
+      }
+    });
+
+    it("what people write, react and send as files arrives; a person's words are answered", async () => {
+      const company = await Company.make();
+      const { number, session } = await linked(company);
+      const bytes = randomBytes(300);
+      const base64 = bytes.toString("base64");
+      if (server === "wppconnect") {
+        world.connect.say(session, ANN, "hello");
+        world.connect.say(session, ANN, {
+          type: "image",
+          mimetype: "image/png",
+          caption: "look",
+          body: base64,
+        });
+      } else {
+        world.wpp.say(session, ANN, "hello");
+        const media = { base64, mimetype: "image/png", filename: "file" };
+        world.wpp.say(session, ANN, { type: "image", text: "[Image] look", media });
+      }
+      const image = await until(
+        async () => (await company.messages(number)).find(({ type }) => type === "image"),
+        PATIENCE,
+      );
+      assert.equal(image["text"], "look");
+      const hello = (await company.messages(number)).find(({ text }) => text === "hello");
+      assert.equal(hello?.["direction"], "in");
+      const { id: mediaId } = fields(image["media"]);
+      const file = await fetch(
+        `${url}/api/whatsapp/sessions/${company.id}/media/${String(mediaId)}`,
+        {
+          headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+        },
+      );
+      assert.deepEqual(Buffer.from(await file.arrayBuffer()), bytes);
+      const reaction = await company.send(number, {
+        type: "reaction",
+        messageId: hello?.["id"] ?? hello?.["messageId"],
+        emoji: "👍",
+        to: undefined,
+      });
+      await company.becomes(reaction, "sent");
+    });
+
+    it("lost, it says so at once and comes back; deleted, another is primary", async () => {
+      const company = await Company.make();
+      const { number, session } = await linked(company);
+      if (server === "wppconnect") world.connect.removeDevice(session);
+      else world.wpp.drop(session, "logout");
+      const lost = await company.reaches(number, "disconnected");
+      assert.equal(lost["reason"], "logged_out");
+      const again = await company.wpp({}, `?number=${String(number)}`);
+      assert.deepEqual([again.status, again.body["session"]], [200, session]);
+      await world.scan(session);
+      await company.reaches(number, "connected");
+      const primary = (await company.numbers()).find(({ isPrimary }) => isPrimary === true);
+      const path = `/api/whatsapp/companies/${company.id}/numbers/${String(primary?.["id"])}`;
+      assert.equal((await company.call("DELETE", path)).status, 200);
+      assert.deepEqual(
+        (await company.numbers()).map(({ id, isPrimary }) => [id, isPrimary]),
+        [[number, true]],
+      );
+    });
+  });
+}
+
+describe("POST …/wpp", () => {
+  it("at once makes one client; {} means it, add_new another, force_recreate new credentials in its row", async () => {
+    const company = new Company();
+    await company.call("POST", "/api/whatsapp/companies", {
+      id: company.id,
+      name: "Salon",
+      country: "RU",
+      adminEmail: "a@example.com",
+    });
+    let both: { status: number; body: Json }[] = [];
+    await until(async () => {
+      both = await Promise.all([company.wpp({}), company.wpp({})]);
+      return both.every(({ status }) => status === 200);
+    }, PATIENCE);
+    const [one, two] = both.map(({ body }) => body);
+    assert.deepEqual([one?.["numberId"], one?.["session"]], [two?.["numberId"], two?.["session"]]);
+    assert.deepEqual(clientsOf(company), [company.id]);
+    const first = one?.["numberId"];
+    await world.scan(String(one?.["session"]));
+    await company.reaches(first, "connected");
+    assert.equal((await company.wpp({})).body["status"], "connected");
+
+    const added = await company.wpp({ add_new: true });
+    assert.notEqual(added.body["numberId"], first);
+    assert.match(clientsOf(company)[1] ?? "", new RegExp(`^${company.id}__wpp__[0-9a-f]{8}$`));
+    const recreated = await company.wpp({ force_recreate: true });
+    assert.equal(recreated.body["numberId"], first);
+    assert.notEqual(recreated.body["session"], one?.["session"]);
+    assert.equal(clientsOf(company).length, 3);
+    await world.scan(String(recreated.body["session"]));
+    await company.reaches(first, "connected");
+
+    const taken = world.wpp.world.clients.get(company.id);
+    const answer = { status: 200, body: { apiKey: taken?.apiKey, session: taken?.session } };
+    world.wpp.faults.add({ call: "create", effect: { answer }, next: 1 });
+    // That client is nobody's any more; the second number's is.
+    const second = await sessionOf(added.body["numberId"]);
+    const owned = [...world.wpp.world.clients.values()].find(({ session }) => session === second);
+    Object.assign(answer.body, { apiKey: owned?.apiKey, session: second });
+    const refused = await company.wpp({ add_new: true });
+    assert.deepEqual([refused.status, refused.body["code"]], [409, "WPP_KEY_REUSED"]);
+    assert.equal((await company.numbers()).length, 2);
+  });
+
+  it("a late key is waited for; a start behind a 504 is starting, and connects; the file is fetched by its link", async () => {
+    const company = await Company.make();
+    world.wpp.options.activationMs = 1_500;
+    const late = await company.wpp({ add_new: true });
+    world.wpp.options.activationMs = 0;
+    assert.equal(late.status, 200, JSON.stringify(late.body));
+    const effect = { answer: { status: 504, body: "<html>504</html>" } };
+    world.wpp.faults.add({ call: "start", effect, next: 1 });
+    const cut = await company.wpp({ add_new: true });
+    assert.deepEqual([cut.status, cut.body["status"]], [200, "starting"]);
+    const number = cut.body["numberId"];
+    await world.scan(String(cut.body["session"]));
+    await company.reaches(number, "connected");
+
+    const bytes = randomBytes(100);
+    const pdf = Buffer.concat([Buffer.from("%PDF-1.4\n"), bytes]);
+    const uploaded = await fetch(
+      `${url}/api/whatsapp/sessions/${company.id}/media?fileName=a.pdf&number=${String(number)}`,
+      {
+        method: "POST",
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/pdf" },
+        body: pdf,
+      },
+    );
+    const { mediaId } = fields(await uploaded.json());
+    const sent = await company.send(number, { type: "document", mediaId, fileName: "a.pdf" });
+    await company.becomes(sent, "read");
+    const task = [...world.wpp.world.tasks.values()].at(-1)?.body ?? {};
+    assert.deepEqual([task["kind"], task["filename"]], ["file", "a.pdf"]);
+    const fetched = await fetch(String(task["url"]));
+    assert.deepEqual(Buffer.from(await fetched.arrayBuffer()), pdf);
+    const forged = await fetch(`${String(task["url"]).slice(0, -3)}AAA`);
+    assert.equal(forged.status, 404);
+
+    const poll = { type: "poll", to: `+${ANN}`, poll: { name: "?", options: ["a", "b"] } };
+    const refused = await company.session(`messages?number=${String(number)}`, "POST", poll);
+    assert.deepEqual([refused.status, refused.body["code"]], [501, "PROVIDER_NOT_SUPPORTED"]);
+  });
+});
