@@ -5,12 +5,14 @@ import { type CompanyId, companyRemoved, makeEvent, newSubscriptionId } from "@m
 import {
   addSubscription,
   appendEvents,
+  type Attempt,
   changeSubscription,
   claimDeliveries,
   type Database,
   deleteOldDeliveries,
   disableSubscription,
   dueQueues,
+  type Fate,
   getSubscription,
   inTransaction,
   listDeliveries,
@@ -24,7 +26,9 @@ import {
   replayDeliveries,
   replayRange,
   rotateSubscriptionSecret,
-  settleDelivery,
+  type Settled,
+  settleDeliveries,
+  type Settlement,
   subscriptionsFor,
   withCompany,
 } from "../src/index.ts";
@@ -95,7 +99,17 @@ async function queued(
 }
 
 const claim = (key: QueueKey, limit = 10, claimMs = 30_000) =>
-  claimDeliveries(notify, key, { limit, claimMs });
+  claimDeliveries(notify, [{ ...key, limit, claimMs }]).then(([list = []]) => list);
+const settleDelivery = async (
+  key: QueueKey,
+  delivery: Settlement["delivery"],
+  attempt: Attempt,
+  fate: Fate,
+): Promise<Settled> => {
+  const [settled] = await settleDeliveries(notify, [{ key, delivery, attempt, fate }]);
+  if (!settled) throw new Error("there was no answer");
+  return settled;
+};
 const ok = { status: 200, error: null, latencyMs: 5 };
 const bad = { status: 503, error: null, latencyMs: 5 };
 const again = (inMs: number, isLate = false) =>
@@ -131,11 +145,8 @@ test("what is claimed is nobody else's until the claim ends; a late settlement c
   const [second] = await claim(key);
   assert.equal(second?.deliveryNo, first.deliveryNo);
   assert.equal(second?.attempts, 2);
-  assert.equal((await settleDelivery(notify, key, first, bad, again(0))).isSettled, false);
-  assert.equal(
-    (await settleDelivery(notify, key, second, ok, { kind: "delivered" })).isSettled,
-    true,
-  );
+  assert.equal((await settleDelivery(key, first, bad, again(0))).isSettled, false);
+  assert.equal((await settleDelivery(key, second, ok, { kind: "delivered" })).isSettled, true);
   const [row] = await list(key);
   assert.deepEqual([row?.state, row?.attempts, row?.status], ["delivered", 2, 200]);
 });
@@ -151,14 +162,14 @@ test("of a chat one is under way at a time, by seq; one that steps aside holds u
   assert.deepEqual(new Set(claimed.map(({ eventId }) => eventId)), new Set([first, elsewhere]));
   const head = claimed.find(({ eventId }) => eventId === first);
   assert.ok(head);
-  await settleDelivery(notify, key, head, bad, again(60_000));
+  await settleDelivery(key, head, bad, again(60_000));
   assert.deepEqual(await claim(key), [], "the next of the chat waits for it");
   await world.superuser.query("update deliveries set due_at = now() where delivery_no = $1", [
     head.deliveryNo,
   ]);
   const [retried] = await claim(key);
   assert.equal(retried?.eventId, first);
-  await settleDelivery(notify, key, retried ?? head, bad, again(60_000, true));
+  await settleDelivery(key, retried ?? head, bad, again(60_000, true));
   assert.deepEqual(
     (await claim(key)).map(({ eventId }) => eventId),
     [second],
@@ -171,7 +182,7 @@ test("an endpoint that fails is left alone, remembers since when, and forgets it
   await queued(key);
   const [one] = await claim(key, 1);
   assert.ok(one);
-  await settleDelivery(notify, key, one, bad, { ...again(0), pauseMs: 60_000 });
+  await settleDelivery(key, one, bad, { ...again(0), pauseMs: 60_000 });
   assert.deepEqual(await claim(key), []);
   assert.ok(!(await dueQueues(notify)).some((due) => due.subscriptionId === key.subscriptionId));
   const failing = await withCompany(world.app, key.companyNo, (tx) =>
@@ -183,7 +194,7 @@ test("an endpoint that fails is left alone, remembers since when, and forgets it
   assert.ok((await dueQueues(notify)).some((due) => due.subscriptionId === key.subscriptionId));
   const [two] = await claim(key, 1);
   assert.ok(two);
-  await settleDelivery(notify, key, two, ok, { kind: "delivered" });
+  await settleDelivery(key, two, ok, { kind: "delivered" });
   const endpoint = await readEndpoint(
     notify,
     world.test.keyring,
@@ -219,7 +230,7 @@ test("the dead and the delivered are replayed, a code never", async () => {
   const { eventId } = await queued(key);
   const [one] = await claim(key);
   assert.ok(one);
-  await settleDelivery(notify, key, one, bad, { kind: "dead", pauseMs: 0 });
+  await settleDelivery(key, one, bad, { kind: "dead", pauseMs: 0 });
   const code = { id: "evt_code", type: "pairing-code", attempts: 1, isDelivered: false, ...bad };
   await noteDirectDelivery(notify, key, code);
   assert.equal(await inCompany((tx) => replayDeliveries(tx, key, { isDead: true })), 1);
@@ -231,7 +242,7 @@ test("the dead and the delivered are replayed, a code never", async () => {
   }
   const [two] = await claim(key);
   assert.deepEqual([two?.eventId, two?.attempts], [eventId, 1]);
-  await settleDelivery(notify, key, two ?? one, ok, { kind: "delivered" });
+  await settleDelivery(key, two ?? one, ok, { kind: "delivered" });
   assert.equal(await inCompany((tx) => replayDeliveries(tx, key, { eventId })), 1);
 });
 

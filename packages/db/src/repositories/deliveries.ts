@@ -1,7 +1,7 @@
 /** The queue of each endpoint: what is to be delivered, what became of it, and how it is had again. */
 import type { Envelope } from "@manyline/contracts";
 import { sql } from "kysely";
-import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { changed, type Executor, rows, type Tx } from "../open.ts";
 
 export type QueuedEvent = {
   eventId: string;
@@ -86,20 +86,28 @@ export type ClaimedDelivery = {
   envelope: Envelope | null;
 };
 
+export type Claim = QueueKey & { limit: number; claimMs: number };
+
 /**
- * Takes what is due at one endpoint, for `claimMs`; whoever does not settle it by then loses it. Of each chat only the
- * first that waits, in the order of `seq`, until that has stepped aside. Role notify.
+ * Takes what is due at endpoints, for `claimMs`; whoever does not settle it by then loses it. Of each chat only the
+ * first that waits, in the order of `seq`, until that has stepped aside. One list for each claim. Role notify.
  */
 export async function claimDeliveries(
   executor: Executor,
-  { companyNo, subscriptionId }: QueueKey,
-  { limit, claimMs }: { limit: number; claimMs: number },
-): Promise<ClaimedDelivery[]> {
-  return rows(
+  claims: readonly Claim[],
+): Promise<ClaimedDelivery[][]> {
+  const found = await rows(
     executor,
-    sql<ClaimedDelivery>`select * from claim_deliveries(${companyNo}, ${subscriptionId}, ${limit},
-      ${claimMs}::bigint * interval '1 millisecond')`,
+    sql<ClaimedDelivery & { place: number }>`select q.place, c.*
+      from unnest(${claims.map((one) => one.companyNo)}::int[], ${claims.map((one) => one.subscriptionId)}::text[],
+        ${claims.map((one) => one.limit)}::int[], ${claims.map((one) => one.claimMs)}::bigint[])
+        with ordinality as q (company_no, subscription_id, most, claim_ms, place)
+      cross join lateral claim_deliveries(q.company_no, q.subscription_id, q.most,
+        q.claim_ms * interval '1 millisecond') c`,
   );
+  const lists = claims.map((): ClaimedDelivery[] => []);
+  for (const { place, ...delivery } of found) lists[place - 1]?.push(delivery);
+  return lists;
 }
 
 /** Queues of enabled endpoints that have something due and may be called. Role notify. */
@@ -130,26 +138,47 @@ export type Fate =
 /** `isSettled` false: the claim was lost, somebody else settles it. `hasNext`: more of its chat waits. */
 export type Settled = { isSettled: boolean; hasNext: boolean };
 
-/** Notes how an attempt ended, for the delivery and for its endpoint. Role notify. */
-export async function settleDelivery(
+export type Settlement = {
+  key: QueueKey;
+  delivery: Pick<ClaimedDelivery, "deliveryNo" | "attempts">;
+  attempt: Attempt;
+  fate: Fate;
+};
+
+const STATES = { delivered: "delivered", again: "waiting", dead: "dead", gone: "dead" } as const;
+/** What an attempt says of its endpoint. */
+const SAYS = { delivered: "well", again: "failed", dead: "failed", gone: "nothing" } as const;
+
+/** Notes how attempts ended, for the deliveries and for their endpoints. One answer for each. Role notify. */
+export async function settleDeliveries(
   executor: Executor,
-  { companyNo, subscriptionId }: QueueKey,
-  { deliveryNo, attempts }: Pick<ClaimedDelivery, "deliveryNo" | "attempts">,
-  { status, error, latencyMs }: Attempt,
-  fate: Fate,
-): Promise<Settled> {
-  const state = { delivered: "delivered", again: "waiting", dead: "dead", gone: "dead" }[fate.kind];
-  const isLate = fate.kind === "again" && fate.isLate;
-  const inMs = fate.kind === "again" ? fate.inMs : 0;
-  const says = { delivered: "well", again: "failed", dead: "failed", gone: "nothing" }[fate.kind];
-  const pauseMs = "pauseMs" in fate ? fate.pauseMs : 0;
-  const row = await firstRow(
+  settlements: readonly Settlement[],
+): Promise<Settled[]> {
+  const column = <T>(read: (one: Settlement) => T): T[] => settlements.map(read);
+  const found = await rows(
     executor,
-    sql<Settled>`select * from settle_delivery(${companyNo}, ${subscriptionId}, ${deliveryNo}, ${attempts}, ${state},
-      ${isLate}, ${inMs}::bigint * interval '1 millisecond', ${status}, ${error}, ${latencyMs}, ${says},
-      ${pauseMs}::bigint * interval '1 millisecond')`,
+    // In one order, or two who settle for the same endpoints lock each other out.
+    sql<Settled & { place: number }>`select q.place, s.is_settled, s.has_next
+      from (select * from unnest(${column(({ key }) => key.companyNo)}::int[],
+          ${column(({ key }) => key.subscriptionId)}::text[],
+          ${column(({ delivery }) => delivery.deliveryNo)}::bigint[],
+          ${column(({ delivery }) => delivery.attempts)}::int[], ${column(({ fate }) => STATES[fate.kind])}::text[],
+          ${column(({ fate }) => fate.kind === "again" && fate.isLate)}::boolean[],
+          ${column(({ fate }) => (fate.kind === "again" ? fate.inMs : 0))}::bigint[],
+          ${column(({ attempt }) => attempt.status)}::int[], ${column(({ attempt }) => attempt.error)}::text[],
+          ${column(({ attempt }) => attempt.latencyMs)}::int[], ${column(({ fate }) => SAYS[fate.kind])}::text[],
+          ${column(({ fate }) => ("pauseMs" in fate ? fate.pauseMs : 0))}::bigint[])
+          with ordinality as u (company_no, subscription_id, delivery_no, attempts, state, is_late, in_ms, status, error,
+            latency_ms, says, pause_ms, place)
+        order by company_no, subscription_id, delivery_no) q
+      cross join lateral settle_delivery(q.company_no, q.subscription_id, q.delivery_no, q.attempts, q.state, q.is_late,
+        q.in_ms * interval '1 millisecond', q.status, q.error, q.latency_ms, q.says,
+        q.pause_ms * interval '1 millisecond') s`,
   );
-  return row ?? { isSettled: false, hasNext: false };
+  const byPlace = new Map(found.map(({ place, ...settled }) => [place, settled]));
+  return settlements.map(
+    (_, index) => byPlace.get(index + 1) ?? { isSettled: false, hasNext: false },
+  );
 }
 
 /** True: it was enabled until now. Role notify; the event of it goes into the same transaction. */

@@ -21,7 +21,9 @@ import {
   type Keyring,
   type QueueKey,
   readEndpoint,
-  settleDelivery,
+  type Settled,
+  settleDeliveries,
+  type Settlement,
 } from "@manyline/db";
 import {
   type AddressGuard,
@@ -32,10 +34,13 @@ import {
   withSpan,
 } from "@manyline/runtime";
 import type { Reports } from "../reports.ts";
+import { Gathered } from "./gathered.ts";
 
 /** A changed address, and a former secret, count so long. */
 const KNOWN_MS = 1_000;
 const KNOWN = 10_000;
+/** Notes of different endpoints that share a statement, and a commit. */
+const GATHERED = { lanes: 2, most: 50 };
 const nameOf = ({ companyNo, subscriptionId }: QueueKey): string =>
   `${companyNo} ${subscriptionId}`;
 
@@ -51,10 +56,13 @@ export type EndpointsOptions = {
 
 export class Endpoints {
   readonly #options: EndpointsOptions;
+  readonly #settling: Gathered<Settlement, Settled>;
   readonly #known = new Map<string, { endpoint: Endpoint; untilMs: number }>();
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
+    const { db } = options;
+    this.#settling = new Gathered((all) => settleDeliveries(db, all), GATHERED);
   }
 
   /** Undefined: it is gone or switched off. */
@@ -112,11 +120,16 @@ export class Endpoints {
 
   /** Sends what was claimed, and notes what became of it. True: more may be due at once. */
   async deliver(key: QueueKey, endpoint: Endpoint, delivery: ClaimedDelivery): Promise<boolean> {
-    const { reports, clock, db } = this.#options;
+    const { reports, clock } = this.#options;
     const { envelope, eventId, isLate, attempts } = delivery;
     if (!envelope) {
       const attempt = { status: null, error: "event_gone", latencyMs: 0 };
-      const { hasNext } = await settleDelivery(db, key, delivery, attempt, { kind: "gone" });
+      const { hasNext } = await this.#settling.ask({
+        key,
+        delivery,
+        attempt,
+        fate: { kind: "gone" },
+      });
       reports.delivered("gone", attempt);
       return hasNext;
     }
@@ -136,7 +149,7 @@ export class Endpoints {
     const fate = fateOf(attempt, attempts, endpoint.failures);
     const isWell = fate.kind === "delivered";
     if (!isWell) this.#known.delete(nameOf(key));
-    const { isSettled, hasNext } = await settleDelivery(db, key, delivery, attempt, fate);
+    const { isSettled, hasNext } = await this.#settling.ask({ key, delivery, attempt, fate });
     const outcome = { delivered: "taken", again: "failed", dead: "dead", gone: "gone" } as const;
     reports.delivered(isSettled ? outcome[fate.kind] : "lost", attempt);
     if (fate.kind === "delivered" && attempts === 1) {

@@ -4,6 +4,7 @@
  */
 import { WEBHOOK_FIGURES } from "@manyline/contracts/webhooks";
 import {
+  type Claim,
   claimDeliveries,
   type ClaimedDelivery,
   type Database,
@@ -12,6 +13,7 @@ import {
 } from "@manyline/db";
 import type { Reports } from "../reports.ts";
 import type { Endpoints } from "./endpoints.ts";
+import { Gathered } from "./gathered.ts";
 import { Slots } from "./slots.ts";
 
 export type QueuesOptions = {
@@ -26,12 +28,15 @@ export type QueuesOptions = {
 
 /** A claim outlives the longest call by so much; then whoever looks takes it over. */
 const CLAIM_MORE_MS = 20_000;
+/** Claims of different queues that share a statement. */
+const GATHERED = { lanes: 2, most: 20 };
 
 type Running = { isWoken: boolean; wake: () => void; done: Promise<void> };
 
 export class Queues {
   readonly #options: QueuesOptions;
   readonly #slots: Slots;
+  readonly #claiming: Gathered<Claim, ClaimedDelivery[]>;
   readonly #running = new Map<string, Running>();
   #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
@@ -40,6 +45,8 @@ export class Queues {
   constructor(options: QueuesOptions) {
     this.#options = options;
     this.#slots = new Slots(options.sends);
+    const { db } = options;
+    this.#claiming = new Gathered((all) => claimDeliveries(db, all), GATHERED);
   }
 
   /** Deliveries under way. */
@@ -106,12 +113,15 @@ export class Queues {
     const failed: unknown[] = [];
     // Something may be due that was not claimed.
     let isMore = true;
+    // There was more than could be claimed: it is taken by halves, each claim for several.
+    let isLong = false;
     while (!this.#isStopping && failed.length === 0) {
       const endpoint = await endpoints.known(key);
       if (!endpoint) break;
       const most = endpoint.failures > 0 ? 1 : WEBHOOK_FIGURES.perEndpoint;
       const room = most - underWay.size;
-      if (room > 0 && (isMore || queue.isWoken)) {
+      const isRoom = isLong ? room * 2 >= most : room > 0;
+      if (isRoom && (isMore || queue.isWoken)) {
         const slots = await this.#slots.take(room);
         queue.isWoken = false;
         isMore = false;
@@ -120,7 +130,8 @@ export class Queues {
           return [];
         });
         this.#slots.give(slots - claimed.length);
-        if (claimed.length === slots) isMore = true;
+        isLong = claimed.length === slots;
+        if (isLong) isMore = true;
         for (const delivery of claimed) {
           const sending: Promise<void> = endpoints
             .deliver(key, endpoint, delivery)
@@ -144,12 +155,12 @@ export class Queues {
         end();
         return;
       }
-      if (room > 0 && (queue.isWoken || isMore)) continue;
+      if (isRoom && (queue.isWoken || isMore)) continue;
       await Promise.race([
         ...underWay,
         new Promise<void>((resolve) => {
           queue.wake = resolve;
-          if ((queue.isWoken && room > 0) || this.#isStopping) resolve();
+          if ((queue.isWoken && isRoom) || this.#isStopping) resolve();
         }),
       ]);
     }
@@ -159,7 +170,7 @@ export class Queues {
 
   #claim(key: QueueKey, limit: number): Promise<ClaimedDelivery[]> {
     if (this.#isStopping) return Promise.resolve([]);
-    const { db, timeoutMs } = this.#options;
-    return claimDeliveries(db, key, { limit, claimMs: timeoutMs + CLAIM_MORE_MS });
+    const claimMs = this.#options.timeoutMs + CLAIM_MORE_MS;
+    return this.#claiming.ask({ ...key, limit, claimMs });
   }
 }
