@@ -3,7 +3,7 @@
  *
  * - `CompanyId`: the outer id of a tenant, chosen by the user, e.g. `962302`. One safe NATS token.
  * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`,
- *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`, `FlowKeyId` `fky_…`, `SubscriptionId` `sub_…`, `DeliveryId` `dlv_…`: prefix and a UUIDv7 in hex
+ *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`, `FlowKeyId` `fky_…`, `SubscriptionId` `sub_…`: prefix and a UUIDv7 in hex
  *   without dashes, so they sort by creation.
  * Phone number, JID and LID are different things and never share a type.
  */
@@ -24,7 +24,6 @@ export type ContactId = Branded<"ContactId">;
 export type MediaId = Branded<"MediaId">;
 export type FlowKeyId = Branded<"FlowKeyId">;
 export type SubscriptionId = Branded<"SubscriptionId">;
-export type DeliveryId = Branded<"DeliveryId">;
 
 /** `[A-Za-z0-9_-]{1,64}`, not `_` alone (the "no number" token of subjects), without `__wpp__` (reserved). */
 export const COMPANY_ID_PATTERN = "^(?!_$)(?!.*__wpp__)[A-Za-z0-9_-]{1,64}$";
@@ -84,9 +83,6 @@ export function newFlowKeyId(): FlowKeyId {
 }
 export function newSubscriptionId(): SubscriptionId {
   return newId("sub") as SubscriptionId;
-}
-export function newDeliveryId(): DeliveryId {
-  return newId("dlv") as DeliveryId;
 }
 
 const MESSAGE_ID = new RegExp(idPattern("msg"));
