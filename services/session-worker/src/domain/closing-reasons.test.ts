@@ -29,6 +29,7 @@ it("the rule of every code leads to the status of its reason", () => {
     440: "error/replaced ask_lease",
     471: "error/token_refused stop",
     472: "error/not_confirmed stop",
+    473: "disconnected/not_linked stop",
     500: "connecting/reconnecting reconnect",
     503: "connecting/reconnecting reconnect_slowly",
     515: "connecting/opening restart",
