@@ -5,7 +5,7 @@ import { fakeRest, fakeScreen } from "./commands/testing.ts";
 import { Refusal } from "./refusal.ts";
 
 const EXPECTED = [
-  ["pairing-link", "companies", "numbers", "status"],
+  ["pairing-link", "companies", "numbers", "status", "tokens", "events", "wpp"],
   ["workers", "drain", "resume", "metrics"],
   ["shards", "moves", "pin", "unpin", "pause", "unpause", "split", "merge", "unsplit", "unmerge"],
   ["reconnect-all", "pair-all", "jobs", "job", "cancel-job"],
