@@ -6,7 +6,7 @@
 set -eu
 overlay=${1:?which overlay? deploy.sh <folder>}
 namespace=${NAMESPACE:-manyline}
-services='gateway,session-worker,webhook-ingest'
+services='gateway,session-worker,webhook-ingest,notifier'
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -22,3 +22,4 @@ kubectl apply --filename "$folder/all.yaml" --selector "app.kubernetes.io/compon
 kubectl --namespace "$namespace" rollout status deployment/gateway
 kubectl --namespace "$namespace" rollout status deployment/session-worker
 kubectl --namespace "$namespace" rollout status deployment/webhook-ingest
+kubectl --namespace "$namespace" rollout status deployment/notifier

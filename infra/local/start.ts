@@ -37,6 +37,7 @@ function table(facts: StackFacts, url: string, paths: ReturnType<typeof dataPath
     ["Link a phone", facts.pairingLink],
     ["", "a fresh link: npm run manyline -- pairing-link 962302"],
     ["Simulated phone", facts.phonePage === undefined ? "" : `${facts.phonePage}/`],
+    ["Mails and SMS", facts.inboxPage === undefined ? "" : `${facts.inboxPage}/`],
     ["Simulated Meta", facts.metaPage === undefined ? "" : `${facts.metaPage}/`],
     ["REST", `${url}/docs`],
     ["Admin token", paths.adminToken],

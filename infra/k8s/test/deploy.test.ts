@@ -37,7 +37,7 @@ for (const overlay of OVERLAYS) {
   test(`deploy.sh ${overlay}: servers and settings, migrations to their end, then the services`, async () => {
     const { calls } = await deploy(overlay);
     const steps = calls.map((call) => call.replace(/--filename \S+/, "FILE"));
-    const services = "(gateway,session-worker,webhook-ingest)";
+    const services = "(gateway,session-worker,webhook-ingest,notifier)";
     assert.deepEqual(steps, [
       "--namespace manyline delete job migrate --ignore-not-found",
       `apply FILE --selector app.kubernetes.io/component notin ${services}`,
@@ -46,6 +46,7 @@ for (const overlay of OVERLAYS) {
       "--namespace manyline rollout status deployment/gateway",
       "--namespace manyline rollout status deployment/session-worker",
       "--namespace manyline rollout status deployment/webhook-ingest",
+      "--namespace manyline rollout status deployment/notifier",
     ]);
   });
 
@@ -60,7 +61,7 @@ for (const overlay of OVERLAYS) {
 
 test("what the second step of deploy.sh leaves out is of the services alone", async () => {
   const { applied } = await deploy("dev");
-  const services = new Set(["gateway", "session-worker", "webhook-ingest"]);
+  const services = new Set(["gateway", "session-worker", "webhook-ingest", "notifier"]);
   for (const { kind, metadata } of applied.all) {
     const component = metadata?.labels?.["app.kubernetes.io/component"];
     const isLast = component !== undefined && services.has(component);

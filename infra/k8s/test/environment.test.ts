@@ -14,6 +14,10 @@ import {
   configTable as ingestTable,
   envToConfig as ingestConfig,
 } from "../../../services/webhook-ingest/src/config.ts";
+import {
+  configTable as notifierTable,
+  envToConfig as notifierConfig,
+} from "../../../services/notifier/src/config.ts";
 import type { Manifests } from "./manifests.ts";
 import { containerOf, OVERLAYS, render, ROOT } from "./manifests.ts";
 import { settingsOf, variablesOf } from "./settings.ts";
@@ -27,6 +31,7 @@ const SERVICES = [
   { name: "gateway", table: configTable(), read: gatewayConfig },
   { name: "session-worker", table: describeConfig(buildConfig), read: workerConfig },
   { name: "webhook-ingest", table: ingestTable(), read: ingestConfig },
+  { name: "notifier", table: notifierTable(), read: notifierConfig },
 ] as const;
 
 /** With the secrets of the dev overlay where an overlay leaves them to a person. */
@@ -95,6 +100,7 @@ for (const overlay of OVERLAYS) {
     assert.deepEqual(rolesOf("gateway"), ["app", "platform", "relay"]);
     assert.deepEqual(rolesOf("session-worker"), ["relay", "worker"]);
     assert.deepEqual(rolesOf("webhook-ingest"), ["ingest", "relay"]);
+    assert.deepEqual(rolesOf("notifier"), ["notify", "relay"]);
   });
 }
 

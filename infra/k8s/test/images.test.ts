@@ -24,7 +24,15 @@ const dockerfile = await readFile(join(ROOT, "Dockerfile"), "utf8");
 const dev = await render("dev");
 
 /** Programs of the one image; the rest are servers of others. */
-const OWN = ["gateway", "session-worker", "webhook-ingest", "migrate", "whatsapp-simulator"];
+const OWN = [
+  "gateway",
+  "session-worker",
+  "webhook-ingest",
+  "notifier",
+  "migrate",
+  "whatsapp-simulator",
+  "inbox-simulator",
+];
 const SERVERS = ["postgres", "nats", "redis"];
 
 test("everything that compose runs is in the dev overlay, and the services in each", async () => {
@@ -32,7 +40,7 @@ test("everything that compose runs is in the dev overlay, and the services in ea
     dev.pods.map(({ name }) => name).toSorted(),
     Object.keys(compose.services).toSorted(),
   );
-  const services = ["gateway", "migrate", "session-worker", "webhook-ingest"];
+  const services = ["gateway", "migrate", "notifier", "session-worker", "webhook-ingest"];
   const production = await render("production");
   assert.deepEqual(production.pods.map(({ name }) => name).toSorted(), services);
 });
@@ -44,7 +52,7 @@ describe("as compose has it", () => {
     });
   }
 
-  for (const name of ["gateway", "session-worker", "webhook-ingest", "migrate"]) {
+  for (const name of ["gateway", "session-worker", "webhook-ingest", "notifier", "migrate"]) {
     test(`the program of ${name}`, async () => {
       const production = await render("production");
       const { command, workingDir } = production.main(name);

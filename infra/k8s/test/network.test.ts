@@ -69,7 +69,7 @@ function serversOf(manifests: Manifests, name: string): URL[] {
 }
 
 const dev = await render("dev");
-const SERVICES = ["gateway", "session-worker", "webhook-ingest", "migrate"];
+const SERVICES = ["gateway", "session-worker", "webhook-ingest", "notifier", "migrate"];
 
 for (const overlay of OVERLAYS) {
   const manifests = await render(overlay);
@@ -106,7 +106,7 @@ for (const overlay of OVERLAYS) {
     test("only workers, gateway and webhooks reach the outside, and nothing private under its port", () => {
       for (const { name, labels } of manifests.pods) {
         const isOut = isAllowed(manifests, "Egress", labels, 443, "anywhere");
-        const mayOut = ["session-worker", "gateway", "webhook-ingest"].includes(name);
+        const mayOut = ["session-worker", "gateway", "webhook-ingest", "notifier"].includes(name);
         assert.equal(isOut, mayOut, name);
       }
       const [rule] = manifests.one("NetworkPolicy", "to-the-outside").spec?.egress ?? [];
@@ -124,6 +124,9 @@ for (const overlay of OVERLAYS) {
       const ingest = manifests.podsOf("webhook-ingest").labels;
       assert.ok(isAllowed(manifests, "Ingress", gateway, 3000, "anywhere"));
       assert.ok(isAllowed(manifests, "Ingress", ingest, 3020, "anywhere"));
+      const notifier = manifests.podsOf("notifier").labels;
+      assert.ok(isAllowed(manifests, "Ingress", notifier, 3030, watcher));
+      assert.ok(!isAllowed(manifests, "Ingress", notifier, 3030, "anywhere"));
       assert.ok(isAllowed(manifests, "Ingress", worker, port, watcher));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, "anywhere"));
       assert.ok(!isAllowed(manifests, "Ingress", worker, port, { labels: gateway }));
@@ -134,7 +137,7 @@ for (const overlay of OVERLAYS) {
 describe("the servers of the dev overlay", () => {
   test("let in those that are told of them, and only those", () => {
     const servers = dev.pods.filter(({ name }) => !SERVICES.includes(name));
-    assert.equal(servers.length, 4);
+    assert.equal(servers.length, 5);
     for (const { name: server, labels } of servers) {
       const service = dev.one("Service", server).spec?.ports?.[0]?.port ?? 0;
       for (const client of dev.pods) {

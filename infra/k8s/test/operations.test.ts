@@ -8,6 +8,7 @@ import { COMMANDS } from "../../local/src/commands.ts";
 import { ACCESS } from "../../../services/gateway/src/access.ts";
 import { configTable } from "../../../services/gateway/src/config.ts";
 import { configTable as ingestTable } from "../../../services/webhook-ingest/src/config.ts";
+import { configTable as notifierTable } from "../../../services/notifier/src/config.ts";
 import { buildConfig } from "../../../services/session-worker/src/config.ts";
 import { render, ROOT } from "./manifests.ts";
 import { settingsOf } from "./settings.ts";
@@ -18,6 +19,7 @@ const read = (file: string): Promise<string> => readFile(join(ROOT, file), "utf8
 const CODE = [
   "services/gateway/src",
   "services/session-worker/src",
+  "services/notifier/src",
   "services/webhook-ingest/src",
   "packages",
 ].flatMap((room) =>
@@ -46,7 +48,7 @@ describe("docs/operations.md is true", () => {
 
   test("its variables exist", () => {
     const known = new Set([
-      ...configTable().map(({ name }) => name),
+      ...[...configTable(), ...notifierTable()].map(({ name }) => name),
       ...describeConfig(buildConfig).map(({ name }) => name),
       "MANYLINE_VERSION",
       "MANYLINE_URL",
@@ -63,7 +65,9 @@ describe("docs/operations.md is true", () => {
   test("its metrics exist", () => {
     const metrics = quoted
       .map((text) => text.replace(/\{.*$/, ""))
-      .filter((text) => /^(?:manyline|gateway|ingest|http|process|event_loop)_\w+$/.test(text));
+      .filter((text) =>
+        /^(?:manyline|gateway|ingest|webhook|http|process|event_loop)_\w+$/.test(text),
+      );
     assert.ok(metrics.length > 10);
     for (const metric of metrics) {
       const name = metric.replace(/_total$/, "").replace(/_(?:seconds|bytes)$/, "");
@@ -97,6 +101,11 @@ describe("docs/operations.md is true", () => {
     assert.match(page, new RegExp(`\\| gateway \\| ${sum(ofGateway)} \\|`));
     const lanes = Number(ingestTable().find(({ name }) => name === "COMMIT_LANES")?.default);
     assert.match(page, new RegExp(`\\| webhook-ingest \\| ${lanes + 2 + 2} \\|`));
+    const notifier = await read("services/notifier/src/deps.ts");
+    const pools = [/const POOL = (\d+)/, /NOTICES_POOL = (\d+)/, /poolSize: (\d+)/].map((size) =>
+      Number(size.exec(notifier)?.[1]),
+    );
+    assert.match(page, new RegExp(`\\| notifier \\| ${sum(pools)} \\|`));
     assert.ok(
       page.includes(`${sum(ofWorker)} × (workers + 1) + ${sum(ofGateway)} × (gateways + 1)`),
     );

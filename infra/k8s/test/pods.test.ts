@@ -97,7 +97,7 @@ for (const overlay of OVERLAYS) {
       }
     });
 
-    for (const name of ["gateway", "session-worker", "webhook-ingest"]) {
+    for (const name of ["gateway", "session-worker", "webhook-ingest", "notifier"]) {
       test(`${name} is spread over nodes and zones, and a drained node takes one at a time`, () => {
         const { spec, labels } = manifests.podsOf(name);
         const spread = spec.topologySpreadConstraints ?? [];

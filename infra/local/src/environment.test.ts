@@ -11,6 +11,7 @@ const secrets = {
     platform: "pw-plat",
     worker: "pw-work",
     ingest: "pw-ing",
+    notify: "pw-not",
     relay: "pw-relay",
   },
   metaAppSecret: "the-meta-secret",

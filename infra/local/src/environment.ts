@@ -14,6 +14,7 @@ export type Environments = {
   gateway: NodeJS.ProcessEnv;
   sessionWorker: NodeJS.ProcessEnv;
   webhookIngest: NodeJS.ProcessEnv;
+  notifier: NodeJS.ProcessEnv;
 };
 
 /** Only what belongs to a process is handed to it: these never pass from our environment by accident. */
@@ -21,6 +22,7 @@ const NOT_INHERITED = new Set([
   "ADMIN_TOKEN",
   "DATABASE_URL",
   "GRAPH_URL",
+  "MAIL_FROM",
   "DATABASE_OWNER_URL",
   "MANYLINE_DB_PASSWORDS",
   "MANYLINE_DATA",
@@ -32,6 +34,13 @@ const NOT_INHERITED = new Set([
   "NODE_CHANNEL_FD",
   "NODE_OPTIONS",
   "PORT",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
   "WA_ROOT_KEY",
   "WA_URL",
   "WPPCONNECT_SECRET",
@@ -110,6 +119,46 @@ export function environments(input: {
       META_APP_SECRET: metaAppSecret,
       META_VERIFY_TOKEN: input.base["META_VERIFY_TOKEN"] ?? secrets.metaVerifyToken,
     },
+    notifier: {
+      ...common,
+      HOST: "127.0.0.1",
+      PORT: String(settings.ports.notifier),
+      DATABASE_NOTIFY_URL: urlOf("notify"),
+      ...(simulator === undefined ? senders(input.base) : sinks(settings)),
+    },
+  };
+}
+
+/** What is given to the notifier alone, so that it can really send. */
+const SENDERS = [
+  "MAIL_FROM",
+  "SMS_HTTP_TOKEN",
+  "SMS_HTTP_URL",
+  "SMTP_URL",
+  "TWILIO_ACCOUNT_SID",
+  "TWILIO_AUTH_TOKEN",
+  "TWILIO_FROM",
+  "TWILIO_URL",
+] as const;
+
+function senders(base: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    SENDERS.flatMap((name) => (base[name] === undefined ? [] : [[name, base[name]]])),
+  );
+}
+
+/** With simulated phones nothing goes to real people either. */
+function sinks({ ports }: Settings): NodeJS.ProcessEnv {
+  const inbox = `http://127.0.0.1:${ports.inbox}`;
+  return {
+    SMTP_URL: `smtp://127.0.0.1:${ports.inboxSmtp}`,
+    MAIL_FROM: "Manyline <notices@manyline.example>",
+    TWILIO_URL: inbox,
+    TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,
+    TWILIO_AUTH_TOKEN: "simulated-twilio-token",
+    TWILIO_FROM: "+15550100",
+    SMS_HTTP_URL: "",
+    SMS_HTTP_TOKEN: "",
   };
 }
 

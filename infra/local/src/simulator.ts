@@ -6,6 +6,7 @@ import { createProgram } from "./program.ts";
 import type { Settings } from "./settings.ts";
 
 export const META_SIMULATOR_NAME = "meta-simulator";
+export const INBOX_NAME = "inbox-simulator";
 
 /** What the simulated WhatsApp prints when it is ready. */
 export type SimulatorFacts = SimulatorAddress & { pageUrl: string };
@@ -74,6 +75,27 @@ export function createMetaSimulator(input: {
     port,
     logs: input.logs,
     isReady: (log) => Promise.resolve(log.includes('"appId"')),
+  });
+}
+
+/** Takes the mails and SMS, and shows them on a page. */
+export function createInbox(input: {
+  root: string;
+  logs: string;
+  settings: Settings;
+  env: NodeJS.ProcessEnv;
+}): ManagedServer {
+  const { inbox: port, inboxSmtp } = input.settings.ports;
+  return createProgram({
+    name: INBOX_NAME,
+    root: input.root,
+    room: "packages/simulators",
+    entry: "src/inbox/main.ts",
+    args: [`--port=${port}`, `--smtp-port=${inboxSmtp}`],
+    env: input.env,
+    port,
+    logs: input.logs,
+    isReady: (log) => Promise.resolve(log.includes('"smtpUrl"')),
   });
 }
 

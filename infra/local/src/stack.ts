@@ -18,13 +18,19 @@ import { startServers } from "./servers.ts";
 import type { PortName, Settings } from "./settings.ts";
 import { portVariable } from "./settings.ts";
 import type { SimulatorFacts } from "./simulator.ts";
-import { createMetaSimulator, createSimulator, META_SIMULATOR_NAME } from "./simulator.ts";
+import {
+  createInbox,
+  createMetaSimulator,
+  createSimulator,
+  INBOX_NAME,
+  META_SIMULATOR_NAME,
+} from "./simulator.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 
 const SERVER_NAMES = new Set(["Postgres", "NATS", "Redis"]);
-const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME]);
+const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME, INBOX_NAME]);
 
 export type StackOptions = {
   root: string;
@@ -42,6 +48,8 @@ export type StackFacts = {
   pairingLink: string;
   phonePage: string | undefined;
   metaPage: string | undefined;
+  /** The mails and SMS that were sent; undefined: they really go out. */
+  inboxPage: string | undefined;
 };
 
 /** Everything that `npm start` runs, in its order. */
@@ -77,6 +85,7 @@ export class Stack {
     signal.throwIfAborted();
     await this.#migrate(envs.migrate);
     if (!isReal) await this.#startMetaSimulator(envs.webhookIngest);
+    if (!isReal) await this.#startInbox(envs.notifier);
     await this.#startServices(envs);
     const rest = createRest(publicUrl(settings), secrets.adminToken);
     if (await ensureDemoCompany(rest)) report("demo company 962302 made");
@@ -90,6 +99,7 @@ export class Stack {
       pairingLink,
       phonePage: simulator?.pageUrl,
       metaPage,
+      inboxPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.inbox}`,
     };
   }
 
@@ -126,8 +136,11 @@ export class Stack {
       ["gateway", true],
       ["workerHealth", true],
       ["ingest", true],
+      ["notifier", true],
       ["simulator", !isReal],
       ["metaSimulator", !isReal],
+      ["inbox", !isReal],
+      ["inboxSmtp", !isReal],
       ["postgres", settings.databaseUrl === undefined],
       ["nats", settings.natsUrl === undefined],
       ["redis", settings.redisUrl === undefined],
@@ -170,6 +183,20 @@ export class Stack {
     report(`simulated Meta on port ${settings.ports.metaSimulator}`);
   }
 
+  /** With the account that the notifier logs in with. */
+  async #startInbox(notifier: NodeJS.ProcessEnv): Promise<void> {
+    const { root, paths, settings, env, report } = this.#options;
+    const { TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN } = notifier;
+    const server = createInbox({
+      root,
+      logs: paths.logs,
+      settings,
+      env: { ...env, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN },
+    });
+    await this.#supervisor.start(server);
+    report(`inbox of mails and SMS on port ${settings.ports.inbox}`);
+  }
+
   /** A process of its own, as in production: only it knows the owner's URL. */
   async #migrate(env: NodeJS.ProcessEnv): Promise<void> {
     const { root, paths, report } = this.#options;
@@ -190,7 +217,7 @@ export class Stack {
 
   async #startServices(envs: Environments): Promise<void> {
     const { root, paths, settings, report, workers } = this.#options;
-    const { gateway, workerHealth, ingest } = settings.ports;
+    const { gateway, workerHealth, ingest, notifier } = settings.ports;
     const common = { root, logs: paths.logs, entry: "src/main.ts", hasTelemetry: true };
     const services = [
       createProgram({
@@ -208,6 +235,14 @@ export class Stack {
         env: envs.webhookIngest,
         port: ingest,
         isReady: () => isHealthy(ingest),
+      }),
+      createProgram({
+        ...common,
+        name: "notifier",
+        room: "services/notifier",
+        env: envs.notifier,
+        port: notifier,
+        isReady: () => isHealthy(notifier),
       }),
       ...Array.from({ length: workers }, (_, index) => {
         const name = index === 0 ? "session-worker" : `session-worker-${index + 1}`;

@@ -37,7 +37,14 @@ const local = environments({
   secrets: {
     adminToken: "a",
     kek: "k",
-    databasePasswords: { app: "1", platform: "2", worker: "3", ingest: "5", relay: "4" },
+    databasePasswords: {
+      app: "1",
+      platform: "2",
+      worker: "3",
+      ingest: "5",
+      notify: "6",
+      relay: "4",
+    },
     metaAppSecret: "m",
     metaVerifyToken: "v",
   },
@@ -52,6 +59,7 @@ const PAIRS = [
   ["gateway", local.gateway],
   ["session-worker", local.sessionWorker],
   ["webhook-ingest", local.webhookIngest],
+  ["notifier", local.notifier],
 ] as const;
 
 for (const [name, env] of PAIRS) {
@@ -83,7 +91,7 @@ test("every program that compose starts is there, from the folder it is started 
   const programs = Object.values(compose.services).filter(
     ({ image }) => image === "manyline:local",
   );
-  assert.equal(programs.length, 5);
+  assert.equal(programs.length, 7);
   for (const { working_dir: folder = "", command = [] } of programs) {
     assert.match(folder, /^\/app\//);
     const entry = command.at(-1) ?? "";
@@ -108,8 +116,10 @@ test("nothing starts before what it needs; every server has a health check", () 
 });
 
 test("secrets come from outside and are refused when missing", () => {
-  // Without a Meta app for all, its secret and token are not needed.
-  for (const [variable] of text.matchAll(/\$\{(?!META_)\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g)) {
+  // Without a Meta app for all, or a provider of SMS, their secrets are not needed.
+  for (const [variable] of text.matchAll(
+    /\$\{(?!META_|TWILIO_|SMS_)\w*(?:PASSWORD|KEK|TOKEN)\w*[^}]*\}/g,
+  )) {
     assert.match(variable, /:\?/, `${variable} needs :?`);
   }
   assert.doesNotMatch(text, /postgres:\/\/\w+:(?!\$\{)/);

@@ -1,5 +1,5 @@
 /**
- * A pairing code and a QR are searched for in everything the system keeps or tells: logs, traces, the stream,
+ * A pairing code reaches the company's people by mail and SMS. Then it and a QR are searched for in everything the system keeps or tells: logs, traces, the stream,
  * Redis, and after their end every column of every table.
  */
 import assert from "node:assert/strict";
@@ -19,6 +19,7 @@ let collector: Server;
 const traces: Buffer[] = [];
 const secrets: string[] = [];
 const COMPANY = "canary";
+const PEOPLE = { phone: "79035550009", admin: "owner@canary.example", desk: "desk@canary.example" };
 const SESSION = `/api/whatsapp/sessions/${COMPANY}`;
 
 before(async () => {
@@ -37,7 +38,8 @@ before(async () => {
   const address = collector.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   stack = await startLocalStack({
-    TIME_SCALE: "20",
+    // A code lives 12 s: long enough to be told, short enough to be waited for.
+    TIME_SCALE: "5",
     LOG_LEVEL: "trace",
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_BSP_SCHEDULE_DELAY: "200",
@@ -54,6 +56,11 @@ async function pairing(): Promise<void> {
   const created = await stack.rest("POST", "/api/whatsapp/companies", {
     id: COMPANY,
     name: "Canary",
+    language: "ru",
+    phone: PEOPLE.phone,
+    adminEmail: PEOPLE.admin,
+    notificationEmail: PEOPLE.desk,
+    whatsappConfig: { smsNotifications: true, smsProvider: "twilio" },
   });
   secrets.push(String(created.body["token"]));
   const phoneNumber = "79035550001";
@@ -76,8 +83,23 @@ async function pairing(): Promise<void> {
   );
   const [ref, , , secret] = (qr.split("#")[1] ?? "").split(",");
   secrets.push(String(ref), String(secret));
-  await ask();
-  await until(async () => (await attempt())["state"] === "code_expired", { label: "expiry" });
+  const told = await ask();
+  const askedAt = Date.now();
+  arrivals = await until(
+    async () => {
+      const inbox = await messages();
+      const found = [...inbox.mails, ...inbox.texts].filter((one) =>
+        `${one.text ?? ""}${one.body ?? ""}`.includes(told),
+      );
+      return found.length >= 3 ? found : undefined;
+    },
+    { label: "two mails and an SMS" },
+  );
+  for (const arrival of arrivals) arrival.tookMs = Date.parse(arrival.at) - askedAt;
+  await until(async () => (await attempt())["state"] === "code_expired", {
+    label: "expiry",
+    deadlineMs: 20_000,
+  });
   const code = await ask();
   const typed = await stack.simulator("POST", `/phones/${phoneNumber}/enter-code`, { code });
   assert.equal(typed.status, 200);
@@ -85,6 +107,20 @@ async function pairing(): Promise<void> {
     async () => (await stack.rest("GET", `${SESSION}/status`)).body["status"] === "connected",
     { label: "connected" },
   );
+}
+type Message = {
+  at: string;
+  to: string | string[];
+  subject?: string;
+  text?: string;
+  body?: string;
+  tookMs?: number;
+};
+let arrivals: Message[] = [];
+
+async function messages(): Promise<{ mails: Message[]; texts: Message[] }> {
+  const response = await fetch(`http://127.0.0.1:${stack.ports.INBOX}/control/messages`);
+  return (await response.json()) as { mails: Message[]; texts: Message[] };
 }
 async function attempt(): Promise<Record<string, unknown>> {
   return (await stack.rest("GET", `${SESSION}/status`)).body["attempt"] as Record<string, unknown>;
@@ -97,7 +133,26 @@ function assertClean(text: string, where: string): void {
   }
 }
 
-describe("codes, QRs and tokens are nowhere", () => {
+it("a code is told by mail and SMS within 2 s, in the company's language, to its own people", async () => {
+  const told = arrivals.map(({ to }) => String(to)).toSorted();
+  assert.deepEqual(told, [`+${PEOPLE.phone}`, PEOPLE.desk, PEOPLE.admin].toSorted());
+  for (const { tookMs = Infinity, subject = "", text = "", body = "" } of arrivals) {
+    assert.ok(tookMs < 2_000, `${tookMs} ms`);
+    assert.match(text + body, /Никому не /);
+    for (const secret of secrets) assert.ok(!subject.includes(secret));
+  }
+  const { status, body: listed } = await stack.rest(
+    "GET",
+    `/api/whatsapp/companies/${COMPANY}/notifications`,
+  );
+  assert.equal(status, 200);
+  const rows = listed["notifications"] as { kind: string; state: string; address: string }[];
+  const sent = rows.filter(({ kind, state }) => kind === "pairing_code" && state === "sent");
+  assert.ok(sent.some(({ address }) => address === PEOPLE.desk));
+  assertClean(JSON.stringify(listed), "the list of notices");
+});
+
+describe("codes, QRs and tokens are nowhere else", () => {
   it("in the logs, at the most talkative level", () => {
     const folder = join(stack.dataFolder, "logs");
     for (const file of readdirSync(folder)) {

@@ -41,8 +41,16 @@ describe("npm start", () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "manyline-start-"));
-    const programs = ["GATEWAY", "SIMULATOR", "META_SIMULATOR", "WORKER_HEALTH", "INGEST"];
-    const names = [...programs, "POSTGRES", "NATS", "REDIS"];
+    const programs = [
+      "GATEWAY",
+      "SIMULATOR",
+      "META_SIMULATOR",
+      "INBOX",
+      "WORKER_HEALTH",
+      "INGEST",
+      "NOTIFIER",
+    ];
+    const names = [...programs, "INBOX_SMTP", "POSTGRES", "NATS", "REDIS"];
     const ports = await Promise.all(names.map(async (name) => [name, await freePort()] as const));
     env = {
       PATH: process.env["PATH"],
@@ -97,7 +105,7 @@ describe("npm start", () => {
     const { pid } = run.child;
     assert.ok(pid !== undefined);
 
-    for (const name of ["GATEWAY", "WORKER_HEALTH", "INGEST"]) {
+    for (const name of ["GATEWAY", "WORKER_HEALTH", "INGEST", "NOTIFIER"]) {
       const response = await fetch(`http://127.0.0.1:${env[`${name}_PORT`]}/health/ready`);
       assert.equal(response.status, 200);
     }
@@ -105,6 +113,8 @@ describe("npm start", () => {
     assert.match(phone.headers.get("content-type") ?? "", /html/);
     const meta = await fetch(`http://127.0.0.1:${env["META_SIMULATOR_PORT"]}/`);
     assert.match(meta.headers.get("content-type") ?? "", /html/);
+    const inbox = await fetch(`http://127.0.0.1:${env["INBOX_PORT"]}/`);
+    assert.match(await inbox.text(), /What arrived/);
     const link = pairingLink(run.output());
     assert.equal((await fetch(link)).status, 200);
     for (const name of ["admin-token", "secrets.json", "postgres.password"]) {

@@ -120,6 +120,18 @@ export const ERRORS = {
     title: "No flow has this name.",
     remedy: "List the flows; set one with PUT …/flows/<name>.",
   },
+  WEBHOOK_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such webhook.",
+    remedy: "List the company's webhooks.",
+  },
+  DELIVERY_NOT_FOUND: {
+    status: 404,
+    retry: "never",
+    title: "There is no such delivery to replay.",
+    remedy: "List the deliveries. One that waits is sent by itself; a code is never sent again.",
+  },
   NOT_FOUND: {
     status: 404,
     retry: "never",
@@ -191,6 +203,18 @@ export const ERRORS = {
     retry: "later",
     title: "Too many former keys for flows still answer.",
     remedy: "Wait until one retires, or end one with DELETE …/flow-keys/<key>.",
+  },
+  WEBHOOKS_MANY: {
+    status: 409,
+    retry: "never",
+    title: "The company has as many webhooks as it may have.",
+    remedy: "Remove one, or let one take more events.",
+  },
+  WEBHOOK_DISABLED: {
+    status: 409,
+    retry: "never",
+    title: "This webhook is switched off.",
+    remedy: 'Mend its address, then switch it on: PATCH …/webhooks/<webhook> {"isEnabled":true}.',
   },
   IDEMPOTENCY_MISMATCH: {
     status: 409,
@@ -274,6 +298,12 @@ export const ERRORS = {
     status: 422,
     retry: "never",
     title: "This address cannot answer for flows.",
+    remedy: "Use an https address whose name leads to the public Internet.",
+  },
+  WEBHOOK_REFUSED: {
+    status: 422,
+    retry: "never",
+    title: "Nothing can be delivered to this address.",
     remedy: "Use an https address whose name leads to the public Internet.",
   },
   PHONE_NOT_ON_WHATSAPP: {

@@ -3,7 +3,7 @@
  *
  * - `CompanyId`: the outer id of a tenant, chosen by the user, e.g. `962302`. One safe NATS token.
  * - `NumberId` `num_…`, `AttemptId` `pai_…`, `CommandId` `cmd_…`, `EventId` `evt_…`, `JobId` `job_…`,
- *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`, `FlowKeyId` `fky_…`: prefix and a UUIDv7 in hex
+ *   `MessageId` `msg_…`, `ChatId` `cht_…`, `ContactId` `con_…`, `MediaId` `med_…`, `FlowKeyId` `fky_…`, `SubscriptionId` `sub_…`, `DeliveryId` `dlv_…`: prefix and a UUIDv7 in hex
  *   without dashes, so they sort by creation.
  * Phone number, JID and LID are different things and never share a type.
  */
@@ -23,6 +23,8 @@ export type ChatId = Branded<"ChatId">;
 export type ContactId = Branded<"ContactId">;
 export type MediaId = Branded<"MediaId">;
 export type FlowKeyId = Branded<"FlowKeyId">;
+export type SubscriptionId = Branded<"SubscriptionId">;
+export type DeliveryId = Branded<"DeliveryId">;
 
 /** `[A-Za-z0-9_-]{1,64}`, not `_` alone (the "no number" token of subjects), without `__wpp__` (reserved). */
 export const COMPANY_ID_PATTERN = "^(?!_$)(?!.*__wpp__)[A-Za-z0-9_-]{1,64}$";
@@ -80,11 +82,18 @@ export function newMediaId(): MediaId {
 export function newFlowKeyId(): FlowKeyId {
   return newId("fky") as FlowKeyId;
 }
+export function newSubscriptionId(): SubscriptionId {
+  return newId("sub") as SubscriptionId;
+}
+export function newDeliveryId(): DeliveryId {
+  return newId("dlv") as DeliveryId;
+}
 
 const MESSAGE_ID = new RegExp(idPattern("msg"));
 const CHAT_ID = new RegExp(idPattern("cht"));
 const CONTACT_ID = new RegExp(idPattern("con"));
 const MEDIA_ID = new RegExp(idPattern("med"));
+const SUBSCRIPTION_ID = new RegExp(idPattern("sub"));
 
 /** These return undefined for a text that is no such id. */
 export function parseMessageId(text: string): MessageId | undefined {
@@ -98,6 +107,9 @@ export function parseContactId(text: string): ContactId | undefined {
 }
 export function parseMediaId(text: string): MediaId | undefined {
   return MEDIA_ID.test(text) ? (text as MediaId) : undefined;
+}
+export function parseSubscriptionId(text: string): SubscriptionId | undefined {
+  return SUBSCRIPTION_ID.test(text) ? (text as SubscriptionId) : undefined;
 }
 
 /** No message made at `at` or later has a smaller id: for reading messages from a time on. */

@@ -33,5 +33,7 @@ export * from "./rest/operations.ts";
 export * from "./rest/jobs.ts";
 export * from "./rest/setup.ts";
 export * from "./rest/flows.ts";
+export * from "./rest/webhooks.ts";
+export * from "./rest/notifications.ts";
 export * from "./rest/sends.ts";
 export * from "./rest/messages.ts";

@@ -1,7 +1,7 @@
 /** NATS permissions, made from the catalogue. A company's credentials never get a leading wildcard. */
 import { EVENTS } from "./events/catalogue.ts";
 import type { CompanyId } from "./ids.ts";
-import { askFlow } from "./subjects.ts";
+import { ANY_SECRET_PAIRING, askFlow } from "./subjects.ts";
 
 export type NatsPermissions = {
   /** An empty `allow` forbids nothing: who may publish nothing has `deny` as well. */
@@ -39,7 +39,7 @@ export function companyPermissions(
 
 /** What each service's NATS user may do. */
 export function servicePermissions(
-  service: "gateway" | "session-worker" | "webhook-ingest",
+  service: "gateway" | "session-worker" | "webhook-ingest" | "notifier",
 ): NatsPermissions {
   const events = families().map((family) => `${family}.>`);
   const jetstream = ["$JS.API.>", "$JS.ACK.>"];
@@ -47,6 +47,12 @@ export function servicePermissions(
     return {
       publish: { allow: [...events, "ask.flow.*", ...jetstream] },
       subscribe: { allow: ["_INBOX.>"] },
+    };
+  }
+  if (service === "notifier") {
+    return {
+      publish: { allow: [...events, ...jetstream] },
+      subscribe: { allow: [ANY_SECRET_PAIRING, "_INBOX.>"] },
     };
   }
   return service === "gateway"

@@ -49,6 +49,9 @@ export function secretPairing(companyId: CompanyId, numberId: NumberId): string 
   return `secret.pairing.${companyId}.${numberId}`;
 }
 
+/** Core NATS, for the notifier: codes of all companies. */
+export const ANY_SECRET_PAIRING = "secret.pairing.>";
+
 /**
  * Core NATS, no stream, under its own permission: a screen of a flow is asked of the company's handler (`FlowRequest`,
  * answered with `FlowReply`). Handlers share the work in a queue group.

@@ -11,6 +11,7 @@ export {
 } from "./open.ts";
 export {
   CryptoError,
+  errorCode,
   FencedError,
   isRetriable,
   isUnavailable,
@@ -149,6 +150,13 @@ export * from "./repositories/file-links.ts";
 export * from "./repositories/flow-keys.ts";
 export * from "./repositories/flow-desk.ts";
 export * from "./repositories/tenant-flows.ts";
+export * from "./repositories/webhook-subscriptions.ts";
+export * from "./repositories/deliveries.ts";
+export * from "./repositories/notifications.ts";
+export * from "./repositories/notice-facts.ts";
+export * from "./repositories/losses.ts";
+export * from "./repositories/delivery-log.ts";
+export * from "./repositories/webhook-intake.ts";
 export * from "./crypto/flow-token.ts";
 export * from "./repositories/pace.ts";
 export * from "./repositories/housekeeping.ts";

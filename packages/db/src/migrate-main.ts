@@ -29,6 +29,7 @@ export function parsePasswords(text: string | undefined): Record<DbRole, string>
     platform: password("platform"),
     worker: password("worker"),
     ingest: password("ingest"),
+    notify: password("notify"),
     relay: password("relay"),
   };
 }

@@ -24,7 +24,7 @@ test("every migration file is listed, in the order of its name", () => {
 });
 
 test("passwords are read by role; messages show none", () => {
-  const all = { app: "a", platform: "b", worker: "c", ingest: "e", relay: "d" };
+  const all = { app: "a", platform: "b", worker: "c", ingest: "e", notify: "f", relay: "d" };
   assert.deepEqual(parsePasswords(JSON.stringify(all)), all);
   for (const text of [
     undefined,

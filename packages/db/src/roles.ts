@@ -6,9 +6,10 @@
  * - `platform`: the gateway's admin routes; sees all companies, no credentials.
  * - `worker`: session-worker; reads all, writes a number's rows only while it holds the number's fence.
  * - `ingest`: webhook-ingest; finds the numbers that webhooks are for and writes for those what comes in.
+ * - `notify`: notifier; queues and delivers the events of all companies to their webhooks and to their people.
  * - `relay`: reads the event log and marks what was published.
  */
-export const DB_ROLES = ["app", "platform", "worker", "ingest", "relay"] as const;
+export const DB_ROLES = ["app", "platform", "worker", "ingest", "notify", "relay"] as const;
 export type DbRole = (typeof DB_ROLES)[number];
 
 /** The Postgres login of a role. */
@@ -25,6 +26,7 @@ export const IDLE_IN_TRANSACTION_MS: Record<DbRole, number> = {
   platform: 30_000,
   worker: 5_000,
   ingest: 5_000,
+  notify: 5_000,
   relay: 30_000,
 };
 

@@ -15,6 +15,7 @@ export const TEST_PASSWORDS: Record<DbRole, string> = {
   platform: "test-platform",
   worker: "test-worker",
   ingest: "test-ingest",
+  notify: "test-notify",
   relay: "test-relay",
 };
 
@@ -58,6 +59,7 @@ export async function openTestDatabase(
       platform: urlOf("platform"),
       worker: urlOf("worker"),
       ingest: urlOf("ingest"),
+      notify: urlOf("notify"),
       relay: urlOf("relay"),
     },
     keyring: createKeyring({ keks: TEST_KEKS }),

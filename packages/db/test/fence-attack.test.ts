@@ -137,6 +137,15 @@ describe("what a worker without the fence achieves", () => {
       sql`update unknown_sends set at = now()`,
       sql`delete from unknown_sends`,
     ],
+    notifications: () => [
+      sql`update notifications set state = 'sent'`,
+      sql`delete from notifications`,
+    ],
+    number_losses: (f) => [
+      sql`insert into number_losses (company_no, number_no, since, reason) values (${f.companyNo}, ${f.numberNo}, now(), 'x')`,
+      sql`update number_losses set reason = 'y'`,
+      sql`delete from number_losses`,
+    ],
     api_tokens: () => [sql`update api_tokens set revoked_at = now()`, sql`delete from api_tokens`],
   };
 

@@ -20,7 +20,7 @@ import {
   types,
   type Line,
 } from "./message-support.ts";
-import type { PersonInput } from "../src/index.ts";
+import { commitInbounds, type PersonInput } from "../src/index.ts";
 import { openWorld, type World } from "./support.ts";
 
 let world: World;
@@ -253,6 +253,61 @@ describe("what follows a message", () => {
       emoji: "!",
     });
     assert.equal(dataOf(elsewhere.events, messageReaction).messageId, null);
+  });
+
+  test("of a message of the same batch reach it: answers, edits, reactions, deletions; not from somebody else", async () => {
+    const [line, other] = [await openLine(world), await openLine(world)];
+    const [anna, bob] = [stranger(), stranger()];
+    const chat = { type: "group", providerChatId: `${providerId()}@g.us`, name: null } as const;
+    const file = { mimeType: "image/png", bytes: 3, sha256: null, fileName: null };
+    const [kept, gone] = [
+      textFrom(anna, { chat, text: "Friday?" }),
+      textFrom(anna, { chat, media: { ...file, source: Buffer.from("where") } }),
+    ];
+    const change = (target: string, from: typeof anna) => {
+      return { target, chat, from, providerMessageId: providerId(), at: kept.at };
+    };
+    const edit = (target: string, from: typeof anna, text: string) => {
+      return { ...change(target, from), kind: "edit" as const, text };
+    };
+    const [first, second] = [kept.providerMessageId, gone.providerMessageId];
+    const items = [
+      kept,
+      { ...kept },
+      edit(first, bob, "forged"),
+      textFrom(bob, { chat, context: { providerMessageId: first } }),
+      gone,
+      edit(first, anna, "Thursday?"),
+      { ...change(first, bob), kind: "reaction" as const, emoji: "👍" },
+      { ...change(second, anna), kind: "delete" as const },
+    ];
+    const commits = [line, other].map(({ source }) => ({ source, items }));
+    const results = await commitInbounds(world.worker, world.test.keyring, commits);
+    for (const [place, at] of [line, other].entries()) {
+      const result = results[place];
+      assert.ok(result && !(result instanceof Error));
+      assert.equal(result.repeated, 2);
+      const messages = await stored(at);
+      assert.deepEqual(
+        messages.map(({ text }) => text),
+        ["Thursday?", "Good morning", null],
+      );
+      const [friday, answer, deleted] = messages.map(({ message_id: id }) => id);
+      assert.deepEqual(Object.values(messages[0]?.["reactions"] ?? {}), ["👍"]);
+      assert.deepEqual(messages[1]?.content, {
+        context: { providerMessageId: first, messageId: friday },
+      });
+      const told = result.events.filter(({ type }) => type.startsWith("message."));
+      assert.deepEqual(
+        told.map(({ envelope }) => [envelope.seq, Object(envelope.data).messageId]),
+        [friday, answer, deleted, friday, friday, deleted].map((id, index) => [index + 1, id]),
+      );
+      const media = await world.superuser.query<{ state: string; source: Buffer | null }>(
+        "select state, source from media where number_no = $1",
+        [at.source.fence.numberNo],
+      );
+      assert.deepEqual(media.rows, [{ state: "gone", source: null }]);
+    }
   });
 
   test("an answer names what it answers, also across the batch's past; echoes are the number's", async () => {

@@ -196,3 +196,55 @@ test("a phone that comes with somebody else goes over to them within one commit"
   assert.equal(known, second, "who has the phone now");
   assert.equal(theirs, foreign, "in another company it is whose it was");
 });
+
+test("who is in the same commit as another company reaches nothing of that company's", async () => {
+  const [victim, attacker] = [await openLine(), await openLine()];
+  const db = world.open("ingest", 1);
+  const commit = (...webhooks: IngestWebhook[]) =>
+    commitIngest(db, world.test.keyring, { service: "webhook-ingest" }, webhooks);
+  const from = phoneOf(0);
+  const first = textMessage({ from });
+  await commit(webhookOf([entryOf(victim, { messages: [first] })]));
+  const change = (type: string, body: object) =>
+    textMessage({ from, type, text: undefined, [type]: body });
+  const { events } = await commit(
+    webhookOf([
+      entryOf(victim, { messages: [textMessage({ from, text: { body: "for the victim" } })] }),
+      entryOf(attacker, {
+        messages: [
+          // The id of the other's message is nobody's here: this is a message of its own.
+          { ...first, text: { body: "for the attacker" } },
+          textMessage({ from, context: { id: first.id, from } }),
+          change("reaction", { message_id: `${first.id}.theirs`, emoji: "👎" }),
+          change("edit", {
+            original_message_id: first.id,
+            message: { type: "text", text: { body: "forged" } },
+          }),
+        ],
+        statuses: victim.sent.map((messageId) => ({
+          id: `wamid.${messageId}`,
+          biz_opaque_callback_data: messageId,
+          status: "failed",
+          timestamp: "1763600000",
+        })),
+      }),
+    ]),
+  );
+  assert.deepEqual(
+    events.filter(isOf(victim)).map(({ type }) => type),
+    ["message.received"],
+  );
+  const texts = async ({ company, number }: MetaLine): Promise<(string | null)[]> => {
+    const { rows } = await world.superuser.query<{ text: string | null; state: string }>(
+      `select text, state from messages where company_no = $1 and number_no = $2 order by message_id`,
+      [company.companyNo, number.numberNo],
+    );
+    assert.ok(rows.every(({ state }) => state === "queued" || state === "received"));
+    return rows.flatMap(({ text, state }) => (state === "received" ? [text] : []));
+  };
+  const [original, second, ...none] = await texts(victim);
+  assert.deepEqual([second, none], ["for the victim", []]);
+  assert.ok(original !== undefined && original !== "forged");
+  // The attacker's own message of that id was edited, by whom it is from.
+  assert.equal((await texts(attacker))[0], "forged");
+});

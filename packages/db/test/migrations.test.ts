@@ -31,6 +31,7 @@ const PASSWORDS = {
   platform: "pw-platform",
   worker: "pw-worker",
   ingest: "pw-ingest",
+  notify: "pw-notify",
   relay: "pw-relay",
 };
 

@@ -185,6 +185,8 @@ describe("company A", () => {
       flow_keys: "retires_at = now()",
       flow_handlers: "url = 'x'",
       tenant_flows: "flow_id = 'x'",
+      webhook_subscriptions: "url = 'x'",
+      deliveries: "state = 'dead'",
     };
     for (const table of await companyTables(["r", "p"])) {
       if (await can("manyline_app", table, "update")) {
@@ -270,6 +272,12 @@ describe("company A", () => {
     tenant_flows: (tx, companyNo, _numberNo, id) =>
       sql`insert into tenant_flows (company_no, name, flow_id, action)
         values (${companyNo}, ${id}, '1', 'navigate')`.execute(tx),
+    webhook_subscriptions: (tx, companyNo, _numberNo, id) =>
+      sql`insert into webhook_subscriptions (company_no, subscription_id, url, events, secret)
+        values (${companyNo}, ${id}, 'x', '{}', '')`.execute(tx),
+    deliveries: (tx, companyNo, _numberNo, id) =>
+      sql`insert into deliveries (company_no, subscription_id, event_id, type)
+        values (${companyNo}, ${id}, 'x', 'x')`.execute(tx),
     idempotency: (tx, companyNo, _numberNo, id) =>
       sql`insert into idempotency (company_no, key, request_hash, message_id)
         values (${companyNo}, ${id}, '', ${id})`.execute(tx),

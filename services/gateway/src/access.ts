@@ -19,6 +19,7 @@ const token = (...scopes: Scope[]): Access => ({ kind: "company", scopes, cookie
 const tokenOrCookie = (...scopes: Scope[]): Access => ({ kind: "company", scopes, cookie: true });
 
 const company = "/api/whatsapp/companies/:companyId";
+const webhook = `${company}/webhooks/:webhookId`;
 const session = "/api/whatsapp/sessions/:companyId";
 const shard = "/api/whatsapp/shards/:shardId";
 const job = "/api/whatsapp/jobs/:jobId";
@@ -103,6 +104,17 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   [`GET ${company}/flows`]: token("read", "manage"),
   [`PUT ${company}/flows/:name`]: token("manage"),
   [`DELETE ${company}/flows/:name`]: token("manage"),
+  [`GET ${company}/notifications`]: token("read", "manage"),
+  [`GET ${company}/webhooks`]: token("read", "manage"),
+  [`POST ${company}/webhooks`]: token("manage"),
+  [`GET ${webhook}`]: token("read", "manage"),
+  [`PATCH ${webhook}`]: token("manage"),
+  [`DELETE ${webhook}`]: token("manage"),
+  [`POST ${webhook}/rotate-secret`]: token("manage"),
+  [`POST ${webhook}/test`]: token("manage"),
+  [`GET ${webhook}/deliveries`]: token("read", "manage"),
+  [`POST ${webhook}/deliveries/:eventId/replay`]: token("manage"),
+  [`POST ${webhook}/replay`]: token("manage"),
   "GET /api/whatsapp/flows": admin,
   "PUT /api/whatsapp/flows/:name": admin,
   "DELETE /api/whatsapp/flows/:name": admin,

@@ -36,7 +36,7 @@ export type Config = {
     readonly defaultCompany: string | undefined;
     readonly defaultToken: string | undefined;
   };
-  /** Addresses and ranges where handlers of flows may be although they are not public. */
+  /** Addresses and ranges where handlers of flows and webhooks may be although they are not public. */
   readonly handlerOpenAddresses: readonly string[];
   readonly timeScale: number;
   readonly logLevel: LogLevel;
@@ -100,7 +100,7 @@ function build(r: ConfigReader): Config {
   const handlerOpenAddresses = r.list("HANDLER_OPEN_ADDRESSES", {
     default: [],
     meaning:
-      "addresses or CIDR ranges that are not public and where handlers of flows may be all the same; for development, and as webhook-ingest has it",
+      "addresses or CIDR ranges that are not public and where handlers of flows and webhooks may be all the same; for development, and as webhook-ingest and notifier have it",
   });
   r.check(
     isAddressList(handlerOpenAddresses),

@@ -38,7 +38,7 @@ export type Deps = {
   /** Where the bytes of files are. */
   readonly media: MediaStore;
   readonly intake: MediaIntake;
-  /** Where a company's handler of flows may be. */
+  /** Where a company's handler of flows and its webhooks may be. */
   readonly handlerGuard: AddressGuard;
 };
 

@@ -16,6 +16,7 @@ import {
   MessageList,
   Metrics,
   NumberAnswer,
+  Notification,
   NumberFlowKey,
   PairingCodeAnswer,
   Problem,
@@ -28,6 +29,8 @@ import {
   StatusAnswer,
   UploadAnswer,
   UsageAnswer,
+  Webhook,
+  WebhookDelivery,
   Worker,
 } from "@manyline/contracts";
 import type { App } from "./app.ts";
@@ -66,6 +69,9 @@ const COMPONENTS = [
   FlowKey,
   NumberFlowKey,
   Flow,
+  Webhook,
+  WebhookDelivery,
+  Notification,
 ];
 
 /** Shared answers become components; they must be known before the routes that name them. */
@@ -94,6 +100,11 @@ export async function registerOpenApi(app: App, serverUrl: string): Promise<void
             "Sending and reading messages, people, files: ?number=, else the primary one",
         },
         { name: "flows", description: "Forms inside WhatsApp: keys, names, who fills the screens" },
+        {
+          name: "webhooks",
+          description:
+            "Events at your own address: signed, in order, tried again; see docs/webhooks.md",
+        },
         { name: "operations", description: "The operator's view: workers, shards, jobs, figures" },
       ],
       components: {

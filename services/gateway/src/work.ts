@@ -1,5 +1,5 @@
 import { makeEvent } from "@manyline/contracts";
-import type { CompanyId, EventData, EventDefinition } from "@manyline/contracts";
+import type { CompanyId, EventData, EventDefinition, EventId } from "@manyline/contracts";
 import { appendEvents, audit, inTransaction, withCompany } from "@manyline/db";
 import type { AuditInput, EventInput, StoredEvent, Tx } from "@manyline/db";
 import { currentTraceparent } from "@manyline/runtime";
@@ -19,11 +19,12 @@ export type Subject = {
 /** A transaction in which facts, their events and their audit entries commit together. */
 export type Work = {
   readonly tx: Tx;
+  /** Returns the event's id. */
   readonly emit: <Definition extends EventDefinition>(
     definition: Definition,
     subject: Subject,
     data: EventData<Definition>,
-  ) => void;
+  ) => EventId;
   /** Notes what the person did. `details` hold no secrets and no whole phones. */
   readonly note: (action: string, target: string | null, details?: Record<string, unknown>) => void;
 };
@@ -72,6 +73,7 @@ async function run<T>(
           { service: "gateway", at: deps.clock.now(), traceparent },
         );
         events.push({ companyNo, numberNo: number?.numberNo ?? null, event });
+        return event.envelope.id as EventId;
       },
       note: (action, target, details = {}) => {
         notes.push({

@@ -1,12 +1,12 @@
 /**
- * Claims that Postgres has committed while their answer got lost: the worker is still the owner and does not know
- * what it has claimed. It finds out, and does it, once.
+ * What Postgres has committed while its answer got lost: the worker is still the owner and does not know what it has
+ * claimed, or received. It finds out, and does it, or tells of it, once.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { applyFault } from "@manyline/simulators";
 import { until } from "@manyline/testkit";
-import { contact, linked, type Linked } from "./conversations.ts";
+import { contact, linked, toldOf, toldOfMessages, type Linked } from "./conversations.ts";
 import { openRoom, type Room } from "./room.ts";
 import { enqueue, toldOfSend, untilSend, type Queued } from "./sending.ts";
 
@@ -61,6 +61,31 @@ for (const how of ["cut", "silence"] as const) {
         const types = (await toldOfSend(room, one, each)).map(({ type }) => type);
         assert.deepEqual(types, ["message.queued", "message.sent", "message.delivered"]);
       }
+    });
+
+    it("to the journal of what came in: it is told once, before what came after it", async () => {
+      const ann = contact(room, "Ann");
+      const { id: first } = await ann.messages.sendText(one.phone, "0");
+      await toldOf(room, one, "message.received", first);
+      const mine = async () =>
+        (await toldOfMessages(room, one)).filter(
+          ({ type, data }) =>
+            type === "message.received" && ids.includes(String(data["providerMessageId"])),
+        );
+      const ids: string[] = [];
+      const lost = loseAnswer("write_auth_journal(", how);
+      for (const text of ["1", "2"]) {
+        ids.push((await ann.messages.sendText(one.phone, text)).id);
+        await lost;
+      }
+      await until(async () => (await mine()).length === ids.length, {
+        deadlineMs: 2 * DEADLINES[how],
+        label: "both told",
+      });
+      assert.deepEqual(
+        (await mine()).map(({ data }) => data["providerMessageId"]),
+        ids,
+      );
     });
 
     it("to a claim of commands: the command is done before its deadline, once", async () => {

@@ -13,7 +13,7 @@ import { addFlowKey, endFlowKey, sealFlowToken, withCompany } from "@manyline/db
 import { asSuperuser } from "@manyline/db/testing";
 import type { FlowRun, MetaSimulator } from "@manyline/simulators/meta";
 import { startPostgres, until, type PostgresServer } from "@manyline/testkit";
-import { signatureOf } from "../src/flows/handlers.ts";
+import { signatureOf } from "@manyline/contracts/webhooks";
 import { type FlowRoom, openFlowRoom } from "./flow-room.ts";
 import { addLine, giveApp, post, type Room, sign } from "./room.ts";
 

@@ -15,6 +15,7 @@ import { bentAuthStates } from "./auth-state.ts";
 import { Load } from "./load.ts";
 import { createRandom, type Random } from "./random.ts";
 import { Scenario } from "./scenario.ts";
+import { LIMIT_MS } from "./status-sampler.ts";
 import { percentile } from "./traffic.ts";
 
 const ROUNDS = figure("CHAOS_ROUNDS", 5);
@@ -142,7 +143,7 @@ async function report(
     `moves per number in a rollout: ${rollouts.map((moves) => moves.toFixed(2)).join(", ")} (bar ${MOVES_BAR})`,
     `SIGTERM, gap per number: p50 ${percentile(gaps, 0.5)} ms, p99 ${percentile(gaps, 0.99)} ms, max ${gaps.at(-1) ?? 0} ms (${gaps.length} gaps)`,
     `${claims} claims of shards by ${fleet.workers.size} workers`,
-    `status against the simulator: ${sampler.figures}, mismatches beyond 2 s ${mismatches.length}`,
+    `status against the simulator: ${sampler.figures}, mismatches beyond 2 s ${mismatches.length}, the longest ${Math.max(0, ...mismatches.map(({ ms }) => ms))} ms`,
     `pre-keys asked for ${load.preKeyRequests} times, bent auth states ${bent.length}`,
     `reconnect commands: ${[...load.answers].map(([answer, count]) => `${answer} × ${count}`).join(", ")}`,
     `longest stall of the test's own process ${Math.round(scenario.loopDelay.max / 1e6)} ms, clock set by ${traffic.clockSteps} ms`,
@@ -173,7 +174,7 @@ async function report(
   assert.deepEqual(staleWrites, [], "accepted stale writes");
   assert.deepEqual(staleStanzas, [], "stanzas of a stale owner");
   assert.deepEqual(late, [], "stanzas after a newer login");
-  assert.deepEqual(mismatches, [], "statuses that were wrong for more than 2 s");
+  assert.deepEqual(sampler.mismatches(LIMIT_MS), [], `statuses wrong for more than ${LIMIT_MS} ms`);
   assert.deepEqual(bent, [], "bent auth states");
   assert.deepEqual(unfinished, [], "commands without an end");
   assert.ok(overlaps.maxMs <= OVERLAP_LIMIT_MS, `an overlap of ${overlaps.maxMs} ms`);

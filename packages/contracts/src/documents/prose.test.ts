@@ -80,6 +80,7 @@ it("README and docs/architecture.md map the rooms there are, and every link lead
     "docs/events.md",
     "docs/messages.md",
     "docs/meta.md",
+    "docs/webhooks.md",
     "docs/operations.md",
     "docs/state-machines.md",
   ]) {

@@ -1,7 +1,17 @@
-/** Facts about companies and their numbers. Emitted by the gateway, `company.phone_missing` by the owner. */
+/**
+ * Facts about companies and their numbers. Emitted by the gateway, `company.phone_missing` by the owner,
+ * `company.webhook_disabled` by the notifier.
+ */
 import { Type } from "typebox";
 import { defineEvent } from "./define.ts";
-import { NumberIdField, PhoneField, ProviderField, nullable } from "./fields.ts";
+import {
+  NumberIdField,
+  PhoneField,
+  ProviderField,
+  SubscriptionIdField,
+  Timestamp,
+  nullable,
+} from "./fields.ts";
 
 const company = Type.Object({
   id: Type.String(),
@@ -36,6 +46,25 @@ export const companyPhoneMissing = defineEvent({
   description:
     "QRs went unscanned and no phone is stored to ask a code for. Emitted once until the phone changes; ask an administrator.",
   data: Type.Object({ numberId: NumberIdField }),
+});
+export const companyWebhookTested = defineEvent({
+  type: "company.webhook_tested",
+  version: 1,
+  description:
+    "Somebody asked for a call to a webhook, to see that it arrives. It goes to that one whatever it asks for.",
+  data: Type.Object({ subscriptionId: SubscriptionIdField }),
+});
+export const companyWebhookDisabled = defineEvent({
+  type: "company.webhook_disabled",
+  version: 1,
+  description:
+    "A webhook of the company took nothing for more than a day and is called no more. What was not delivered is kept: mend the address, switch the webhook on, replay.",
+  data: Type.Object({
+    subscriptionId: SubscriptionIdField,
+    host: Type.String({ description: "of its address" }),
+    failingSince: Timestamp,
+    lastError: Type.String({ description: "what came last: a status, or why there was none" }),
+  }),
 });
 
 const number = Type.Object({

@@ -15,6 +15,7 @@ export const MessageIdField = Type.String({ pattern: idPattern("msg") });
 export const ChatIdField = Type.String({ pattern: idPattern("cht") });
 export const ContactIdField = Type.String({ pattern: idPattern("con") });
 export const MediaIdField = Type.String({ pattern: idPattern("med") });
+export const SubscriptionIdField = Type.String({ pattern: idPattern("sub") });
 export const PhoneField = Type.String({
   pattern: "^[1-9][0-9]{5,14}$",
   description: "E.164 digits without the plus",

@@ -87,7 +87,8 @@ end $$;
  * The chats are locked before it is decided what is new, so two commits cannot both find a message new, and seq grows
  * in the order of the commits. Those of messages that were sent (p_sent_...) are locked at the same time, for whoever
  * notes in the same transaction what became of these: locks taken in two steps cross those of somebody else. An edit by somebody else than the author is refused; so is a deletion, but for
- * groups, whose admins may. A changed message is looked for in the chat of the change only.
+ * groups, whose admins may. A changed message is looked for in the chat of the change only, among what is stored and
+ * among the items; what is not stored yet is named by its place among them.
  */
 const inbound = `
 create function open_inbounds(
@@ -227,17 +228,20 @@ begin
   end if;
 
   with i as materialized (
-    select i.*, p_companies[i.at] as company_no, p_numbers[i.at] as number_no,
-      case when i.sender > 0 then v_nos[i.sender] end as contact_no, v_chat_nos[i.chat] as chat_no,
-      i.kind in ('message', 'waiting') as is_message
-    from unnest(p_item_ats, p_kinds, p_chats, p_senders, p_keys, p_targets, p_hashes, p_ats) with ordinality
-      as i (at, kind, chat, sender, key, target, hash, sent_at, place)
-  ), found as materialized (
-    select i.*, e.message_id, e.state, t.message_id as target_id,
-      i.kind not in ('edit', 'delete', 'admin_delete') or t.message_id is null or t.is_author
-        or (i.kind = 'admin_delete' and p_chat_groups[i.chat] is not null) as is_allowed,
+    select i.*,
       row_number() over (partition by i.at, i.key, i.contact_no, i.is_message order by i.kind = 'waiting', i.place)
         as turn
+    from (
+      select i.*, p_companies[i.at] as company_no, p_numbers[i.at] as number_no,
+        case when i.sender > 0 then v_nos[i.sender] end as contact_no, v_chat_nos[i.chat] as chat_no,
+        i.kind in ('message', 'waiting') as is_message
+      from unnest(p_item_ats, p_kinds, p_chats, p_senders, p_keys, p_targets, p_hashes, p_ats) with ordinality
+        as i (at, kind, chat, sender, key, target, hash, sent_at, place)
+    ) i
+  ), found as materialized (
+    select i.*, e.message_id, e.state, t.message_id as target_id, b.place as target_place,
+      i.kind not in ('edit', 'delete', 'admin_delete') or coalesce(t.is_author, b.is_author, true)
+        or (i.kind = 'admin_delete' and p_chat_groups[i.chat] is not null) as is_allowed
     from i
     left join lateral (
       select m.message_id, m.state from (
@@ -264,6 +268,12 @@ begin
       where i.is_message or coalesce(h.merged_into, h.chat_no) = i.chat_no
       order by m.message_id desc limit 1
     ) t on true
+    left join lateral (
+      select b.place, b.contact_no is not distinct from i.contact_no as is_author from i b
+      where i.target is not null and t.message_id is null and b.is_message and b.turn = 1 and b.at = i.at
+        and b.key = i.target and b.place <> i.place and (i.is_message or b.chat_no = i.chat_no)
+      order by b.place desc limit 1
+    ) b on true
   ), noted as (
     insert into seen (company_no, number_no, hash)
       select f.company_no, f.number_no, f.hash from found f where f.hash is not null
@@ -291,7 +301,8 @@ begin
       where c.chat_no = any (v_chat_nos) and c.company_no = n.company_no and c.chat_no = n.chat_no
       returning c.chat_no, c.seq - n.count as before
   )
-  select json_agg(json_build_array(j.outcome, j.message_id, j.target_id, r.before + j.nth) order by j.place)
+  select json_agg(json_build_array(j.outcome, j.message_id, j.target_id, r.before + j.nth,
+      j.target_place) order by j.place)
     into v_items
     from (
       select j.*, row_number() over (partition by j.chat_no, j.outcome <> 'repeated' order by j.place) as nth

@@ -32,6 +32,8 @@ import * as manyStatuses from "./20261121-0970-many-statuses.ts";
 import * as tokenHashes from "./20261121-0980-token-hashes.ts";
 import * as wpp from "./20261121-0980-wpp.ts";
 import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
+import * as webhooks from "./20261121-1000-webhooks.ts";
+import * as notifications from "./20261121-1020-notifications.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -66,6 +68,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0980-token-hashes": tokenHashes,
   "20261121-0980-wpp": wpp,
   "20261121-0990-wpp-ingest": wppIngest,
+  "20261121-1000-webhooks": webhooks,
+  "20261121-1020-notifications": notifications,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

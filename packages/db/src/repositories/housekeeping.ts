@@ -2,6 +2,8 @@ import { sql } from "kysely";
 import { changed, type Executor } from "../open.ts";
 import { type Count, countOf, keep } from "./counted.ts";
 import { deleteOldCommands, expireCommands } from "./command-operations.ts";
+import { deleteOldDeliveries } from "./delivery-log.ts";
+import { deleteOldNotifications } from "./notifications.ts";
 import { dropOldPartitions, ensurePartitions } from "./events.ts";
 import {
   deleteOldIdempotency,
@@ -91,6 +93,8 @@ export async function housekeeping(
     ["knownSendsDeleted", () => deleteKnownSends(executor)],
     ["unroutableDeleted", () => deleteOldUnroutable(executor, 30 * DAY_MS)],
     ["flowKeysDeleted", () => deleteRetiredFlowKeys(executor, DAY_MS)],
+    ["deliveriesDeleted", () => deleteOldDeliveries(executor, 8 * DAY_MS)],
+    ["notificationsDeleted", () => deleteOldNotifications(executor, 30 * DAY_MS)],
     ["usageDeleted", () => deleteOldUsage(executor)],
     ["idempotencyDeleted", () => deleteOldIdempotency(executor, 9 * DAY_MS)],
     ["removedPurged", () => purgeRemovedNumbers(executor, 5_000)],

@@ -84,7 +84,7 @@ export async function authenticate(
   return firstRow(executor, sql<Authenticated>`select * from authenticate(${hashOf(secret)})`);
 }
 
-/** Trades a pairing link for a cookie, once: the link is dead afterwards. Needs no company set. */
+/** Trades a pairing link for a cookie: once, unless it is a lasting one. Needs no company set. */
 export async function exchangeLink(
   executor: Executor,
   linkSecret: string,
@@ -114,6 +114,27 @@ export async function exchangeLink(
     }>`select * from exchange_link(${hashOf(linkSecret)}, ${hashOf(secret)}, ${tokenId}, ${cookieTtlMs})`,
   );
   return row === undefined ? undefined : { secret, ...row };
+}
+
+/** A link for a mail: lasting, for one number. Role notify. */
+export async function createNoticeLink(
+  executor: Executor,
+  input: { companyNo: number; numberNo: number; scopes: readonly Scope[]; ttlMs: number },
+): Promise<string> {
+  const { companyNo, numberNo, scopes, ttlMs } = input;
+  const { tokenId, secret } = newSecret("link");
+  await sql`select make_notice_link(${hashOf(secret)}, ${tokenId}, ${companyNo}::int, ${numberNo}::int,
+    ${[...scopes]}::text[], ${ttlMs}::bigint)`.execute(executor);
+  return secret;
+}
+
+/** The links in mails about these numbers work no more. Role notify. */
+export async function endNoticeLinks(
+  executor: Executor,
+  numbers: readonly { companyNo: number; numberNo: number }[],
+): Promise<void> {
+  await sql`select end_notice_links(${numbers.map((one) => one.companyNo)}::int[],
+    ${numbers.map((one) => one.numberNo)}::int[])`.execute(executor);
 }
 
 /** Ends a token at once. `companyNo` null: an admin token. False when it is not there or ended already. */

@@ -3,9 +3,9 @@ import type { Generated, GeneratedAlways } from "kysely";
 
 /**
  * API tokens, pairing links and the cookies they are exchanged for; only their SHA-256 is stored. No
- * company: an admin token.
+ * company: an admin token. `is_lasting`: a link of a mail, which may be exchanged again until its number is linked.
  *
- * Writer: gateway.
+ * Writer: gateway; notifier for lasting links, by functions.
  * Retention: 30 days after they expired or were revoked; a number's or company's go with it.
  */
 export type ApiTokensTable = {
@@ -20,6 +20,7 @@ export type ApiTokensTable = {
   usedAt: Date | null;
   revokedAt: Date | null;
   createdAt: Generated<Date>;
+  isLasting: Generated<boolean>;
 };
 
 /**

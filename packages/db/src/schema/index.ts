@@ -40,6 +40,8 @@ import type {
   PairingWatchTable,
   WhatsappRateLimitsTable,
 } from "./pairing.ts";
+import type { NotificationsTable, NumberLossesTable } from "./notifications.ts";
+import type { DeliveriesTable, WebhookIntakeTable, WebhookSubscriptionsTable } from "./webhooks.ts";
 import type { WhatsappSessionHealthTable } from "./session-health.ts";
 import type { ShardLeasesTable, ShardMovesTable, ShardsTable, WorkersTable } from "./shards.ts";
 
@@ -56,6 +58,7 @@ export type Schema = {
   contactAliases: ContactAliasesTable;
   contacts: ContactsTable;
   dataKeys: DataKeysTable;
+  deliveries: DeliveriesTable;
   flowHandlers: FlowHandlersTable;
   flowKeys: FlowKeysTable;
   housekeeping: HousekeepingTable;
@@ -66,7 +69,9 @@ export type Schema = {
   media: MediaTable;
   messages: MessagesTable;
   metaApps: MetaAppsTable;
+  notifications: NotificationsTable;
   numberFence: NumberFenceTable;
+  numberLosses: NumberLossesTable;
   numberUsage: NumberUsageTable;
   numbers: NumbersTable;
   pairingAttempts: PairingAttemptsTable;
@@ -85,6 +90,8 @@ export type Schema = {
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
   webhookHandshakes: WebhookHandshakesTable;
+  webhookIntake: WebhookIntakeTable;
+  webhookSubscriptions: WebhookSubscriptionsTable;
   whatsappEvents: WhatsappEventsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;

@@ -120,10 +120,10 @@ export function guardedRequest(
         signal,
         method,
         headers: {
+          "user-agent": "manyline",
           ...headers,
           ...(body ? { "content-length": body.byteLength } : {}),
           "accept-encoding": "identity",
-          "user-agent": "manyline",
         },
       },
       found,

@@ -1,6 +1,6 @@
 /** Which flow stands behind a name, and who fills the screens. */
-import { randomBytes } from "node:crypto";
 import { FlowNameField, ManylineError, SetFlow, SetFlowHandler } from "@manyline/contracts";
+import { newWebhookSecret } from "@manyline/contracts/webhooks";
 import {
   type FlowRow,
   listSharedFlows,
@@ -207,7 +207,7 @@ function registerHandler(app: App, deps: Deps): void {
       const { companyNo, companyId } = tenantOf(request);
       const { body } = request;
       if (body.kind === "https") await judge(deps, body.url);
-      const secret = body.kind === "https" ? `whsec_${randomBytes(32).toString("base64")}` : null;
+      const secret = body.kind === "https" ? newWebhookSecret() : null;
       const url = body.kind === "https" ? body.url : null;
       await companyWork(deps, request, async ({ tx, note }) => {
         const handler =

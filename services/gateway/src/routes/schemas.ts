@@ -58,6 +58,9 @@ export type ComponentName =
   | "FlowKey"
   | "NumberFlowKey"
   | "Flow"
+  | "Webhook"
+  | "WebhookDelivery"
+  | "Notification"
   | "UploadAnswer";
 
 const problem = {

@@ -1,7 +1,7 @@
 /** Asks a company's handler for a screen: over NATS, or at its own address. */
-import { createHmac } from "node:crypto";
 import { askFlow, FLOW_FIGURES, parseCompanyId, type FlowRequest } from "@manyline/contracts";
 import { FLOW_ENDED, type FlowAnswer, readFlowAnswer } from "@manyline/contracts/flows";
+import { signedHeaders } from "@manyline/contracts/webhooks";
 import type { FlowHandler } from "@manyline/db";
 import {
   type AddressGuard,
@@ -66,7 +66,6 @@ export class FlowAsker {
   ): Promise<FlowAnswer | undefined> {
     const { guard, timeoutMs, clock } = this.#options;
     const body = Buffer.from(JSON.stringify(request));
-    const at = String(Math.floor(clock.now().getTime() / 1_000));
     try {
       const reply = await guardedPost(url, {
         guard,
@@ -76,9 +75,7 @@ export class FlowAsker {
         headers: {
           "content-type": "application/json",
           accept: "application/json",
-          "webhook-id": request.id,
-          "webhook-timestamp": at,
-          "webhook-signature": signatureOf(secret, request.id, at, body),
+          ...signedHeaders([secret], request.id, clock.now(), body),
         },
       });
       const value = jsonOf(reply.body);
@@ -90,13 +87,6 @@ export class FlowAsker {
       throw new HandlerError(reason === "timeout" ? "late" : "absent", { cause: error });
     }
   }
-}
-
-/** `secret`: `whsec_` and base64. */
-export function signatureOf(secret: string, id: string, at: string, body: Uint8Array): string {
-  const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
-  const hmac = createHmac("sha256", key).update(`${id}.${at}.`).update(body);
-  return `v1,${hmac.digest("base64")}`;
 }
 
 /** The status that Meta itself knows for it. */

@@ -1,0 +1,3 @@
+/** Customers' webhooks. Not for browsers: it signs with Node. */
+export * from "./signature.ts";
+export * from "./rules.ts";
