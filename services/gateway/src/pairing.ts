@@ -19,17 +19,24 @@ import { phoneOf } from "./company-input.ts";
 import { companyWork } from "./work.ts";
 import type { Work } from "./work.ts";
 
-/** What a person is about to link, checked for what makes linking impossible. */
+/** `atServer`: a WPP number that has its session is brought up there. What a person is about to link, checked for what makes linking impossible. */
 export async function numberToPair(
   work: Work,
   request: FastifyRequest,
   wanted: string | undefined,
+  { atServer = false }: { atServer?: boolean } = {},
 ): Promise<StatusRow> {
   const tenant = tenantOf(request);
   const found = await findOrCreateNumber(work, tenant, principalOf(request), wanted);
   const row = await statusRow(work.tx, found);
   if (!row.company.whatsappEnabled) throw new ManylineError("COMPANY_DISABLED");
-  if (row.number.provider !== "linked") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
+  const { provider, isLinked } = row.number;
+  if (provider === "wpp" && atServer && isLinked) return row;
+  if (provider === "wpp" && !isLinked) {
+    const detail = "A WPP number gets its session with POST …/sessions/<company>/wpp.";
+    throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
+  }
+  if (provider !== "linked") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
   return row;
 }
 

@@ -82,7 +82,7 @@ test("a check asks the number's owner; without one it is said at once", async ()
     call(world, "POST", `${numbersOf(company)}/${String(number["id"])}/check`, {
       token: company.token,
     });
-  assert.equal((await check(linked)).status, 422);
+  assert.equal((await check(linked)).status, 501);
   assert.deepEqual(
     [(await check(made)).status, (await check(made)).body["code"]],
     [503, "NO_OWNER"],
@@ -105,9 +105,9 @@ test("each provider sends what it has", async () => {
   const template = { type: "template", template: { name: "visit", language: "en_US" } };
   assert.equal(await send(meta, template), 202);
   assert.equal(await send(meta, { type: "text", text: "hi" }), 202);
-  assert.equal(await send(linked, template), 422);
+  assert.equal(await send(linked, template), 501);
   const poll = { type: "poll", poll: { name: "When?", options: ["a", "b"] } };
-  assert.equal(await send(meta, poll), 422);
+  assert.equal(await send(meta, poll), 501);
   assert.equal(await send(linked, poll), 202);
 });
 

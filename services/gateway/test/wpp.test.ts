@@ -215,25 +215,6 @@ test("an owner that does not answer in time is not waited for: the number is the
   );
 });
 
-test("without an owner nothing is made; who may read or pair only, may not do this", async () => {
-  const company = await served();
-  await owner.stop();
-  await until(async () => (await post(company, { add_new: true })).body["code"] === "NO_OWNER");
-  assert.deepEqual(await rows(company), []);
-  const { secret } = await inTransaction(world.deps.platformDb, async (tx) => {
-    const { companyNo } = (await getCompany(tx, company.id)) ?? { companyNo: 0 };
-    return createToken(tx, {
-      companyNo,
-      name: "test",
-      scopes: ["read", "pair", "send"],
-      kind: "api",
-    });
-  });
-  const limited = await call(world, "POST", pathOf(company), { token: secret, body: {} });
-  assert.deepEqual([limited.status, limited.body["code"]], [403, "FORBIDDEN"]);
-  assert.equal((await call(world, "POST", pathOf(company), { body: {} })).status, 401);
-});
-
 test("a stale session is shown, and force_recreate mends the number that is named and no other", async () => {
   const company = await served();
   owner.handler = answering();
@@ -256,4 +237,23 @@ test("a stale session is shown, and force_recreate mends the number that is name
     asked.map(({ branch, replaces }) => [branch, replaces]),
     [["recreate", "client_system"]],
   );
+});
+
+test("without an owner nothing is made; who may read or pair only, may not do this", async () => {
+  const company = await served();
+  await owner.stop();
+  await until(async () => (await post(company, { add_new: true })).body["code"] === "NO_OWNER");
+  assert.deepEqual(await rows(company), []);
+  const { secret } = await inTransaction(world.deps.platformDb, async (tx) => {
+    const { companyNo } = (await getCompany(tx, company.id)) ?? { companyNo: 0 };
+    return createToken(tx, {
+      companyNo,
+      name: "test",
+      scopes: ["read", "pair", "send"],
+      kind: "api",
+    });
+  });
+  const limited = await call(world, "POST", pathOf(company), { token: secret, body: {} });
+  assert.deepEqual([limited.status, limited.body["code"]], [403, "FORBIDDEN"]);
+  assert.equal((await call(world, "POST", pathOf(company), { body: {} })).status, 401);
 });

@@ -221,7 +221,8 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
       if (server === "wppconnect") {
         // Nobody is told of this one: it is asked for when the number connects again.
         world.connect.say(session, ANN, "missed", true);
-        await company.session(`reconnect?number=${String(number)}`, "POST", {});
+        const asked = await company.session(`reconnect?number=${String(number)}`, "POST", {});
+        assert.equal(asked.status, 202, JSON.stringify(asked.body));
         await until(
           async () => (await company.messages(number)).some(({ text }) => text === "missed"),
           PATIENCE,

@@ -49,7 +49,9 @@ export function registerReconnect(app: App, deps: Deps): void {
         return askForCode(deps, request, request.query.number, phoneNumber);
       }
       const command = await companyWork(deps, request, async (work) => {
-        const { number } = await numberToPair(work, request, request.query.number);
+        const { number } = await numberToPair(work, request, request.query.number, {
+          atServer: true,
+        });
         await wishConnected(work, request, number);
         work.note("session.reconnect_requested", number.numberId);
         const verb = number.isLinked ? "reconnect" : "pair_qr";
