@@ -185,7 +185,7 @@ describe("a take-over while a write is in flight", () => {
     const { rows } = await world.superuser.query<{ rolname: string; rolconfig: string[] }>(
       "select rolname, rolconfig from pg_roles where rolname like 'manyline\\_%' and rolname <> 'manyline_owner'",
     );
-    assert.equal(rows.length, 5);
+    assert.equal(rows.length, 6);
     for (const { rolname, rolconfig } of rows) {
       assert.match(String(rolconfig), /idle_in_transaction_session_timeout=\d+ms/, rolname);
     }
