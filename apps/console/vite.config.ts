@@ -2,10 +2,13 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
+/** What pages share, as one file; without what the pairing page fetches later. */
+const SHARED = /preact|preload-helper|src\/(components\/(?!status-glyph)|phone-number\/format)/;
+
 /**
- * Two pages with one set of components. They are served by different servers (the pairing page by the
- * gateway, the phone by the WhatsApp simulator) from the same folder, so all addresses are relative.
- * Nothing is inline: both are served under `default-src 'self'; img-src 'self' data:`.
+ * Three pages with one set of components. They are served by different servers (the pairing page and the table of
+ * capabilities by the gateway, the phone by the WhatsApp simulator) from the same folder, so all addresses are
+ * relative. Nothing is inline: all are served under `default-src 'self'; img-src 'self' data:`.
  */
 export default defineConfig(({ command }) => ({
   root: fileURLToPath(new URL(".", import.meta.url)),
@@ -26,9 +29,12 @@ export default defineConfig(({ command }) => ({
     modulePreload: false,
     reportCompressedSize: false,
     rolldownOptions: {
+      // In pieces the pairing page, which needs all of it, would be larger.
+      output: { codeSplitting: { groups: [{ name: "shared", test: SHARED, minShareCount: 2 }] } },
       input: {
         "whatsapp-pairing": fileURLToPath(new URL("whatsapp-pairing.html", import.meta.url)),
         phone: fileURLToPath(new URL("phone.html", import.meta.url)),
+        capabilities: fileURLToPath(new URL("capabilities.html", import.meta.url)),
       },
     },
   },

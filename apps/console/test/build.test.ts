@@ -74,7 +74,7 @@ describe("the built pages", () => {
   });
 
   it("nothing is inline, nothing comes from elsewhere", async () => {
-    for (const page of ["whatsapp-pairing.html", "phone.html"]) {
+    for (const page of ["whatsapp-pairing.html", "phone.html", "capabilities.html"]) {
       const html = await read(page);
       assert.doesNotMatch(html, /<style|style=|<script(?![^>]* src=)|\son\w+=|https?:\/\//, page);
       for (const [, address = ""] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {

@@ -39,7 +39,7 @@ const LOCAL_ROOM = "infra/local";
 const BUDGETS: Record<string, number> = {
   [LOCAL_ROOM]: 120,
   "packages/db": 150,
-  "services/session-worker": 780,
+  "services/session-worker": 820,
   "services/gateway": 150,
   bench: 515,
   "packages/simulators": 150,

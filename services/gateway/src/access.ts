@@ -127,6 +127,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   "GET /openapi.json": open,
   "GET /": open,
   "GET /whatsapp-pairing.html": open,
+  "GET /capabilities.html": open,
   "GET /assets/*": open,
 };
 

@@ -15,11 +15,15 @@ import type { Deps } from "./deps.ts";
 import { statusOf } from "./domain/answers.ts";
 import { findOrCreateNumber } from "./numbers.ts";
 import { changeNumber } from "./routes/numbers.ts";
+import { assertCan } from "./sends/sender.ts";
 import { phoneOf } from "./company-input.ts";
 import { companyWork } from "./work.ts";
 import type { Work } from "./work.ts";
 
-/** `atServer`: a WPP number that has its session is brought up there. What a person is about to link, checked for what makes linking impossible. */
+/**
+ * What a person is about to link, checked for what makes linking impossible. `atServer`: a WPP or Meta number that has
+ * what it takes to connect is connected anew by its owner.
+ */
 export async function numberToPair(
   work: Work,
   request: FastifyRequest,
@@ -31,14 +35,18 @@ export async function numberToPair(
   const row = await statusRow(work.tx, found);
   if (!row.company.whatsappEnabled) throw new ManylineError("COMPANY_DISABLED");
   const { provider, isLinked } = row.number;
-  if (provider === "wpp" && atServer && isLinked) return row;
-  if (provider === "wpp" && !isLinked) {
-    const detail = "A WPP number gets its session with POST …/sessions/<company>/wpp.";
-    throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
+  if (!atServer) assertCan(row.number, "pairing_code");
+  else if (provider !== "linked" && !isLinked) {
+    throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail: HOW[provider] });
   }
-  if (provider !== "linked") throw new ManylineError("PROVIDER_NOT_SUPPORTED");
   return row;
 }
+
+/** What connects a number that is not linked by a person. */
+const HOW = {
+  wpp: "A WPP number gets its session with POST …/sessions/<company>/wpp.",
+  meta: "A Meta number is connected by its access token: PATCH …/companies/<company>/numbers/<number>.",
+} as const;
 
 /** A person who links or reconnects a number wants it connected, whatever was wished before. */
 export async function wishConnected(

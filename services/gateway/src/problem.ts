@@ -36,7 +36,11 @@ const OWN_FIELDS = new Set([
 ]);
 const RETRY_AFTER_SECONDS = 5;
 /** Of the 5xx, those whose facts are our own words for the caller. */
-const SHOWN: ReadonlySet<ErrorCode> = new Set(["NO_OWNER", "META_REFUSED"]);
+const SHOWN: ReadonlySet<ErrorCode> = new Set([
+  "NO_OWNER",
+  "META_REFUSED",
+  "PROVIDER_NOT_SUPPORTED",
+]);
 
 /**
  * The one translation of an error into an answer. A 5xx that is not in `SHOWN` shows its title only, never its message

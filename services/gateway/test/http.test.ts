@@ -112,6 +112,8 @@ test("pages: strict policy, no storing, no referrer; assets for ever; nothing ou
     "default-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   );
   assert.match(await page.text(), /<title>Pairing/);
+  const table = await fetch(`${world.url}/capabilities.html`);
+  assert.match(await table.text(), /<title>Capabilities/);
   const asset = await fetch(`${world.url}/assets/pairing-abc123.js`);
   assert.equal(asset.headers.get("content-type"), "text/javascript; charset=utf-8");
   assert.equal(asset.headers.get("cache-control"), "public, max-age=31536000, immutable");

@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { newMessageId, shardPoke } from "@manyline/contracts";
 import { createToken, inTransaction } from "@manyline/db";
 import type { NumberId, Scope } from "@manyline/contracts";
+import { asSuperuser } from "@manyline/db/testing";
 import { until } from "@manyline/testkit";
 import { ask, openLine, stranger, textFrom } from "./conversations.ts";
 import type { Line } from "./conversations.ts";
@@ -80,6 +81,33 @@ test("202 with the message, which waits, is read again, and whose shard is poked
   await owner.note(line.numberNo, { messageId: String(messageId), state: "sent", at: new Date() });
   const later = await ask(world, line, "GET", `/messages/${String(messageId)}`);
   assert.equal(record(later.body["message"])["status"], "sent");
+});
+
+test("a chat or contact is refused by where it leads, when the number's server cannot write there", async () => {
+  const line = await openLine(world, owner);
+  const { phone: _phone, ...hidden } = stranger();
+  const providerChatId = "120363041234567891@g.us";
+  await owner.receive(line.numberNo, textFrom(stranger()));
+  await owner.receive(line.numberNo, textFrom(hidden));
+  await owner.receive(
+    line.numberNo,
+    textFrom(stranger(), { chat: { type: "group", providerChatId } }),
+  );
+  const listed = await ask(world, line, "GET", "/messages?limit=3");
+  const [inGroup, ofHidden, known] = (listed.body["messages"] as Body[]).map((one) =>
+    record(one["chat"]),
+  );
+  const wanted = { type: "text", text: "Yes" };
+  await asSuperuser(
+    world.database,
+    `update numbers set provider = 'wpp', wpp_server = 'wpp_platform' where number_no = ${line.numberNo}`,
+  );
+  for (const chatId of [inGroup?.["id"], ofHidden?.["id"], ofHidden?.["contactId"]]) {
+    const refused = await send(line, { ...wanted, to: chatId });
+    assertProblem(refused, 501, "PROVIDER_NOT_SUPPORTED");
+    assert.match(String(refused.body["detail"]), /writes to phones only/);
+  }
+  await sent(line, { ...wanted, to: known?.["id"] });
 });
 
 test("every kind reaches the owner as it was said", async () => {

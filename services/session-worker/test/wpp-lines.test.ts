@@ -173,8 +173,15 @@ describe("what is sent", () => {
       ["voice", { content: { media } }, { type: "ptt" }],
       [
         "contact",
-        { content: { contacts: [{ name: "Bea", phones: ["15550100020"] }] } },
-        { type: "vcard" },
+        {
+          content: {
+            contacts: [
+              { name: "Bea", phones: ["+1 555 0100020"] },
+              { name: "Cleo", phones: ["15550100021"] },
+            ],
+          },
+        },
+        { type: "vcard", file: ["15550100020@c.us", "15550100021@c.us"] },
       ],
       [
         "poll",
@@ -186,7 +193,7 @@ describe("what is sent", () => {
       await told(number, queued, "message.sent");
       const last = kept().at(-1) ?? {};
       for (const [field, value] of Object.entries(made)) {
-        assert.equal((last as Record<string, unknown>)[field], value, `${type}.${field}`);
+        assert.deepEqual((last as Record<string, unknown>)[field], value, `${type}.${field}`);
       }
     }
     const target = () => kept()[0] ?? {};

@@ -1,169 +1,41 @@
 /** Numbers of both WPP servers through everything that runs: gateway, worker and webhook-ingest, over HTTP alone. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { TEST_KEKS } from "@manyline/db/testing";
-import { freePort, until } from "@manyline/testkit";
-import { stopWorker } from "./room.ts";
-import { WppRoom } from "./wpp-room.ts";
+import { until } from "@manyline/testkit";
+import { type Answer, Company, fields } from "./company.ts";
+import { ADMIN_TOKEN, Whole } from "./whole.ts";
+import type { WppRoom } from "./wpp-room.ts";
 
-const ADMIN_TOKEN = "an-admin-token-of-more-than-32-characters";
 const ANN = "79007654321";
 const PATIENCE = { deadlineMs: 20_000 };
 
-type Json = Record<string, unknown>;
-const fields = (value: unknown): Json => Object(value) as Json;
-
-let folder: string;
+let whole: Whole;
 let world: WppRoom;
 let url: string;
-let ingestUrl: string;
-const services: ChildProcess[] = [];
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), "manyline-wpp-"));
-  const [gateway, ingest] = [await freePort(), await freePort()];
-  url = `http://127.0.0.1:${gateway}`;
-  ingestUrl = `http://127.0.0.1:${ingest}`;
-  const env = { MEDIA_STORE: folder, PUBLIC_URL: url };
-  world = await WppRoom.open({ ...env, WPP_WEBHOOK_URL: ingestUrl });
-  const { app, platform, ingest: db } = world.room.database.urls;
-  const databases = { DATABASE_APP_URL: app, DATABASE_PLATFORM_URL: platform };
-  await Promise.all([
-    start("gateway", gateway, { ...env, ...databases, ADMIN_TOKEN }),
-    start("webhook-ingest", ingest, { MEDIA_STORE: folder, DATABASE_INGEST_URL: db }),
-  ]);
+  whole = await Whole.open();
+  ({ world, url } = whole);
 });
-after(async () => {
-  await Promise.all(services.map(stopWorker));
-  await world[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+after(() => whole[Symbol.asyncDispose]());
 
-async function start(name: string, port: number, env: Record<string, string>): Promise<void> {
-  const { database, nats, redis } = world.room;
-  const child = spawn(process.execPath, ["src/main.ts"], {
-    cwd: new URL(`../../${name}/`, import.meta.url),
-    stdio: "ignore",
-    env: {
-      PATH: process.env["PATH"],
-      PORT: String(port),
-      DATABASE_RELAY_URL: database.urls.relay,
-      NATS_URL: nats.url,
-      REDIS_URL: redis.url,
-      MANYLINE_KEK: TEST_KEKS.map(({ id, key }) => `${id}:${key.toString("base64")}`).join(","),
-      ...env,
-    },
-  });
-  services.push(child);
-  const isReady = async (): Promise<boolean> =>
-    (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok;
-  await until(isReady, { label: `${name} ready`, deadlineMs: 60_000 });
+/** A company with an owner, and with a WPP number, since that is how it is known. */
+async function makeCompany(): Promise<Company> {
+  const company = await Company.make(whole);
+  await company.owned(() => company.wpp({}));
+  return company;
 }
 
-let serial = 0;
+const send = (company: Company, number: unknown, body: object): Promise<string> =>
+  company.send(number, { to: `+${ANN}`, ...body });
 
-/** A company, as its own program sees it. */
-class Company {
-  readonly id: string;
-  #token = ADMIN_TOKEN;
-
-  constructor() {
-    serial += 1;
-    this.id = `96230${serial}`;
-  }
-
-  static async make(): Promise<Company> {
-    const company = new Company();
-    const body = { id: company.id, name: "Salon", country: "RU", adminEmail: "a@example.com" };
-    const made = await company.call("POST", "/api/whatsapp/companies", body);
-    company.#token = String(fields(made.body["token"])["secret"] ?? made.body["token"]);
-    // A worker claims the shard of a new company within a tick.
-    await until(async () => (await company.wpp({})).status !== 503, PATIENCE);
-    return company;
-  }
-
-  async call(method: string, path: string, body?: object): Promise<{ status: number; body: Json }> {
-    const answer = await fetch(`${url}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-    const text = await answer.text();
-    return { status: answer.status, body: fields(text === "" ? {} : JSON.parse(text)) };
-  }
-
-  session(path: string, method = "GET", body?: object): Promise<{ status: number; body: Json }> {
-    return this.call(method, `/api/whatsapp/sessions/${this.id}/${path}`, body);
-  }
-
-  wpp(body: object, query = ""): Promise<{ status: number; body: Json }> {
-    return this.session(`wpp${query}`, "POST", body);
-  }
-
-  async numbers(): Promise<Json[]> {
-    const { body } = await this.call("GET", `/api/whatsapp/companies/${this.id}/numbers`);
-    return body["numbers"] as Json[];
-  }
-
-  /** Waits for a status; answers how it is told. */
-  reaches(number: unknown, status: string): Promise<Json> {
-    return until(
-      async () => {
-        const { body } = await this.session(`status?number=${String(number)}`);
-        return body["status"] === status ? body : undefined;
-      },
-      { ...PATIENCE, label: `${String(number)} ${status}` },
-    );
-  }
-
-  /** Looks at the page's QR until there is one. */
-  qr(number: unknown): Promise<Json> {
-    return until(
-      async () => {
-        const { status, body } = await this.session(`qr?number=${String(number)}`);
-        return status === 200 ? body : undefined;
-      },
-      { ...PATIENCE, label: "a QR" },
-    );
-  }
-
-  async send(number: unknown, body: object): Promise<string> {
-    const sent = await this.session(`messages?number=${String(number)}`, "POST", {
-      to: `+${ANN}`,
-      ...body,
-    });
-    assert.equal(sent.status, 202, JSON.stringify(sent.body));
-    return String(sent.body["messageId"]);
-  }
-
-  becomes(messageId: string, status: string): Promise<Json> {
-    return until(
-      async () => {
-        const { body } = await this.session(`messages/${messageId}`);
-        const message = fields(body["message"] ?? body);
-        return message["status"] === status ? message : undefined;
-      },
-      { ...PATIENCE, label: `${messageId} ${status}` },
-    );
-  }
-
-  async messages(number: unknown): Promise<Json[]> {
-    const { body } = await this.session(`messages?number=${String(number)}`);
-    return body["messages"] as Json[];
-  }
-
-  async events(number: unknown): Promise<string[]> {
-    const { room } = world;
-    const rows = await room.superuser<{ type: string }>(
-      `select e.type from whatsapp_events e join numbers n on n.number_no = e.number_no
-        where n.number_id = '${String(number)}' order by e.event_no`,
-    );
-    return rows.map(({ type }) => type);
-  }
+/** What was told of a number, in the order of the log. */
+async function eventsOf(number: unknown): Promise<string[]> {
+  const rows = await world.room.superuser<{ type: string }>(
+    `select e.type from whatsapp_events e join numbers n on n.number_no = e.number_no
+      where n.number_id = '${String(number)}' order by e.event_no`,
+  );
+  return rows.map(({ type }) => type);
 }
 
 const sessionOf = async (number: unknown): Promise<string> => {
@@ -194,13 +66,13 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
     }
 
     it("three numbers have a session each, show their QR, send, and are told what becomes of it", async () => {
-      const company = await Company.make();
+      const company = await makeCompany();
       const lines = [await linked(company), await linked(company), await linked(company)];
       assert.equal(new Set(lines.map(({ session }) => session)).size, 3);
       for (const { number } of lines) {
-        const read = await company.send(number, { type: "text", text: "good day" });
+        const read = await send(company, number, { type: "text", text: "good day" });
         await company.becomes(read, "read");
-        const told = await company.events(number);
+        const told = await eventsOf(number);
         for (const type of [
           "session.connected",
           "message.sent",
@@ -214,7 +86,7 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
     });
 
     it("what people write, react and send as files arrives; a person's words are answered", async () => {
-      const company = await Company.make();
+      const company = await makeCompany();
       const { number, session } = await linked(company);
       const bytes = randomBytes(300);
       const base64 = bytes.toString("base64");
@@ -254,7 +126,7 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
         },
       );
       assert.deepEqual(Buffer.from(await file.arrayBuffer()), bytes);
-      const reaction = await company.send(number, {
+      const reaction = await send(company, number, {
         type: "reaction",
         messageId: hello?.["id"] ?? hello?.["messageId"],
         emoji: "👍",
@@ -264,7 +136,7 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
     });
 
     it("lost, it says so at once and comes back; deleted, another is primary", async () => {
-      const company = await Company.make();
+      const company = await makeCompany();
       const { number, session } = await linked(company);
       if (server === "wppconnect") world.connect.removeDevice(session);
       else world.wpp.drop(session, "logout");
@@ -287,14 +159,8 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
 
 describe("POST …/wpp", () => {
   it("at once makes one client; {} means it, add_new another, force_recreate new credentials in its row", async () => {
-    const company = new Company();
-    await company.call("POST", "/api/whatsapp/companies", {
-      id: company.id,
-      name: "Salon",
-      country: "RU",
-      adminEmail: "a@example.com",
-    });
-    let both: { status: number; body: Json }[] = [];
+    const company = await Company.make(whole);
+    let both: Answer[] = [];
     await until(async () => {
       both = await Promise.all([company.wpp({}), company.wpp({})]);
       return both.every(({ status }) => status === 200);
@@ -330,7 +196,7 @@ describe("POST …/wpp", () => {
   });
 
   it("a late key is waited for; a start behind a 504 is starting, and connects; the file is fetched by its link", async () => {
-    const company = await Company.make();
+    const company = await makeCompany();
     world.wpp.options.activationMs = 1_500;
     const late = await company.wpp({ add_new: true });
     world.wpp.options.activationMs = 0;
@@ -354,7 +220,7 @@ describe("POST …/wpp", () => {
       },
     );
     const { mediaId } = fields(await uploaded.json());
-    const sent = await company.send(number, { type: "document", mediaId, fileName: "a.pdf" });
+    const sent = await send(company, number, { type: "document", mediaId, fileName: "a.pdf" });
     await company.becomes(sent, "read");
     const task = [...world.wpp.world.tasks.values()].at(-1)?.body ?? {};
     assert.deepEqual([task["kind"], task["filename"]], ["file", "a.pdf"]);

@@ -58,6 +58,7 @@ export function answerSend(
   }
   const content = body[send.field] ?? body["path"];
   if (content === undefined) return refused(`${send.field} is missing`, 500);
+  if (call === "contact-vcard" && !isAccounts(content)) return refused("not a valid contact", 500);
   const made = phones.map((phone) => {
     const isLid = body["isLid"] === true || (!isGroup && phone.length > 14);
     const chat = `${phone}@${isGroup ? "g.us" : isLid ? "lid" : "c.us"}`;
@@ -73,12 +74,20 @@ export function answerSend(
       quotedMsgId: body["messageId"] ?? body["quotedMessageId"],
       ack: 0,
       t: Math.floor(Date.now() / 1_000),
+      /** All that was asked for. */
+      asked: body,
     };
     simulator.world.keep(session.name, message);
     simulator.progress(session, message);
     return message;
   });
   return sent(made);
+}
+
+/** Cards are made of accounts: digits, and where they are. */
+function isAccounts(value: unknown): boolean {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  return list.length > 0 && list.every((one) => /^[0-9]{6,15}@c\.us$/.test(textIn(one)));
 }
 
 function phonesOf(value: unknown): string[] {

@@ -28,6 +28,7 @@ const INDEX = `<!doctype html>
 <ul>
 <li><a href="/docs/">The API, to read and try</a> (<a href="/openapi.json">openapi.json</a>)</li>
 <li><a href="/whatsapp-pairing.html">The pairing page</a>; it opens with a pairing link</li>
+<li><a href="/capabilities.html">What each number can do</a></li>
 <li><a href="/health/ready">Is everything well?</a></li>
 </ul>
 </html>
@@ -40,10 +41,11 @@ export function registerPages(app: App, deps: Deps): void {
 
   app.get("/", { schema }, (_request, reply) => asPage(reply).send(INDEX));
 
-  app.get("/whatsapp-pairing.html", { schema }, async (_request, reply) => {
-    const page = await fileOf(join(consoleDir, "whatsapp-pairing.html"));
-    return asPage(reply).send(page);
-  });
+  for (const name of ["whatsapp-pairing.html", "capabilities.html"]) {
+    app.get(`/${name}`, { schema }, async (_request, reply) =>
+      asPage(reply).send(await fileOf(join(consoleDir, name))),
+    );
+  }
 
   app.get<{ Params: { "*": string } }>("/assets/*", { schema }, async (request, reply) => {
     const name = request.params["*"];

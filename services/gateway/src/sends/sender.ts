@@ -1,14 +1,15 @@
 import {
-  CANNOT,
   engineOf,
   ManylineError,
   newLinkedMessageId,
   parseCompanyId,
   sendPayload,
   shardPoke,
+  whyNot,
 } from "@manyline/contracts";
-import type { Capability, Media, Message, SendMessage } from "@manyline/contracts";
+import type { Capability, ChatAddress, Media, Message, SendMessage } from "@manyline/contracts";
 import {
+  addressOf,
   enqueueMessage,
   findRequest,
   getMedia,
@@ -110,23 +111,28 @@ export function assertCan(
 ): void {
   const engine = engineOf(number);
   for (const one of wanted) {
-    const why = CANNOT[engine][one];
+    const why = whyNot(engine, one);
     if (why === undefined) continue;
     const detail = `This number (${engine}) cannot do "${one}". ${why}`;
     throw new ManylineError("PROVIDER_NOT_SUPPORTED", { detail });
   }
 }
 
-/** What a message asks of its number. */
-function asked(body: SendRequest["body"], to: Recipient): Capability[] {
+/** What a message asks of its number; `address`: where its chat, contact or phone leads, if that is known. */
+function asked(body: SendRequest["body"], address: ChatAddress | undefined): Capability[] {
   const isReply = "replyTo" in body && body.replyTo !== undefined;
   const hasText = "caption" in body && body.caption !== undefined && body.type !== "image";
+  const isViewOnce = "isViewOnce" in body && (body.isViewOnce ?? false);
+  const { phone = null, lid = null, groupId = null } = address ?? {};
+  const isByLid = groupId === null && phone === null && lid !== null;
   return [
     body.type,
     ...(isReply ? (["reply"] as const) : []),
     ...(hasText ? (["file_caption"] as const) : []),
-    ...("groupId" in to ? (["group"] as const) : []),
-    ...("lid" in to ? (["lid"] as const) : []),
+    ...(isViewOnce ? (["view_once"] as const) : []),
+    // Meta's own groups have other addresses.
+    ...(groupId?.endsWith("@g.us") === true ? (["group"] as const) : []),
+    ...(isByLid ? (["lid"] as const) : []),
   ];
 }
 
@@ -212,7 +218,7 @@ async function recipientFor(
   if (isChange(body)) assertCan(number, body.type);
   else {
     const to = recipient(body.to, company);
-    assertCan(number, ...asked(body, to));
+    assertCan(number, ...asked(body, await addressOf(tx, number, to)));
     return { to, contextId: body.replyTo };
   }
   const message = await getMessage(tx, tenant.companyNo, body.messageId);

@@ -31,11 +31,25 @@ it("phones and LIDs of a connection are seen by no other, and go after its end",
 it("a full cache forgets instead of failing", () => {
   const caches = createSharedCaches();
   try {
-    const { userDevicesCache } = caches.forNumber("num_1");
+    const { userDevicesCache } = caches.forDevice("num_1", Buffer.from("identity"));
     for (let nth = 0; nth < 100_010; nth += 1) {
       void userDevicesCache?.set(String(nth), nth);
     }
     assert.equal(caches.sizes()["devices"], 100_000);
+  } finally {
+    caches.close();
+  }
+});
+
+it("a number that is linked anew knows nothing of what its former device knew", async () => {
+  const caches = createSharedCaches();
+  try {
+    const [former, again, fresh] = ["first key", "first key", "other key"].map(
+      (identity) => caches.forDevice("num_1", Buffer.from(identity)).userDevicesCache,
+    );
+    await former?.set("7900", ["1"]);
+    assert.deepEqual(await again?.get("7900"), ["1"]);
+    assert.equal(await fresh?.get("7900"), undefined);
   } finally {
     caches.close();
   }

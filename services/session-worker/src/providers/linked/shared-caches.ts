@@ -1,6 +1,6 @@
 /**
  * The caches Baileys wants per socket, held once per process: each of its own carries an interval timer
- * and some 6 KB, which 2,500 sockets would pay for. Keys are prefixed by number, so nothing is shared but
+ * and some 6 KB, which 2,500 sockets would pay for. Keys are prefixed by number and device, so nothing is shared but
  * the memory.
  */
 import { NodeCache } from "@cacheable/node-cache";
@@ -25,7 +25,11 @@ export type MappingCache = {
 };
 
 export type SharedCaches = {
-  forNumber(numberId: string): Cached;
+  /**
+   * `identity`: the device's public key. A number that is linked anew is another device: what the former one knew of the
+   * account's devices names one that is gone, and nothing could be sent until that had expired.
+   */
+  forDevice(numberId: string, identity: Uint8Array): Cached;
   /** For one connection. */
   mappings(): MappingCache;
   /** Forgets what connections that are over have left. Returns how many entries. */
@@ -67,32 +71,35 @@ export function createSharedCaches(): SharedCaches {
       placeholders: placeholders.getStats().keys,
       mappings: mappings.size,
     }),
-    forNumber: (numberId) => ({
-      msgRetryCounterCache: prefixed(retries, numberId),
-      callOfferCache: prefixed(calls, numberId),
-      userDevicesCache: prefixed(devices, numberId),
-      placeholderResendCache: prefixed(placeholders, numberId),
-    }),
+    forDevice: (numberId, identity) => {
+      const device = `${numberId}/${Buffer.from(identity).toString("base64url").slice(0, 8)}`;
+      return {
+        msgRetryCounterCache: prefixed(retries, device),
+        callOfferCache: prefixed(calls, device),
+        userDevicesCache: prefixed(devices, device),
+        placeholderResendCache: prefixed(placeholders, device),
+      };
+    },
     close: () => {
       for (const cache of [retries, calls, devices, placeholders]) cache.close();
     },
   };
 }
 
-function prefixed(cache: NodeCache<unknown>, numberId: string): CacheStore {
+function prefixed(cache: NodeCache<unknown>, device: string): CacheStore {
   // The library names the type it expects back; what is under a key is what it put there.
-  const get = ((key: string) => cache.get(`${numberId}/${key}`)) as CacheStore["get"];
+  const get = ((key: string) => cache.get(`${device}/${key}`)) as CacheStore["get"];
   return {
     get,
     set: (key, value) => {
       try {
-        return cache.set(`${numberId}/${key}`, value);
+        return cache.set(`${device}/${key}`, value);
       } catch {
         // Full: forgetting is what a cache may do.
         return false;
       }
     },
-    del: (key) => cache.del(`${numberId}/${key}`),
+    del: (key) => cache.del(`${device}/${key}`),
     // One socket must not empty the others' entries; its own expire.
     flushAll: () => undefined,
   };

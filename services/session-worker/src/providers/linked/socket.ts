@@ -84,7 +84,7 @@ export function openSocket(
     shouldIgnoreJid: (jid) => isJidStatusBroadcast(jid) || isJidNewsletter(jid),
     // A failed write ends the socket; the library's ten tries would hold the number's lock for 30 s.
     transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
-    ...caches.forNumber(numberId),
+    ...caches.forDevice(numberId, auth.creds.signedIdentityKey.public),
     ...more,
   });
   const gate = installWriteGate(sock);

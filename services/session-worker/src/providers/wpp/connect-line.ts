@@ -89,9 +89,11 @@ async function callOf(send: Send, file: WppFileForms): Promise<[string, Json]> {
       return ["send-location", { lat: latitude, lng: longitude, title: name ?? "", address }];
     }
     case "contact": {
-      const [card] = need(content.contacts);
-      const { name, phones } = need(card);
-      return ["contact-vcard", { contactsId: phones.map((phone) => `${phone}@c.us`), name }];
+      // Cards have one number each, which names the account: digits, however the phone was written.
+      const cards = need(content.contacts);
+      const digits = cards.flatMap(({ phones }) => phones.map((one) => one.replaceAll(/\D/g, "")));
+      const name = cards.map((card) => card.name).join(", ");
+      return ["contact-vcard", { contactsId: digits.map((phone) => `${phone}@c.us`), name }];
     }
     case "poll": {
       const { name, options, selectable } = need(content.poll);

@@ -90,7 +90,20 @@ async function trySend(
     if (error instanceof NotOfferedError) return { kind: "impossible", error: "NOT_ACCEPTED" };
     // A file that cannot be read now: nothing has left.
     if (!(error instanceof WppError)) return { kind: "lost", mayHaveLeft: false, isOver: false };
-    return outcomeOf(error, watched);
+    const outcome = outcomeOf(error, watched);
+    // A no is the message's own only while the number is connected: else nothing has left, and it waits.
+    return outcome.kind === "refused" && (await isDown(line))
+      ? { kind: "lost", mayHaveLeft: false, isOver: false }
+      : outcome;
+  }
+}
+
+/** Whether the server says that the session is not connected; "Account is offline" looks like any other no. */
+async function isDown(line: WppLine): Promise<boolean> {
+  try {
+    return (await line.status()) !== "connected";
+  } catch {
+    return false;
   }
 }
 
@@ -109,7 +122,6 @@ function outcomeOf(error: WppError, watched: Watched): SendOutcome {
       watched.nudge("not_found");
       return { kind: "refused", code: "404" };
     case "refused":
-      // "Account is offline" looks like any other no.
       watched.nudge("refused");
       return { kind: "refused", code: error.httpStatus === 400 ? "404" : "400" };
     case "gateway_timeout":
