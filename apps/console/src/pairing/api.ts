@@ -14,6 +14,11 @@ export type Problem = {
   isPaused: boolean;
 };
 
+/** The same request may succeed later: no answer, too many, or the server's own trouble; 501 says that it never will. */
+export function mayPass({ status }: Problem): boolean {
+  return status === 0 || status === 429 || (status >= 500 && status !== 501);
+}
+
 export type Answer<Body> = { ok: true; body: Body } | { ok: false; problem: Problem };
 
 export type LinkAnswer = { companyId: string; numberId: string; expiresAt: string };

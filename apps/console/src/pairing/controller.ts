@@ -1,5 +1,5 @@
 /** Joins the pure page state with the server: requests, the stream, timers. Everything outside comes in. */
-import type { Answer, Address, PairingApi, Problem } from "./api.ts";
+import { mayPass, type Answer, type Address, type PairingApi, type Problem } from "./api.ts";
 import { backoffMs } from "./backoff.ts";
 import type { ServerClock } from "./clock.ts";
 import type { PageLink } from "./link.ts";
@@ -232,10 +232,10 @@ export class PairingController {
   }
 }
 
-/** The same request can succeed later: no answer, too many requests, or the server's own trouble. */
-function isForLater({ status, code }: Problem): boolean {
-  if (code === "RATE_LIMITED" || OUTCOME_CODES.has(code)) return false;
-  return status === 0 || status === 429 || status >= 500;
+/** The same request can succeed later, and nothing else is shown meanwhile. */
+function isForLater(problem: Problem): boolean {
+  const { code } = problem;
+  return code !== "RATE_LIMITED" && !OUTCOME_CODES.has(code) && mayPass(problem);
 }
 
 /** 5xx that are answers about WhatsApp, each with its own screen. */

@@ -305,7 +305,7 @@ describe("what WhatsApp refuses", () => {
   it("refused: what repeating cannot help", () => {
     const off = after(snapshot(), refused("qr", "COMPANY_DISABLED"));
     assert.deepEqual(off.outcome, { kind: "refused", why: "off", reference: "req_1" });
-    const other = after(snapshot(), refused("qr", "PROVIDER_NOT_SUPPORTED", 422));
+    const other = after(snapshot(), refused("qr", "PROVIDER_NOT_SUPPORTED", 501));
     assert.equal(screenOf(other), "refused");
     assert.equal(screenOf(after(snapshot({ reason: "switched_off" }))), "refused");
   });

@@ -1,6 +1,6 @@
 /** The pairing page as a pure function: what it knew and what happened → what it knows. */
 import { endWith, outcomeOf } from "./attempt.ts";
-import type { Problem } from "./api.ts";
+import { mayPass, type Problem } from "./api.ts";
 import { reduceServer } from "./reduce-server.ts";
 import { isPassing, screenOf } from "./screen.ts";
 import type { ServerEvent } from "./server-event.ts";
@@ -164,8 +164,9 @@ function applyRefusal(
 }
 
 /** What repeating cannot help. Anything else is for the caller to try again. */
-function refuseFinally(state: PageState, { code, status, reference }: Problem): PageState {
-  if (status === 0 || status === 429 || status >= 500) return state;
+function refuseFinally(state: PageState, problem: Problem): PageState {
+  if (mayPass(problem)) return state;
+  const { code, reference } = problem;
   const why = code === "COMPANY_DISABLED" ? "off" : "other";
   return endWith(state, { kind: "refused", why, reference: reference ?? null });
 }
