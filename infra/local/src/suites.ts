@@ -39,8 +39,8 @@ const LOCAL_ROOM = "infra/local";
 const BUDGETS: Record<string, number> = {
   [LOCAL_ROOM]: 120,
   "packages/db": 150,
-  "services/session-worker": 820,
-  "services/gateway": 150,
+  "services/session-worker": 960,
+  "services/gateway": 200,
   bench: 515,
   "packages/simulators": 150,
   "services/webhook-ingest": 130,
@@ -83,7 +83,7 @@ export function listSuites(root: string): Suite[] {
     },
     {
       name: "apps/console",
-      budgetSeconds: 240,
+      budgetSeconds: 280,
       kind: "tests",
       args: ["apps/console/test/**/*.test.ts"],
       needs: ["nats", "redis", "postgres", "chromium"],
