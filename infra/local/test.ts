@@ -7,7 +7,7 @@ import { dataFolder, dataPaths, ROOT } from "./src/paths.ts";
 import { createProgress } from "./src/progress.ts";
 import { Refusal } from "./src/refusal.ts";
 import type { SuiteResult } from "./src/suite-runner.ts";
-import { failureText, runSuite } from "./src/suite-runner.ts";
+import { briefOf, failureText, runSuite } from "./src/suite-runner.ts";
 import type { Suite } from "./src/suites.ts";
 import { listSuites } from "./src/suites.ts";
 import { browserPath, newestNats, prepareTools } from "./src/tooling.ts";
@@ -115,6 +115,8 @@ function printTotals(results: SuiteResult[], notRun: string[]): void {
   const totals = `${sum("tests")} tests: ${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`;
   const verdict = bad.length === 0 ? "All suites passed" : `${bad.length} suites FAILED`;
   say(`\n${verdict}. ${totals}.\n`);
+  // Once more and last, where whoever sees only the end of a long output finds it.
+  for (const result of bad) say(`\n${briefOf(result)}\n`);
 }
 
 try {

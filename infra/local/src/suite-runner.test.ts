@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { failureText, problemsOf, runSuite } from "./suite-runner.ts";
+import { briefOf, failureText, problemsOf, runSuite } from "./suite-runner.ts";
 import type { SuiteResult } from "./suite-runner.ts";
 import type { Suite } from "./suites.ts";
 
@@ -12,6 +12,8 @@ const FILES = {
   bad: `test("a", () => { throw new Error("because"); });`,
   lazy: `test("a", () => {}); test.skip("b", () => {}); test.todo("c");`,
   slow: `test("a", () => new Promise((resolve) => setTimeout(resolve, 30_000)));`,
+  // Fails, and leaves something running.
+  stuck: `test("a", () => { setInterval(() => {}, 1_000); throw new Error("because"); });`,
 };
 
 describe("a suite", () => {
@@ -43,6 +45,7 @@ describe("a suite", () => {
     const bad = await run(["bad/*.test.mjs", "good/*.test.mjs"]);
     assert.deepEqual(bad.problems, ["1 failed"]);
     assert.match(failureText(await readFile(bad.logFile, "utf8")), /because/);
+    assert.match(briefOf(bad), /^tried: 1 failed\n✖ a \(.*bad.one\.test\.mjs\)\n.*because/);
     assert.deepEqual((await run(["lazy/*.test.mjs"])).problems, ["1 skipped", "1 todo"]);
   });
 
@@ -50,6 +53,8 @@ describe("a suite", () => {
     assert.equal((await run(["none/*.test.mjs"])).problems.length, 1);
     const late = await run(["slow/*.test.mjs"], "tests", 0.3);
     assert.match(late.problems.join(), /3 times its budget/);
+    const stuck = await run(["stuck/*.test.mjs"], "tests", 1);
+    assert.match(briefOf(stuck), /3 times its budget[^]*because/);
   });
 
   test("a check counts by its exit code", async () => {

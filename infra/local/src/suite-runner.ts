@@ -4,15 +4,20 @@ import { createWriteStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Suite } from "./suites.ts";
-import type { TestCounts } from "./summary-reporter.ts";
+import type { SummaryLine, TestCounts, TestFailure } from "./summary-reporter.ts";
 
 /** A suite that takes this many times its budget is ended and has failed. */
 const OVERRUN_FACTOR = 3;
+/** So long a suite that is ended may take to tell what it was at; then it is killed. */
+const END_MS = 10_000;
+/** Of a failure's text, for the end of the output: the whole is in the log. */
+const FAILURE_LINES = 25;
 
 export type SuiteResult = {
   suite: Suite;
   seconds: number;
   counts: TestCounts | undefined;
+  failures: TestFailure[];
   /** Empty = passed. */
   problems: string[];
   logFile: string;
@@ -33,12 +38,12 @@ export async function runSuite(
   const limitMs = suite.budgetSeconds * OVERRUN_FACTOR * 1000;
   const args = suite.kind === "check" ? suite.args : testArgs(suite, root, countsFile);
   const { code, isLate } = await run(args, logFile, { ...options, limitMs });
-  const counts = suite.kind === "tests" ? readCounts(countsFile) : undefined;
+  const { counts, failures } = readSummary(countsFile);
   const problems = isLate ? [`ended after ${OVERRUN_FACTOR} times its budget`] : [];
   if (suite.kind === "tests") problems.push(...problemsOf(counts));
   if (code !== 0 && problems.length === 0) problems.push(`exit code ${code}`);
   const seconds = (performance.now() - startedAt) / 1000;
-  return { suite, seconds, counts, problems, logFile };
+  return { suite, seconds, counts, failures, problems, logFile };
 }
 
 /** Why these counts are not a pass. Nothing may be left out silently. */
@@ -91,8 +96,10 @@ async function run(
   };
   const timer = setTimeout(() => {
     isLate = true;
-    end("SIGKILL");
+    end("SIGTERM");
+    killer = setTimeout(() => end("SIGKILL"), END_MS);
   }, options.limitMs);
+  let killer: NodeJS.Timeout | undefined;
   const onAbort = (): void => end("SIGTERM");
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -100,16 +107,29 @@ async function run(
     return { code: typeof code === "number" ? code : 1, isLate };
   } finally {
     clearTimeout(timer);
+    clearTimeout(killer);
     options.signal.removeEventListener("abort", onAbort);
     log.end();
     await once(log, "finish");
   }
 }
 
-function readCounts(file: string): TestCounts | undefined {
-  if (!existsSync(file)) return undefined;
-  const text = readFileSync(file, "utf8");
-  return text === "" ? undefined : JSON.parse(text);
+function readSummary(file: string): Pick<SuiteResult, "counts" | "failures"> {
+  const lines = (existsSync(file) ? readFileSync(file, "utf8") : "").split("\n");
+  // The last one is empty, or cut short by an end.
+  const parsed = lines.slice(0, -1).map((line): SummaryLine => JSON.parse(line));
+  const counts = parsed.flatMap((line) => ("counts" in line ? [line.counts] : [])).at(-1);
+  return { counts, failures: parsed.flatMap((line) => ("failure" in line ? [line.failure] : [])) };
+}
+
+/** What failed in a suite and why, in a few lines each: for the end of the output. */
+export function briefOf({ suite, problems, failures }: SuiteResult): string {
+  const told = failures.map(({ name, file, error }) => {
+    const lines = error.split("\n");
+    const rest = lines.length > FAILURE_LINES ? ["…"] : [];
+    return [`✖ ${name} (${file})`, ...lines.slice(0, FAILURE_LINES), ...rest].join("\n  ");
+  });
+  return [`${suite.name}: ${problems.join(", ")}`, ...told].join("\n");
 }
 
 /** What of a log is worth showing when its suite failed: from "failing tests" on, else its end. */

@@ -6,7 +6,7 @@ import type { Random } from "./random.ts";
 const PRE_KEYS_EVERY_MS = 50;
 const RECONNECT_EVERY_MS = 250;
 
-export class Load {
+export class Load implements AsyncDisposable {
   readonly #fleet: Fleet;
   readonly #random: Random;
   readonly #asked = new Set<Promise<void>>();
@@ -39,6 +39,11 @@ export class Load {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#asked);
+  }
+
+  /** A test that failed in the middle must not go on writing: its process would never end. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   #askForPreKeys(): void {

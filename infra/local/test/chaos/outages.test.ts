@@ -58,7 +58,7 @@ async function withoutPostgres(
   await using scenario = await openScenario();
   const { fleet, audit, traffic } = scenario;
   await using messages = await startMessages(scenario);
-  const load = new Load(fleet, createRandom(1));
+  await using load = new Load(fleet, createRandom(1));
   load.start();
   await delay(2_000);
   const before = (await audit.changes()).length;

@@ -50,7 +50,7 @@ test(`one owner per number through ${ROUNDS} rounds`, async (t) => {
     companies: NUMBERS,
     ...(KEEP === undefined ? {} : { logs: resolve(KEEP) }),
   });
-  const load = new Load(scenario.fleet, random);
+  await using load = new Load(scenario.fleet, random);
   const rollouts: number[] = [];
   const handOvers: number[] = [];
   scenario.sampler.start();
