@@ -103,7 +103,7 @@ async function bypass(client: Client, epoch: number, beforeCommit?: () => Promis
 }
 
 const reasons = async (): Promise<string[]> =>
-  (await audit.staleWrites()).map(({ label, why }) => `${label} ${why}`);
+  (await audit.staleWrites(0)).map(({ label, why }) => `${label} ${why}`);
 
 test("an owner's fenced writes are no stale writes, and the fence refuses the former owner's", async () => {
   const first = await takeOver("a");

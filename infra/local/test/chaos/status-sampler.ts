@@ -65,9 +65,13 @@ export class StatusSampler {
 
   /** From now on, until `end` is called, these shards are allowed to have no owner. */
   failover(shardIds: Iterable<number>): { end: () => void } {
-    const failover: Failover = { shardIds: new Set(shardIds), from: Date.now(), to: undefined };
+    const failover: Failover = {
+      shardIds: new Set(shardIds),
+      from: performance.now(),
+      to: undefined,
+    };
     this.#failovers.push(failover);
-    return { end: () => (failover.to = Date.now()) };
+    return { end: () => (failover.to = performance.now()) };
   }
 
   /** Mismatches of more than 2 s, or another time, outside of a failover; those that go on now included. */
@@ -98,11 +102,11 @@ export class StatusSampler {
    * the simulator knew at both: a slow gateway or a slow machine makes no mismatch, it makes fewer samples.
    */
   async #sample(): Promise<void> {
-    const askedAt = Date.now();
+    const askedAt = performance.now();
     const { numbers } = this.#fleet;
     const before = new Set(numbers.filter((number) => this.#isConnected(number)));
     const told = await this.#read();
-    const now = Date.now();
+    const now = performance.now();
     this.#samples += 1;
     this.#compared += told.size;
     this.#longestPauseMs = Math.max(this.#longestPauseMs, now - (this.#lastAt ?? now));

@@ -93,9 +93,9 @@ export class Traffic {
     });
   }
 
-  /** By how much the machine's clock was set during the run, milliseconds; Postgres' times jump with it. */
-  get clockSteps(): number {
-    return this.#stalls.stepsMs;
+  /** How far the machine's clock was set away from where it was, milliseconds; Postgres' times jump with it. */
+  get clockStepMs(): number {
+    return this.#stalls.stepMs;
   }
 
   /** Times in which two connections of a device were open, both of running processes. */
@@ -131,13 +131,10 @@ export class Traffic {
   /** The owner at that moment, if it was and had been somebody else; undefined: all is well. */
   #strangerTo(history: OwnerHistory, phone: string, label: string, at: number) {
     const shardId = this.#shardOf.get(phone) ?? 0;
-    const stepsMs = this.#stalls.stepsMs;
-    const sentAt = at - GRACE_MS - 2 * this.#stalls.longestBefore(at) - stepsMs;
-    const now = history.ownerAt(shardId, at);
-    const isOwner = [at, sentAt, at + stepsMs].some(
-      (moment) => history.ownerAt(shardId, moment) === label,
-    );
-    return isOwner ? undefined : now;
+    const { stepMs } = this.#stalls;
+    const from = at - GRACE_MS - 2 * this.#stalls.longestBefore(at) - stepMs;
+    const isOwner = history.isOwnedBetween(shardId, label, from, at + stepMs);
+    return isOwner ? undefined : history.ownerAt(shardId, at);
   }
 
   #around(history: OwnerHistory, { phone, at }: Stanza): Pick<StaleStanza, "before" | "after"> {
@@ -150,7 +147,8 @@ class OwnerHistory {
   readonly #claims = new Map<number, { at: number; label: string }[]>();
 
   constructor(changes: readonly ShardChange[]) {
-    for (const { shardId, label, at, isRelease } of changes) {
+    // By epoch: times do not tell the order when somebody sets the clock.
+    for (const { shardId, label, at, isRelease } of changes.toSorted((a, b) => a.epoch - b.epoch)) {
       if (isRelease) continue;
       const claims = this.#claims.get(shardId) ?? [];
       claims.push({ at: at.getTime(), label });
@@ -160,6 +158,15 @@ class OwnerHistory {
 
   ownerAt(shardId: number, at: number): string | undefined {
     return this.#claims.get(shardId)?.findLast((claim) => claim.at <= at)?.label;
+  }
+
+  /** Whether it was the label's at some moment of that time. */
+  isOwnedBetween(shardId: number, label: string, from: number, to: number): boolean {
+    const claims = this.#claims.get(shardId) ?? [];
+    return claims.some((claim, nth) => {
+      const end = claims[nth + 1]?.at ?? Number.POSITIVE_INFINITY;
+      return claim.label === label && claim.at <= to && end > from;
+    });
   }
 
   around(shardId: number, at: number): { before: string | undefined; after: string | undefined } {
@@ -176,12 +183,12 @@ class OwnerHistory {
 /** When this process, and with it the simulator, could not do anything; and whether somebody set the clock. */
 class Stalls {
   readonly #found: { at: number; ms: number }[] = [];
-  #stepsMs = 0;
+  #offsets: { least: number; most: number };
 
   constructor() {
     const offsetNow = (): number => Date.now() - performance.now();
-    let offset = offsetNow();
-    let lastOffset = offset;
+    let lastOffset = offsetNow();
+    this.#offsets = { least: lastOffset, most: lastOffset };
     let last = performance.now();
     setInterval(() => {
       const now = performance.now();
@@ -189,17 +196,19 @@ class Stalls {
       if (ms > STALL_LOOK_MS) this.#found.push({ at: Date.now(), ms });
       last = now;
       // Seen twice: between two readings the process may have had to wait.
-      const found = offsetNow();
-      const isSure = Math.abs(found - lastOffset) < CLOCK_STEP_MS;
-      lastOffset = found;
-      if (!isSure || Math.abs(found - offset) < CLOCK_STEP_MS) return;
-      this.#stepsMs += Math.ceil(Math.abs(found - offset));
-      offset = found;
+      const offset = offsetNow();
+      const isSure = Math.abs(offset - lastOffset) < CLOCK_STEP_MS;
+      lastOffset = offset;
+      if (!isSure) return;
+      const { least, most } = this.#offsets;
+      this.#offsets = { least: Math.min(least, offset), most: Math.max(most, offset) };
     }, STALL_LOOK_MS).unref();
   }
 
-  get stepsMs(): number {
-    return this.#stepsMs;
+  /** 0: nobody set the clock. */
+  get stepMs(): number {
+    const ms = this.#offsets.most - this.#offsets.least;
+    return ms < CLOCK_STEP_MS ? 0 : Math.ceil(ms);
   }
 
   /** Milliseconds; of those that ended within the second before, or just after. */

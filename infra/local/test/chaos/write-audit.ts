@@ -44,7 +44,11 @@ export type WriteAudit = AsyncDisposable & {
   query: <Row extends object>(text: string, values?: unknown[]) => Promise<Row[]>;
   /** Writes of owners so far. */
   countWrites: () => Promise<number>;
-  staleWrites: () => Promise<StaleWrite[]>;
+  /**
+   * @param clockStepMs how far the machine's clock was set during the run: commits are told apart by its times, so
+   *   what lies closer together than that is not judged
+   */
+  staleWrites: (clockStepMs: number) => Promise<StaleWrite[]>;
   /** Every change of owner, in order. */
   changes: () => Promise<ShardChange[]>;
   /** Who owns what at this moment: shard → label. A lease that has run out counts until it is taken over. */
@@ -71,7 +75,7 @@ export async function installAudit(database: Fleet["database"]): Promise<WriteAu
       );
       return row?.count ?? 0;
     },
-    staleWrites: () => query<StaleWrite>(STALE),
+    staleWrites: (clockStepMs) => query<StaleWrite>(STALE, [clockStepMs]),
     changes: () =>
       query<ShardChange>(`select shard_id as "shardId", epoch::int, label, owner is null as "isRelease", at
         from chaos.changes order by at, shard_id`),
@@ -169,7 +173,8 @@ from chaos.writes w
 cross join lateral (
   select 'raised' as why where exists (
     select 1 from chaos.raises r where r.number_no = w.number_no and r.epoch > w.epoch
-      and pg_xact_commit_timestamp(r.xid) < pg_xact_commit_timestamp(w.xid))
+      and pg_xact_commit_timestamp(r.xid)
+        < pg_xact_commit_timestamp(w.xid) - $1::int * interval '1 millisecond')
   union all
   select 'foreign' where not exists (
     select 1 from chaos.changes c where c.shard_id = w.shard_id and c.epoch = w.epoch and c.label = w.label
