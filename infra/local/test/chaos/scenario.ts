@@ -8,11 +8,12 @@ import { StatusSampler } from "./status-sampler.ts";
 import { Traffic, type Pause } from "./traffic.ts";
 import { AUDIT_SETTINGS, installAudit, type WriteAudit } from "./write-audit.ts";
 
-const SETTLE_MS = 60_000;
+/** After so long nothing will come of it. What took longer than it may is told at the end, with everything else. */
+const PATIENCE_MS = 150_000;
 /** Longer than a worker waits between two looks at its share. */
 const CALM_MS = 3_000;
-/** Time enough for a lease to run out and somebody to take over, three times over. */
-const RECLAIM_LIMIT_MS = 36_000;
+/** Of each process, when something that was waited for did not happen. */
+const LAST_WARNINGS = 4;
 
 export type Reclaim = { how: string; label: string; shards: number; ms: number };
 
@@ -23,6 +24,8 @@ export class Scenario implements AsyncDisposable {
   readonly sampler: StatusSampler;
   readonly reclaims: Reclaim[] = [];
   readonly pauses: Pause[] = [];
+  /** Milliseconds until everything was connected again, of each time it was waited for. */
+  readonly settled: number[] = [];
   readonly loopDelay = monitorEventLoopDelay({ resolution: 10 });
   /** Of the workers started from now on. */
   generation = 1;
@@ -65,36 +68,63 @@ export class Scenario implements AsyncDisposable {
   }
 
   /** Waits until every number is connected through its owner, and the database says so. Milliseconds it took. */
-  async settle(after: string, deadlineMs = SETTLE_MS): Promise<number> {
+  async settle(after: string): Promise<number> {
     const begunAt = performance.now();
     let problem = "";
-    try {
-      await until(
-        async () => {
-          problem = await this.#unsettled();
-          return problem === "";
-        },
-        { deadlineMs, intervalMs: 100, label: `everything connected after ${after}` },
-      );
-    } catch (error) {
-      throw new Error(`after ${after}: ${problem}`, { cause: error });
-    }
-    return performance.now() - begunAt;
+    await this.#wait(
+      `everything connected after ${after}`,
+      100,
+      async () => {
+        problem = await this.#unsettled();
+        return problem === "";
+      },
+      () => problem,
+    );
+    const ms = Math.round(performance.now() - begunAt);
+    this.settled.push(ms);
+    return ms;
   }
 
   /** Waits until nothing has changed its owner for a while: a fleet whose load is shared out rests. */
   async calm(): Promise<void> {
-    await until(
-      async () => {
-        const [row] = await this.audit.query<{ count: number }>(
-          `select count(*)::int as count from chaos.changes
-            where at > clock_timestamp() - $1::int * interval '1 millisecond'`,
-          [CALM_MS],
-        );
-        return row?.count === 0;
-      },
-      { deadlineMs: SETTLE_MS, intervalMs: 250, label: "an end of moving shards about" },
-    );
+    let count = -1;
+    let since = 0;
+    await this.#wait("an end of moving shards about", 250, async () => {
+      const now = await this.countMoves();
+      if (now !== count) since = performance.now();
+      count = now;
+      return performance.now() - since > CALM_MS;
+    });
+  }
+
+  /** Waits, and tells what there is to know when it was in vain. */
+  async #wait(
+    label: string,
+    intervalMs: number,
+    condition: () => Promise<boolean>,
+    problem: () => string = () => "",
+  ): Promise<void> {
+    try {
+      await until(condition, { deadlineMs: PATIENCE_MS, intervalMs, label });
+    } catch (cause) {
+      const owners = [...(await this.audit.owners()).values()];
+      const workers = this.fleet.living.map((worker) => {
+        const { label: name, state, generation } = worker;
+        const shards = owners.filter((owner) => owner === name).length;
+        const warnings = worker
+          .log()
+          .filter(({ level }) => level !== "info" && level !== "debug")
+          .slice(-LAST_WARNINGS)
+          .map((line) => `    ${JSON.stringify(line).slice(0, 300)}`);
+        return [`  ${name} ${state}, generation ${generation}, ${shards} shards`, ...warnings];
+      });
+      const lines = [
+        `${label}: ${problem()}`,
+        `clock set by ${this.traffic.clockStepMs} ms, longest stall ${Math.round(this.loopDelay.max / 1e6)} ms`,
+        ...workers.flat(),
+      ];
+      throw new Error(lines.join("\n"), { cause });
+    }
   }
 
   async #unsettled(): Promise<string> {
@@ -147,11 +177,11 @@ export class Scenario implements AsyncDisposable {
   /** New workers of a new generation one by one, each followed by the end of an old one. Moves per number. */
   async rollOut(): Promise<number> {
     // Whoever joined a moment ago still takes its share, which is not the rollout's doing.
-    await until(async () => (await this.owning()).length === this.running.length, {
-      deadlineMs: SETTLE_MS,
-      intervalMs: 250,
-      label: "a share for every worker",
-    });
+    await this.#wait(
+      "a share for every worker",
+      250,
+      async () => (await this.owning()).length === this.running.length,
+    );
     await this.calm();
     const old = this.fleet.living;
     this.generation += 1;
@@ -181,13 +211,10 @@ export class Scenario implements AsyncDisposable {
 
   async #reclaimed(how: string, worker: FleetWorker, shards: number[], at: number): Promise<void> {
     const { label } = worker;
-    await until(
-      async () => {
-        const owners = await this.audit.owners();
-        return shards.every((shardId) => (owners.get(shardId) ?? label) !== label);
-      },
-      { deadlineMs: RECLAIM_LIMIT_MS, intervalMs: 50, label: `the shards of ${label} reclaimed` },
-    );
+    await this.#wait(`the shards of ${label} reclaimed`, 50, async () => {
+      const owners = await this.audit.owners();
+      return shards.every((shardId) => (owners.get(shardId) ?? label) !== label);
+    });
     // As this process saw it: somebody may set the clock that Postgres goes by.
     const ms = shards.length === 0 ? 0 : Math.round(performance.now() - at);
     this.reclaims.push({ how, label, shards: shards.length, ms });
