@@ -11,7 +11,7 @@ const EVERY_MS = 20;
 export type Written = { id: string; line: Line; text: string };
 export type Told = { id: string; line: Line };
 
-export class WebhookLoad {
+export class WebhookLoad implements AsyncDisposable {
   /** What people wrote. */
   readonly written: Written[] = [];
   /** Messages of which all states were told, in some order. */
@@ -33,6 +33,11 @@ export class WebhookLoad {
   async stop(): Promise<void> {
     this.#isOver = true;
     await this.#writing;
+  }
+
+  /** A test that failed in the middle must not go on writing: its process would never end. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   async #run(): Promise<void> {

@@ -39,7 +39,7 @@ test(`webhooks through ${ROUNDS} rounds of kills: none lost, none twice, none in
     logs: KEEP === undefined ? undefined : resolve(KEEP),
   });
   const { meta, postgres, nats, database, seen } = ground;
-  const load = new WebhookLoad(ground, random);
+  await using load = new WebhookLoad(ground, random);
   const kills = { ingest: 0, nats: 0, postgres: 0 };
   const answers = new Map<number, number>();
   let counted = new Date(0);
