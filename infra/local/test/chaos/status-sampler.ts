@@ -60,7 +60,7 @@ export class StatusSampler {
 
   get figures(): string {
     const way = this.#hasList === true ? "GET /sessions" : `…/status of ${SAMPLE}`;
-    return `${this.#samples} samples of ${way}, ${this.#compared} statuses, at most ${this.#longestPauseMs} ms apart`;
+    return `${this.#samples} samples of ${way}, ${this.#compared} statuses, at most ${Math.round(this.#longestPauseMs)} ms apart`;
   }
 
   /** From now on, until `end` is called, these shards are allowed to have no owner. */
@@ -143,7 +143,7 @@ export class StatusSampler {
       longest = Math.max(longest, failover.from - begin);
       begin = Math.max(begin, failover.to ?? to);
     }
-    return { numberId, shardId, told, from, to, ms: Math.max(longest, to - begin) };
+    return { numberId, shardId, told, from, to, ms: Math.round(Math.max(longest, to - begin)) };
   }
 
   async #read(): Promise<Map<string, Told>> {
