@@ -172,6 +172,7 @@ async function survives(t: TestContext, scenario: Scenario): Promise<void> {
 
 async function noHarm(scenario: Scenario): Promise<void> {
   const { audit, traffic, sampler, fleet } = scenario;
+  await scenario.calm();
   await sampler.stop();
   assert.deepEqual(sampler.mismatches(LIMIT_MS), []);
   assert.deepEqual(await audit.staleWrites(traffic.clockStepMs), []);
