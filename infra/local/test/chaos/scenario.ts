@@ -107,7 +107,8 @@ export class Scenario implements AsyncDisposable {
     try {
       await until(condition, { deadlineMs: PATIENCE_MS, intervalMs, label });
     } catch (cause) {
-      const owners = [...(await this.audit.owners()).values()];
+      const known = await this.audit.owners().catch(() => new Map<number, string>());
+      const owners = [...known.values()];
       const workers = this.fleet.living.map((worker) => {
         const { label: name, state, generation } = worker;
         const shards = owners.filter((owner) => owner === name).length;
