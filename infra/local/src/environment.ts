@@ -36,6 +36,7 @@ const NOT_INHERITED = new Set([
   "PORT",
   "SMS_HTTP_TOKEN",
   "SMS_HTTP_URL",
+  "SMTP_CA",
   "SMTP_URL",
   "TWILIO_ACCOUNT_SID",
   "TWILIO_AUTH_TOKEN",
@@ -134,6 +135,7 @@ const SENDERS = [
   "MAIL_FROM",
   "SMS_HTTP_TOKEN",
   "SMS_HTTP_URL",
+  "SMTP_CA",
   "SMTP_URL",
   "TWILIO_ACCOUNT_SID",
   "TWILIO_AUTH_TOKEN",
@@ -152,6 +154,7 @@ function sinks({ ports }: Settings): NodeJS.ProcessEnv {
   const inbox = `http://127.0.0.1:${ports.inbox}`;
   return {
     SMTP_URL: `smtp://127.0.0.1:${ports.inboxSmtp}`,
+    SMTP_CA: "",
     MAIL_FROM: "Manyline <notices@manyline.example>",
     TWILIO_URL: inbox,
     TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,

@@ -6,7 +6,14 @@ import { syncBuiltinESMExports } from "node:module";
 import net from "node:net";
 import { after, before, test } from "node:test";
 import type { TestContext } from "node:test";
-import { FetchRefused, addressGuard, guardedGet, guardedPost, judgeUrl } from "../src/index.ts";
+import {
+  FetchRefused,
+  addressGuard,
+  guardedGet,
+  guardedPost,
+  judgeUrl,
+  KeptConnections,
+} from "../src/index.ts";
 import type { FetchRefusal } from "../src/index.ts";
 
 let port = 0;
@@ -208,6 +215,56 @@ test("a POST is answered with whatever comes, and follows nobody", async () => {
   seen = [];
   await assert.rejects(post("/echo", { guard: addressGuard() }), isRefused("address"));
   assert.deepEqual(seen, []);
+});
+
+test("a connection is kept for one party and its judged addresses; what it leads to is judged each time", async (t) => {
+  const peers = new Set<net.Socket>();
+  const keeping = createServer((request, response) => {
+    peers.add(request.socket);
+    // One that died while it lay idle.
+    if (request.headers["x-end"] && asked++ === 0) request.socket.destroy();
+    else request.resume().once("end", () => response.end("ok"));
+  });
+  let asked = 0;
+  await new Promise<void>((resolve) => {
+    keeping.listen(0, resolve);
+  });
+  const address = keeping.address();
+  const at = typeof address === "object" && address ? address.port : 0;
+  const connections = new KeptConnections({ most: 2 });
+  const guard = addressGuard(["127.0.0.1", "127.0.0.3", "::ffff:127.0.0.1"]);
+  const ask = async (party = "one", headers = {}): Promise<number> => {
+    const url = `http://files.example:${at}/`;
+    const kept = { connections, party };
+    const body = Buffer.from("{}");
+    const reply = await guardedPost(url, {
+      guard,
+      kept,
+      headers,
+      body,
+      timeoutMs: 5_000,
+      maxBytes: 5,
+    });
+    assert.equal(reply.body.toString(), "ok");
+    // The agent has it back in the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    return peers.size;
+  };
+  try {
+    const [one, other, inside] = [["127.0.0.1"], ["127.0.0.3"], ["127.0.0.1", "10.0.0.1"]];
+    const count = resolveTo(t, one, one, one, other, inside, one, one);
+    assert.deepEqual([await ask(), await ask()], [1, 1]);
+    assert.equal(await ask("two"), 2, "another party's is its own");
+    assert.equal(await ask(), 3, "the name stands for another address");
+    await assert.rejects(ask(), isRefused("address"), "though a connection is there");
+    assert.equal(await ask("one"), 3, "the first one is there yet");
+    assert.equal(await ask("one", { "x-end": "1" }), 4, "and when it is broken a new one is taken");
+    assert.equal(count(), 8, "each time, and once more for the new one");
+  } finally {
+    connections.close();
+    keeping.closeAllConnections();
+    keeping.close();
+  }
 });
 
 test("an address that is to be called later is public and encrypted, or was opened", async () => {

@@ -8,6 +8,7 @@ export { reachableDataDir } from "./servers/postgres-home.ts";
 export type { PostgresOptions } from "./servers/postgres.ts";
 export { DATABASE_NAME, OWNER_ROLE, PostgresServer, startPostgres } from "./servers/postgres.ts";
 export { childPids, commandLine, isAlive } from "./servers/processes.ts";
+export { selfSigned } from "./self-signed.ts";
 export type { RedisOptions } from "./servers/redis.ts";
 export { RedisServer, startRedis } from "./servers/redis.ts";
 export type { SharedPostgres, TestDatabase, TestDatabaseOptions } from "./test-database.ts";

@@ -1,7 +1,7 @@
 import { EVENTS_STREAM } from "@manyline/contracts";
 import { createKeyring, EventRelay, openDatabase, parseKeks } from "@manyline/db";
 import type { Database, Keyring } from "@manyline/db";
-import { addressGuard, createBus, createClock } from "@manyline/runtime";
+import { addressGuard, createBus, createClock, KeptConnections } from "@manyline/runtime";
 import type { Bus, Clock, Logger } from "@manyline/runtime";
 import type { Config } from "./config.ts";
 import { createReports, type Reports } from "./reports.ts";
@@ -22,6 +22,7 @@ export type Deps = {
   readonly bus: Bus;
   readonly relay: EventRelay;
   readonly reports: Reports;
+  readonly connections: KeptConnections;
   readonly endpoints: Endpoints;
   readonly queues: Queues;
   readonly intake: Intake;
@@ -32,6 +33,8 @@ export type Deps = {
 const POOL = 8;
 /** Of their own, so that a backlog of webhooks does not keep a code waiting. */
 const NOTICES_POOL = 4;
+/** To customers' endpoints. */
+const IDLE_CONNECTIONS = 500;
 
 /** Opens everything lazily: nothing here waits for, or fails without, a server. */
 export function buildDeps(config: Config, logger: Logger, overrides: Partial<Deps> = {}): Deps {
@@ -66,7 +69,8 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const relay = overrides.relay ?? createRelay(relayDb, bus, logger);
   const { openAddresses, timeoutMs, sends, sweepMs } = config.webhooks;
   const guard = addressGuard(openAddresses);
-  const calls = { keyring, clock, guard, relay, reports, timeoutMs };
+  const connections = overrides.connections ?? new KeptConnections({ most: IDLE_CONNECTIONS });
+  const calls = { keyring, clock, guard, connections, relay, reports, timeoutMs };
   const endpoints = overrides.endpoints ?? new Endpoints({ db, ...calls });
   const queues =
     overrides.queues ?? new Queues({ db, endpoints, reports, sends, sweepMs, timeoutMs });
@@ -83,7 +87,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     overrides.notices ??
     new Notices({ config: config.notices, bus, db: noticesDb, keyring, logger });
   const shared = { config, logger, clock, reports, bus, db, relayDb, noticesDb, keyring, relay };
-  return { ...shared, endpoints, queues, intake, codes, notices };
+  return { ...shared, connections, endpoints, queues, intake, codes, notices };
 }
 
 function createRelay(db: Database, bus: Bus, logger: Logger): EventRelay {

@@ -31,6 +31,7 @@ export async function startNotifier(deps: Deps, scope: ServiceScope): Promise<{ 
   });
   scope.defer("relay status", endStatus);
   scope.defer("metrics", registerMetrics(deps));
+  scope.defer("connections", () => deps.connections.close());
   scope.defer("queues", () => Promise.all([queues.stop(), codes.stop(), notices.stop()]));
 
   let isPrepared = false;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import dns from "node:dns";
 import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { newNumberId, secretPairing } from "@manyline/contracts";
 import { isSignedBy, PAIRING_CODE_EVENT } from "@manyline/contracts/webhooks";
 import { asSuperuser } from "@manyline/db/testing";
@@ -173,6 +174,43 @@ test("a dead endpoint delays nobody else, and is called no more after its last t
   await until(() => types().includes("company.webhook_disabled"), { label: "the company is told" });
   const told = alive.calls.find(({ body }) => body.includes("company.webhook_disabled"));
   assert.doesNotMatch(told?.body ?? "", /\/in/, "the host only");
+});
+
+test("an endpoint with a backlog gives way while another has something, and then gets all of it", async () => {
+  await using loud = await startEndpoint();
+  await using quiet = await startEndpoint();
+  const key = await subscribe(room, await addCompany(room), loud.url);
+  const other = await addCompany(room);
+  await subscribe(room, other, quiet.url);
+  const model = await happen(room, other);
+  const over = new AbortController();
+  const telling = (async () => {
+    while (!over.signal.aborted) {
+      await happen(room, other);
+      await delay(20);
+    }
+  })();
+  const { companyNo, subscriptionId } = key;
+  await run(`with written as (
+      insert into whatsapp_events (company_no, event_id, type, subject, envelope, incarnation, stream_seq, published_at)
+      select ${companyNo}, 'evt_loud' || n, type, subject, envelope, 'filled', n, now()
+      from whatsapp_events, generate_series(1, 300) n where event_id = '${model}' returning event_id, type
+    ) insert into deliveries (company_no, subscription_id, event_id, type)
+      select ${companyNo}, '${subscriptionId}', event_id, type from written`);
+  try {
+    await until(() => loud.calls.length >= 170, { label: "the backlog", deadlineMs: 30_000 });
+  } finally {
+    over.abort();
+    await telling;
+  }
+  // 100 before it counts as a backlog, and what was under way then; from then on one each 10 ms at most.
+  const tookMs = (loud.calls[169]?.at ?? 0) - (loud.calls[119]?.at ?? 0);
+  assert.ok(tookMs >= 450, `${tookMs} ms for 50`);
+  await until(() => loud.calls.length === 300, {
+    label: "all of the backlog",
+    deadlineMs: 30_000,
+  });
+  assert.equal(new Set(idsOf(loud.calls)).size, 300);
 });
 
 test("a pairing code goes to who asks for it by name, while it lives; nothing keeps it", async () => {

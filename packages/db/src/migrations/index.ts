@@ -34,6 +34,8 @@ import * as wpp from "./20261121-0980-wpp.ts";
 import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
 import * as webhooks from "./20261121-1000-webhooks.ts";
 import * as notifications from "./20261121-1020-notifications.ts";
+import * as linkUses from "./20261121-1100-link-uses.ts";
+import * as queueDeliveries from "./20261121-1110-queue-deliveries.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -70,6 +72,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-0990-wpp-ingest": wppIngest,
   "20261121-1000-webhooks": webhooks,
   "20261121-1020-notifications": notifications,
+  "20261121-1100-link-uses": linkUses,
+  "20261121-1110-queue-deliveries": queueDeliveries,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

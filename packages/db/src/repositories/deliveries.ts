@@ -33,30 +33,12 @@ export async function queueDeliveries(
 ): Promise<QueueKey[]> {
   return rows(
     executor,
-    sql<QueueKey>`with queued as (
-        insert into deliveries (company_no, subscription_id, event_id, type, chat, seq, due_at)
-        select s.company_no, s.subscription_id, e.event_id, e.type, e.chat,
-          case when e.chat is not null then coalesce(e.seq, 0) end,
-          clock_timestamp() + e.hold_ms * interval '1 millisecond'
-        from unnest(${events.map((one) => one.eventId)}::text[],
-          ${events.map((one) => one.companyId)}::text[], ${events.map((one) => one.type)}::text[],
-          ${events.map((one) => one.filters.join(" "))}::text[],
-          ${events.map((one) => one.chat)}::text[], ${events.map((one) => one.seq)}::bigint[],
-          ${events.map((one) => one.at)}::timestamptz[], ${events.map((one) => one.holdMs)}::int[])
-          with ordinality as e (event_id, company_id, type, filters, chat, seq, at, hold_ms, place)
-        join companies c on c.company_id = e.company_id
-        join webhook_subscriptions s on s.company_no = c.company_no and s.is_enabled
-          and s.events && string_to_array(e.filters, ' ')
-          and e.at > s.created_at - interval '1 second'
-        order by e.place
-        on conflict (company_no, subscription_id, event_id) do nothing
-        returning company_no, subscription_id
-      ), placed as (
-        insert into webhook_intake (incarnation, stream_seq)
-        select ${place?.incarnation ?? ""}, ${place?.streamSeq ?? 0}::bigint
-        where ${place !== undefined} and (${place?.isKept ?? false} or exists (select from queued))
-        on conflict (is_only) do update set incarnation = excluded.incarnation, stream_seq = excluded.stream_seq
-      ) select distinct company_no, subscription_id from queued`,
+    sql<QueueKey>`select company_no, subscription_id from queue_deliveries(
+      ${events.map((one) => one.eventId)}::text[], ${events.map((one) => one.companyId)}::text[],
+      ${events.map((one) => one.type)}::text[], ${events.map((one) => one.filters.join(" "))}::text[],
+      ${events.map((one) => one.chat)}::text[], ${events.map((one) => one.seq)}::bigint[],
+      ${events.map((one) => one.at)}::timestamptz[], ${events.map((one) => one.holdMs)}::int[],
+      ${place?.incarnation ?? null}::text, ${place?.streamSeq ?? 0}::bigint, ${place?.isKept ?? false}::boolean)`,
   );
 }
 

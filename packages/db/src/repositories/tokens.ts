@@ -84,7 +84,7 @@ export async function authenticate(
   return firstRow(executor, sql<Authenticated>`select * from authenticate(${hashOf(secret)})`);
 }
 
-/** Trades a pairing link for a cookie: once, unless it is a lasting one. Needs no company set. */
+/** Trades a pairing link for a cookie: once, a lasting one ten times. Needs no company set. */
 export async function exchangeLink(
   executor: Executor,
   linkSecret: string,

@@ -3,7 +3,8 @@ import type { Generated, GeneratedAlways } from "kysely";
 
 /**
  * API tokens, pairing links and the cookies they are exchanged for; only their SHA-256 is stored. No
- * company: an admin token. `is_lasting`: a link of a mail, which may be exchanged again until its number is linked.
+ * company: an admin token. `is_lasting`: a link of a mail, which may be exchanged again until its number is linked,
+ * ten times at most (`uses`).
  *
  * Writer: gateway; notifier for lasting links, by functions.
  * Retention: 30 days after they expired or were revoked; a number's or company's go with it.
@@ -21,6 +22,7 @@ export type ApiTokensTable = {
   revokedAt: Date | null;
   createdAt: Generated<Date>;
   isLasting: Generated<boolean>;
+  uses: Generated<number>;
 };
 
 /**

@@ -1,9 +1,10 @@
-import { lookup as resolve } from "node:dns";
+import { lookup as resolve, type LookupAddress } from "node:dns";
 import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
 import type { LookupFunction } from "node:net";
 import type { AddressGuard } from "./address-guard.ts";
+import { keptFor, type KeptConnections } from "./kept-connections.ts";
 
 /**
  * `bad_url`: it cannot be fetched by anybody. `address`: the guard refuses where it leads. `unreachable`: no
@@ -56,7 +57,12 @@ export type GuardedSend = {
   readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** Without it the request has a connection of its own. */
+  readonly kept?: Kept | undefined;
 };
+
+/** Connections that are kept, and whose: what one party's server left on a connection no other party shall read. */
+export type Kept = { readonly connections: KeptConnections; readonly party: string };
 
 const GET: GuardedSend = { method: "GET", headers: { accept: "*/*" } };
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -97,26 +103,27 @@ export function parseGuarded(text: string, base?: URL): URL {
   return url;
 }
 
-/** One request to addresses that were judged. Rejects with FetchRefused. */
-export function guardedRequest(
+/** One request to addresses that were judged just now. Rejects with FetchRefused. */
+export async function guardedRequest(
   url: URL,
   guard: AddressGuard,
   signal: AbortSignal,
-  { method, headers, body }: GuardedSend,
+  { method, headers, body, kept }: GuardedSend,
 ): Promise<http.IncomingMessage> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  // Names are judged by `lookup`; it is not asked for an address.
-  if (isIP(host) !== 0 && !guard.allows(host)) return Promise.reject(new FetchRefused("address"));
+  const judged = await judgedAddresses(url.hostname.replace(/^\[(.*)\]$/, "$1"), guard, signal);
   const { promise, resolve: found, reject } = Promise.withResolvers<http.IncomingMessage>();
-  const { request } = url.protocol === "https:" ? https : http;
+  const isTls = url.protocol === "https:";
+  const { request } = isTls ? https : http;
   const refuse = (cause: unknown): void => reject(refusalOf(cause, signal));
+  let isAnswered = false;
   try {
-    request(
+    const sent = request(
       url,
       {
-        // A connection of its own: one that somebody else opened was not judged.
-        agent: false,
-        lookup: guardedLookup(guard),
+        // One that was opened to other addresses was not judged: its agent keeps those apart.
+        agent: kept?.connections.agentFor(isTls) ?? false,
+        ...(kept ? { keptFor: keptFor(kept.party, judged) } : {}),
+        lookup: onlyTo(judged),
         signal,
         method,
         headers: {
@@ -126,16 +133,31 @@ export function guardedRequest(
           "accept-encoding": "identity",
         },
       },
-      found,
+      (answer) => {
+        isAnswered = true;
+        found(answer);
+      },
     )
-      .on("error", refuse)
+      .on("error", (error) => {
+        const isStale = kept !== undefined && sent.reusedSocket && !isAnswered && isBroken(error);
+        if (!isStale || signal.aborted) refuse(error);
+        // It was closed while it lay idle, which says nothing of the server: once more, by a connection of its own.
+        else found(guardedRequest(url, guard, signal, { method, headers, ...(body && { body }) }));
+      })
       // Whoever answers with another protocol (101) ends neither in an answer nor in an error.
-      .on("close", () => refuse(new Error("closed without an answer")))
+      .on("close", () => {
+        if (!isAnswered && !sent.errored) refuse(new Error("closed without an answer"));
+      })
       .end(body);
   } catch (error) {
     refuse(error);
   }
   return promise;
+}
+
+function isBroken(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ECONNRESET" || code === "EPIPE";
 }
 
 function refusalOf(cause: unknown, signal: AbortSignal): FetchRefused {
@@ -144,16 +166,37 @@ function refusalOf(cause: unknown, signal: AbortSignal): FetchRefused {
 }
 
 /** All addresses of a name, if all are allowed: with one that is not, which is taken is chance. */
-function guardedLookup(guard: AddressGuard): LookupFunction {
-  return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      const [first] = addresses ?? [];
-      if (error) callback(error, "");
-      else if (!first || addresses.some(({ address }) => !guard.allows(address))) {
-        callback(new FetchRefused("address"), "");
-      } else if (options.all) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
+async function judgedAddresses(
+  host: string,
+  guard: AddressGuard,
+  signal: AbortSignal,
+): Promise<LookupAddress[]> {
+  const version = isIP(host);
+  if (version !== 0) {
+    if (!guard.allows(host)) throw new FetchRefused("address");
+    return [{ address: host, family: version }];
+  }
+  const { promise, resolve: found, reject } = Promise.withResolvers<LookupAddress[]>();
+  const onAbort = (): void => reject(new FetchRefused("timeout"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  resolve(host, { all: true }, (error, addresses) => {
+    if (error) reject(new FetchRefused("unreachable", { cause: error }));
+    else if (addresses.length === 0 || addresses.some(({ address }) => !guard.allows(address))) {
+      reject(new FetchRefused("address"));
+    } else found(addresses);
+  });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function onlyTo(judged: readonly LookupAddress[]): LookupFunction {
+  return (_name, options, callback) => {
+    const [first] = judged;
+    if (options.all) callback(null, [...judged]);
+    else callback(null, first?.address ?? "", first?.family);
   };
 }
 

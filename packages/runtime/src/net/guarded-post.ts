@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { addressGuard, type AddressGuard } from "./address-guard.ts";
-import { FetchRefused, guardedRequest, parseGuarded } from "./guarded-get.ts";
+import { FetchRefused, guardedRequest, type Kept, parseGuarded } from "./guarded-get.ts";
 
 export type GuardedPost = {
   readonly guard: AddressGuard;
@@ -11,6 +11,8 @@ export type GuardedPost = {
   readonly body: Uint8Array;
   /** An answer that is longer is refused (`too_large`). */
   readonly maxBytes: number;
+  /** Connections that may be used again, as long as the name stands for the same addresses. */
+  readonly kept?: Kept;
 };
 
 export type GuardedReply = { readonly status: number; readonly body: Buffer };
@@ -21,12 +23,13 @@ export type GuardedReply = { readonly status: number; readonly body: Buffer };
  * @throws FetchRefused
  */
 export async function guardedPost(url: string, options: GuardedPost): Promise<GuardedReply> {
-  const { guard, timeoutMs, headers, body, maxBytes } = options;
+  const { guard, timeoutMs, headers, body, maxBytes, kept } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   const answer = await guardedRequest(parseGuarded(url), guard, timeout, {
     method: "POST",
     headers,
     body,
+    kept,
   });
   const onTimeout = (): void => {
     answer.destroy(new FetchRefused("timeout"));

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { SinkFaults, type SinkFault } from "./faults.ts";
 import { pageOf } from "./page.ts";
-import { type ReceivedMail, SmtpSink } from "./smtp.ts";
+import { type ReceivedMail, SmtpSink, type SmtpTls } from "./smtp.ts";
 import { answerTwilio, type ReceivedSms, twilioAccountIn, type TwilioAccount } from "./twilio.ts";
 
 export type InboxOptions = {
@@ -15,6 +15,8 @@ export type InboxOptions = {
   account?: TwilioAccount;
   /** Undefined: SMTP needs no login. */
   smtpLogin?: { user: string; password: string };
+  /** Undefined: SMTP has no TLS. */
+  smtpTls?: SmtpTls;
 };
 
 const KEPT = 1_000;
@@ -31,15 +33,18 @@ export class InboxSimulator implements AsyncDisposable {
   readonly #server: Server;
   readonly #smtp: SmtpSink;
   #lastId = 0;
+  readonly #smtpScheme: "smtp" | "smtps";
   #smtpPort = 0;
   #url = "";
 
-  constructor({ host = "127.0.0.1", account = ACCOUNT, smtpLogin }: InboxOptions) {
+  constructor({ host = "127.0.0.1", account = ACCOUNT, smtpLogin, smtpTls }: InboxOptions) {
     this.#host = host;
     this.account = account;
+    this.#smtpScheme = smtpTls?.isImplicit ? "smtps" : "smtp";
     this.#smtp = new SmtpSink({
       faults: this.faults,
       login: smtpLogin,
+      tls: smtpTls,
       take: (mail) => this.#keep(this.mails, { ...mail, ...this.#stamp() }),
     });
     this.#server = createServer((request, response) => {
@@ -51,9 +56,9 @@ export class InboxSimulator implements AsyncDisposable {
   get url(): string {
     return this.#url;
   }
-  /** `smtp://…`, without a login. */
+  /** `smtp://…`, or `smtps://…` where TLS begins at once; without a login. */
   get smtpUrl(): string {
-    return `smtp://${this.#host}:${this.#smtpPort}`;
+    return `${this.#smtpScheme}://${this.#host}:${this.#smtpPort}`;
   }
 
   async listen(port: number, smtpPort: number): Promise<void> {

@@ -1,5 +1,6 @@
-/** An SMTP server that takes every mail and delivers none (RFC 5321, AUTH PLAIN and LOGIN; no TLS). */
+/** An SMTP server that takes every mail and delivers none (RFC 5321, AUTH PLAIN and LOGIN, RFC 3207 STARTTLS). */
 import { createServer, type Server, type Socket } from "node:net";
+import { createSecureContext, createServer as createTlsServer, TLSSocket } from "node:tls";
 import type { SinkFaults } from "./faults.ts";
 import { type Mail, readMail } from "./mime.ts";
 
@@ -9,6 +10,8 @@ export type ReceivedMail = Mail & {
   from: string;
   to: string[];
   raw: Buffer;
+  /** It came over TLS. */
+  isSecure: boolean;
 };
 
 export type SmtpOptions = {
@@ -16,7 +19,11 @@ export type SmtpOptions = {
   take: (mail: Omit<ReceivedMail, "id" | "at">) => void;
   /** Undefined: nobody needs to log in. */
   login?: { user: string; password: string } | undefined;
+  tls?: SmtpTls | undefined;
 };
+
+/** PEM. `isImplicit`: TLS from the first byte, else from STARTTLS on, before which nobody logs in or sends. */
+export type SmtpTls = { key: string; cert: string; isImplicit?: boolean };
 
 const MAIL_BYTES = 10 * 1024 * 1024;
 const LINE_BYTES = 64 * 1024;
@@ -28,12 +35,15 @@ export class SmtpSink {
 
   constructor(options: SmtpOptions) {
     this.#options = options;
-    this.#server = createServer((socket) => {
+    const { tls } = options;
+    const meet = (socket: Socket): void => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
       socket.on("error", () => undefined);
-      new Conversation(socket, this.#options).begin();
-    });
+      const isSecure = tls === undefined || tls.isImplicit === true;
+      new Conversation(socket, this.#options, isSecure).begin();
+    };
+    this.#server = tls?.isImplicit ? createTlsServer(tls, meet) : createServer(meet);
   }
 
   /** The port taken. */
@@ -65,17 +75,24 @@ class Conversation {
   #data: string[] | undefined;
   #bytes = 0;
   #isKnown: boolean;
+  /** Whether it may go on: by TLS, or there is none. */
+  readonly #isSecure: boolean;
   /** What the next line answers, in AUTH. */
   #expected: ((line: string) => void) | undefined;
 
-  constructor(socket: Socket, options: SmtpOptions) {
+  constructor(socket: Socket, options: SmtpOptions, isSecure: boolean) {
     this.#socket = socket;
+    this.#isSecure = isSecure;
     this.#options = options;
     this.#isKnown = options.login === undefined;
   }
 
   begin(): void {
     this.#say("220 sink ESMTP");
+    this.#listen();
+  }
+
+  #listen(): void {
     this.#socket.on("data", (chunk) => {
       this.#waiting += chunk.toString("latin1");
       for (let end = this.#waiting.indexOf("\r\n"); end >= 0;) {
@@ -102,17 +119,23 @@ class Conversation {
         this.#say("250-sink");
         this.#say("250-8BITMIME");
         this.#say("250-SMTPUTF8");
-        if (this.#options.login) this.#say("250-AUTH PLAIN LOGIN");
+        if (!this.#isSecure) this.#say("250-STARTTLS");
+        else if (this.#options.login) this.#say("250-AUTH PLAIN LOGIN");
         this.#say(`250 SIZE ${MAIL_BYTES}`);
         break;
       case "HELO":
       case "NOOP":
         this.#say("250 sink");
         break;
+      case "STARTTLS":
+        this.#startTls();
+        break;
       case "AUTH":
+        if (!this.#isSecure) return this.#say("530 5.7.0 STARTTLS first");
         this.#login(rest);
         break;
       case "MAIL":
+        if (!this.#isSecure) return this.#say("530 5.7.0 STARTTLS first");
         if (!this.#isKnown) return this.#say("530 5.7.0 Authentication required");
         this.#from = addressIn(rest);
         this.#to = [];
@@ -144,6 +167,17 @@ class Conversation {
         this.#say("500 5.5.2 Not understood");
     }
     return undefined;
+  }
+
+  #startTls(): void {
+    const { tls } = this.#options;
+    if (!tls || this.#isSecure) return this.#say("502 5.5.1 Not here");
+    this.#say("220 2.0.0 Go ahead");
+    this.#socket.removeAllListeners("data");
+    const secureContext = createSecureContext(tls);
+    const secured = new TLSSocket(this.#socket, { isServer: true, secureContext });
+    secured.on("error", () => this.#socket.destroy());
+    return new Conversation(secured, this.#options, true).#listen();
   }
 
   #login(rest: string): void {
@@ -182,7 +216,8 @@ class Conversation {
     if (this.#bytes > MAIL_BYTES) return this.#say("552 5.3.4 Too large");
     const raw = Buffer.from(`${lines.join("\r\n")}\r\n`, "latin1");
     const { faults, take } = this.#options;
-    const mail = { from: this.#from ?? "", to: this.#to, raw, ...readMail(raw) };
+    const isSecure = this.#socket instanceof TLSSocket;
+    const mail = { from: this.#from ?? "", to: this.#to, raw, isSecure, ...readMail(raw) };
     this.#forget();
     const fault = faults.take("smtp");
     const accept = (): void => {

@@ -16,7 +16,7 @@ export function registerLinkExchange(app: App, deps: Deps): void {
       schema: {
         tags: ["sessions"],
         summary:
-          "Exchange the secret of a pairing link for a cookie: once, or, if it came by mail, until the number is linked",
+          "Exchange the secret of a pairing link for a cookie: once, or, if it came by mail, ten times until the number is linked",
         description:
           "Expired, used, foreign and unknown links are all 401 LINK_INVALID and take the same time.",
         body: Type.Object(

@@ -17,6 +17,13 @@ export function readNoticeConfig(r: ConfigReader) {
     "SMTP_URL must begin with smtp:// or smtps://",
     ["SMTP_URL"],
   );
+  const smtpCa = r.string("SMTP_CA", {
+    optional: true,
+    pattern: /^-----BEGIN CERTIFICATE-----/,
+    must: "be certificates in PEM",
+    meaning:
+      "PEM of the authorities that may have signed the mail server's certificate, instead of the well-known ones",
+  });
   const mailFrom = r.string("MAIL_FROM", {
     default: "Manyline <manyline@localhost>",
     pattern: /^[^\r\n]*@[^\s>]+>?$/,
@@ -61,6 +68,7 @@ export function readNoticeConfig(r: ConfigReader) {
     r.durationMs(name, { default: fallback, min: 10, max: 86_400_000, meaning });
   return {
     smtpUrl,
+    smtpCa,
     mailFrom,
     twilio:
       accountSid !== undefined && authToken !== undefined && from !== undefined

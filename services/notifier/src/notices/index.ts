@@ -26,7 +26,7 @@ export class Notices {
   constructor(options: NoticesOptions) {
     this.#options = options;
     const { config, db, keyring, logger } = options;
-    const { publicUrl, timeoutMs, sweepMs, gatherMs, quietMs, smtpUrl, mailFrom } = config;
+    const { publicUrl, timeoutMs, sweepMs, gatherMs, quietMs, smtpUrl, smtpCa, mailFrom } = config;
     this.#reports = createNoticeReports(logger);
     const post = new Post({
       db,
@@ -34,7 +34,10 @@ export class Notices {
       publicUrl,
       reports: this.#reports,
       timeoutMs,
-      mailer: smtpUrl === undefined ? undefined : createMailer({ url: smtpUrl, from: mailFrom }),
+      mailer:
+        smtpUrl === undefined
+          ? undefined
+          : createMailer({ url: smtpUrl, from: mailFrom, ca: smtpCa }),
       smsProviders: smsProvidersOf(config),
     });
     const reports = this.#reports;

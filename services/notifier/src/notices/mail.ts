@@ -16,13 +16,23 @@ export type Mail = {
 
 export type Mailer = { send(mail: Mail, timeoutMs: number): Promise<SendResult> };
 
-export function createMailer({ url, from }: { url: string; from: string }): Mailer {
+/** `ca`: PEM of who may have signed the server's certificate; undefined: whom Node trusts. */
+export function createMailer({
+  url,
+  from,
+  ca,
+}: {
+  url: string;
+  from: string;
+  ca?: string | undefined;
+}): Mailer {
   const host = /@([^>\s]+)>?\s*$/.exec(from)?.[1] ?? "manyline.invalid";
   return {
     send: async ({ id, to, subject, text, html, isRepeat }, timeoutMs) => {
       let isHandedOver = false;
       const transport = createTransport({
         url,
+        ...(ca === undefined ? {} : { tls: { ca } }),
         connectionTimeout: timeoutMs,
         greetingTimeout: timeoutMs,
         socketTimeout: timeoutMs,
@@ -63,12 +73,16 @@ export function createMailer({ url, from }: { url: string; from: string }): Mail
 }
 
 function resultOf(error: unknown, isHandedOver: boolean): SendResult {
-  const { responseCode, command } = Object(error) as { responseCode?: unknown; command?: unknown };
+  const { responseCode, command, message } = Object(error) as Record<string, unknown>;
   const code = codeOf(error);
   if (typeof responseCode === "number") {
     return { outcome: outcomeOfReply(responseCode, String(command)), code: String(responseCode) };
   }
   if (code === "EAUTH" || code === "ENOAUTH") return { outcome: "unauthorised", code };
+  // Of a certificate that is refused nodemailer leaves the sentence of OpenSSL or Node alone; all of them name it.
+  if ((code === "ESOCKET" || code === "ETLS") && /certificate/i.test(String(message))) {
+    return { outcome: "untrusted", code: "certificate" };
+  }
   if (code === "EENVELOPE") return { outcome: "wrong_address", code };
   return { outcome: isHandedOver ? "unclear" : "down", code };
 }

@@ -18,7 +18,13 @@ const code = (before: SendOutcome[] = [], lifeMs = 60_000): Sending => ({
 const result = (outcome: SendOutcome, retryAfterMs = 0) => ({ outcome, code: null, retryAfterMs });
 
 test("what will never be taken is not tried again; a code's login that is refused neither", () => {
-  for (const outcome of ["wrong_address", "refused", "not_configured", "unauthorised"] as const) {
+  for (const outcome of [
+    "wrong_address",
+    "refused",
+    "not_configured",
+    "unauthorised",
+    "untrusted",
+  ] as const) {
     assert.deepEqual(fateOf(result(outcome), code()), { state: "failed" }, outcome);
   }
   const daily: Sending = { ...code([], 86_400_000), kind: "restricted", isUrgent: false };

@@ -3,13 +3,15 @@ import { nextTry, type NoticeKind } from "@manyline/contracts/notices";
 import type { NotificationFate } from "@manyline/db";
 
 /**
- * `wrong_address`: nobody is there. `unauthorised`: our account is refused. `throttled`: too much at once. `down`: the
+ * `wrong_address`: nobody is there. `unauthorised`: our account is refused. `untrusted`: it cannot prove
+ * who it is, so it got nothing. `throttled`: too much at once. `down`: the
  * provider did not take it. `refused`: it never will. `unclear`: it may have taken it and could not say so.
  */
 export type SendOutcome =
   | "sent"
   | "wrong_address"
   | "unauthorised"
+  | "untrusted"
   | "throttled"
   | "down"
   | "refused"
@@ -43,8 +45,9 @@ export function fateOf(result: SendResult, sending: Sending): NotificationFate {
   const { kind, isUrgent, before, expiresAt, now } = sending;
   if (outcome === "sent") return { state: "sent" };
   if (FINAL.has(outcome)) return { state: "failed" };
-  // A login that is refused again and again gets the account locked.
-  if (outcome === "unauthorised" && isUrgent) return { state: "failed" };
+  // Somebody has to set it right; a login that is refused again and again gets the account locked.
+  if ((outcome === "unauthorised" || outcome === "untrusted") && isUrgent)
+    return { state: "failed" };
   const isRepeat = UNSURE.has(outcome);
   if (isRepeat && isWornOut([...before, result])) return { state: "failed" };
   const at = nextTry(kind, before.length + 1, now, expiresAt);

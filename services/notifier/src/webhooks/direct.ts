@@ -75,7 +75,7 @@ export class DirectCodes {
       if (pause > 0)
         await delay(pause, undefined, { signal: this.#ending.signal }).catch(() => undefined);
       if (this.#ending.signal.aborted) break;
-      attempt = await endpoints.post(endpoint, id, body);
+      attempt = await endpoints.post(key, endpoint, id, body);
       attempts += 1;
       isDelivered = attempt.status !== null && isTaken(attempt.status);
       reports.code(isDelivered ? "taken" : "failed", attempt.latencyMs);

@@ -31,6 +31,7 @@ import {
   currentTraceparent,
   FetchRefused,
   guardedPost,
+  type KeptConnections,
   withSpan,
 } from "@manyline/runtime";
 import type { Reports } from "../reports.ts";
@@ -49,6 +50,7 @@ export type EndpointsOptions = {
   keyring: Keyring;
   clock: Clock;
   guard: AddressGuard;
+  connections: KeptConnections;
   relay: EventRelay;
   reports: Reports;
   timeoutMs: number;
@@ -89,17 +91,19 @@ export class Endpoints {
 
   /** One POST, signed. What goes wrong is in the result; nothing of an address or a body is. */
   async post(
+    key: QueueKey,
     { url, headers, secrets }: Endpoint,
     id: string,
     body: Buffer,
     more: Readonly<Record<string, string>> = {},
   ): Promise<Attempt> {
-    const { guard, timeoutMs, clock } = this.#options;
+    const { guard, connections, timeoutMs, clock } = this.#options;
     const start = performance.now();
     const latency = (): number => Math.round(performance.now() - start);
     try {
       const { status } = await guardedPost(url, {
         guard,
+        kept: { connections, party: nameOf(key) },
         timeoutMs,
         body,
         maxBytes: WEBHOOK_FIGURES.answerBytes,
@@ -141,7 +145,7 @@ export class Endpoints {
     } as const;
     const attempt = await withSpan("webhook", span, () => {
       const traceparent = currentTraceparent() ?? envelope.traceparent;
-      return this.post(endpoint, eventId, body, {
+      return this.post(key, endpoint, eventId, body, {
         ...(isLate ? { "manyline-late": "true" } : {}),
         ...(traceparent === undefined ? {} : { traceparent }),
       });

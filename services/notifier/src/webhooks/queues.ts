@@ -2,6 +2,7 @@
  * Works the queues of endpoints, each for itself: an endpoint has only so many deliveries under way, and one while it
  * fails, so that a dead one takes little from the others.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { WEBHOOK_FIGURES } from "@manyline/contracts/webhooks";
 import {
   type Claim,
@@ -15,6 +16,7 @@ import type { Reports } from "../reports.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { Gathered } from "./gathered.ts";
 import { Slots } from "./slots.ts";
+import { Turns } from "./turns.ts";
 
 export type QueuesOptions = {
   db: Database;
@@ -31,11 +33,14 @@ const CLAIM_MORE_MS = 20_000;
 /** Claims of different queues that share a statement. */
 const GATHERED = { lanes: 2, most: 20 };
 
+const nameOf = (key: QueueKey): string => `${key.companyNo} ${key.subscriptionId}`;
+
 type Running = { isWoken: boolean; wake: () => void; done: Promise<void> };
 
 export class Queues {
   readonly #options: QueuesOptions;
   readonly #slots: Slots;
+  readonly #turns = new Turns();
   readonly #claiming: Gathered<Claim, ClaimedDelivery[]>;
   readonly #running = new Map<string, Running>();
   #isStopping = false;
@@ -62,7 +67,7 @@ export class Queues {
   /** Something may be due at this endpoint. */
   wake(key: QueueKey): void {
     if (this.#isStopping) return;
-    const name = `${key.companyNo} ${key.subscriptionId}`;
+    const name = nameOf(key);
     const running = this.#running.get(name);
     if (running) {
       running.isWoken = true;
@@ -115,14 +120,18 @@ export class Queues {
     let isMore = true;
     // There was more than could be claimed: it is taken by halves, each claim for several.
     let isLong = false;
+    let stretch = 0;
+    const name = nameOf(key);
     while (!this.#isStopping && failed.length === 0) {
       const endpoint = await endpoints.known(key);
       if (!endpoint) break;
       const most = endpoint.failures > 0 ? 1 : WEBHOOK_FIGURES.perEndpoint;
       const room = most - underWay.size;
-      const isRoom = isLong ? room * 2 >= most : room > 0;
+      const pauseMs = this.#turns.pauseMs(name, stretch);
+      const isRoom = isLong && pauseMs === 0 ? room * 2 >= most : room > 0;
       if (isRoom && (isMore || queue.isWoken)) {
-        const slots = await this.#slots.take(room);
+        if (pauseMs > 0) await delay(pauseMs);
+        const slots = await this.#slots.take(pauseMs > 0 ? 1 : room);
         queue.isWoken = false;
         isMore = false;
         const claimed = await this.#claim(key, slots).catch((error: unknown) => {
@@ -131,6 +140,7 @@ export class Queues {
         });
         this.#slots.give(slots - claimed.length);
         isLong = claimed.length === slots;
+        stretch = this.#turns.served(name, stretch, slots, claimed.length);
         if (isLong) isMore = true;
         for (const delivery of claimed) {
           const sending: Promise<void> = endpoints
