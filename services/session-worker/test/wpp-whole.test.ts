@@ -126,6 +126,18 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
         },
       );
       assert.deepEqual(Buffer.from(await file.arrayBuffer()), bytes);
+      if (server === "wppconnect") {
+        // Of its calls without a login one ends it: whoever can send a webhook must not make us do so.
+        const fileUrl = `${world.connect.url}/healthz`;
+        world.connect.say(session, ANN, { type: "document", mimetype: "text/plain", fileUrl });
+        const trap = await until(
+          async () => (await company.messages(number)).find(({ type }) => type === "document"),
+          PATIENCE,
+        );
+        const path = `media/${String(fields(trap["media"])["id"])}`;
+        assert.ok((await company.session(path)).status >= 400);
+        assert.ok(!world.connect.calls.some(({ name }) => name === "healthz"));
+      }
       const reaction = await send(company, number, {
         type: "reaction",
         messageId: hello?.["id"] ?? hello?.["messageId"],

@@ -90,19 +90,28 @@ async function clientAtPlatform(
   { platform, secret, store }: WppParts,
 ): Promise<WppClientKey | undefined> {
   if (!platform || secret === undefined) throw new Error("there is no WPP Platform");
-  // A try whose answer was lost finds the client it has made: the id is stored before it is used.
+  const { nextSubOrgId: unfinished } = known;
   const needsOwn = wish.branch !== "reconnect" || known.isStale;
   const isFresh = known.subOrgId === null || wish.branch === "recreate" || known.isStale;
-  const subOrgId = needsOwn && isFresh ? wish.subOrgId : known.subOrgId;
-  const organizationId = subOrgId ?? companyId;
-  if (subOrgId !== null && subOrgId !== known.subOrgId) {
-    await store.noteOrganisation(fence, subOrgId);
-  }
+  // A try that was cut off may have made a client: the id is stored before it is used, and used until its client is stored.
+  const nextSubOrgId = unfinished ?? (needsOwn && isFresh ? wish.subOrgId : null);
+  if (nextSubOrgId !== unfinished) await store.noteOrganisation(fence, nextSubOrgId);
+  const organizationId = nextSubOrgId ?? known.subOrgId ?? companyId;
   const { apiKey, session } = await platform.create(secret, organizationId);
   const client = { apiKey, session };
-  if (await store.isTaken(fence, client)) return undefined;
-  // Only the plain id of a company can have been somebody's before.
-  await platform.account(client).firstToken(organizationId === companyId);
+  if (await store.isTaken(fence, client)) {
+    await store.noteOrganisation(fence, null);
+    return undefined;
+  }
+  try {
+    // Only the plain id of a company can have been somebody's before.
+    await platform.account(client).firstToken(organizationId === companyId);
+  } catch (error) {
+    // Late once may be late; late at the second asking is one that does not come.
+    const isHopeless = error instanceof WppError && error.kind === "key_not_active";
+    if (isHopeless && unfinished !== null) await store.noteOrganisation(fence, null);
+    throw error;
+  }
   return client;
 }
 
