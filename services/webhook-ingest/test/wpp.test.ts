@@ -466,6 +466,16 @@ describe("a session", () => {
     assert.equal(await statusOf(line), "disconnected offline");
   });
 
+  test("that a person has ended is begun again by nobody but a person", async () => {
+    const line = await addWppLine(room);
+    const where = `where number_no = ${line.numberNo}`;
+    await execute(`update numbers set status = 'disconnected', reason = 'unlinked' ${where}`);
+    assert.equal(await tell(line, "qrcode", { urlcode: "2@late" }), 200);
+    assert.equal(await tell(line, "status-find", { status: "notLogged" }), 200);
+    assert.equal(await statusOf(line), "disconnected unlinked");
+    assert.deepEqual(await eventLog(line), []);
+  });
+
   test("that changed before what is known, or that nobody wants, is left as it is", async () => {
     const line = await addWppLine(room);
     const platform = (type: string, timestamp: number): Promise<number> =>
