@@ -39,6 +39,7 @@ function table(facts: StackFacts, url: string, paths: ReturnType<typeof dataPath
     ["Simulated phone", facts.phonePage === undefined ? "" : `${facts.phonePage}/`],
     ["Mails and SMS", facts.inboxPage === undefined ? "" : `${facts.inboxPage}/`],
     ["Simulated Meta", facts.metaPage === undefined ? "" : `${facts.metaPage}/`],
+    ["Simulated WPP", facts.wppPage === undefined ? "" : `${facts.wppPage}/`],
     ["REST", `${url}/docs`],
     ["Admin token", paths.adminToken],
     ["Logs", paths.logs],

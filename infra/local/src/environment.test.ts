@@ -16,6 +16,7 @@ const secrets = {
   },
   metaAppSecret: "the-meta-secret",
   metaVerifyToken: "the-meta-token",
+  wppSecret: "the-wpp-secret",
 };
 const input = {
   base: {

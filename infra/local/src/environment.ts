@@ -100,7 +100,7 @@ export function environments(input: {
       MEDIA_STORE: input.mediaStore,
       HEALTH_PORT: String(settings.ports.workerHealth),
       DATABASE_WORKER_URL: urlOf("worker"),
-      ...given(input.base, "WPP_SECRET", "WPPCONNECT_SECRET"),
+      ...wppServers(input.base, settings, simulator && secrets.wppSecret),
       // It signs calls with the app's secret only when told to.
       ...(base["GRAPH_PROOF"] === undefined ? {} : { META_APP_SECRET: metaAppSecret }),
       ...(simulator === undefined
@@ -162,6 +162,27 @@ function sinks({ ports }: Settings): NodeJS.ProcessEnv {
     TWILIO_FROM: "+15550100",
     SMS_HTTP_URL: "",
     SMS_HTTP_TOKEN: "",
+  };
+}
+
+/** WPP servers of one's own, each with its secret; with simulated phones, simulated ones in place of those not named. */
+function wppServers(
+  base: NodeJS.ProcessEnv,
+  { ports }: Settings,
+  simulated: string | undefined,
+): NodeJS.ProcessEnv {
+  const at = (port: number): string => `http://127.0.0.1:${port}`;
+  const mine = given(base, "WPP_SECRET", "WPPCONNECT_SECRET", "WPP_WEBHOOK_URL");
+  if (simulated === undefined) return mine;
+  return {
+    WPP_WEBHOOK_URL: at(ports.ingest),
+    ...mine,
+    ...(base["WPP_BASE_URL"] === undefined
+      ? { WPP_BASE_URL: at(ports.wppSimulator), WPP_SECRET: simulated }
+      : {}),
+    ...(base["WPPCONNECT_URL"] === undefined
+      ? { WPPCONNECT_URL: at(ports.wppConnectSimulator), WPPCONNECT_SECRET: simulated }
+      : {}),
   };
 }
 

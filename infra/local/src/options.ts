@@ -23,7 +23,7 @@ Starts Manyline on this machine: Postgres, NATS, Redis, the services, and a simu
 Environment
   DATABASE_URL, NATS_URL, REDIS_URL    use these servers instead of starting own ones
   GATEWAY_PORT, SIMULATOR_PORT, POSTGRES_PORT, NATS_PORT, REDIS_PORT
-                                       use another port
+                                       use another port; the others are in infra/local/README.md
   WORKER_HEALTH_PORT                   use another port; with --workers the first of consecutive ones
   MANYLINE_DATA                        another folder than .data
   TIME_SCALE                           10 = pairing timers and limits run ten times faster (not with --real)

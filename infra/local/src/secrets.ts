@@ -15,6 +15,8 @@ export type Secrets = {
   /** Of the Meta app that serves all companies, where it is a simulated one. */
   metaAppSecret: string;
   metaVerifyToken: string;
+  /** Of the application at both WPP servers, where they are simulated ones. */
+  wppSecret: string;
 };
 
 type Stored = Partial<Omit<Secrets, "adminToken" | "databasePasswords">> & {
@@ -31,6 +33,7 @@ export async function loadSecrets(paths: DataPaths): Promise<Secrets> {
     databasePasswords: passwordsFor(stored.databasePasswords ?? {}),
     metaAppSecret: stored.metaAppSecret ?? randomBytes(16).toString("hex"),
     metaVerifyToken: stored.metaVerifyToken ?? randomBytes(16).toString("hex"),
+    wppSecret: stored.wppSecret ?? randomBytes(16).toString("hex"),
   };
   const { adminToken: _inItsOwnFile, ...kept } = secrets;
   await writeSecret(paths.secrets, JSON.stringify(kept, undefined, 2));

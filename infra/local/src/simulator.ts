@@ -6,6 +6,7 @@ import { createProgram } from "./program.ts";
 import type { Settings } from "./settings.ts";
 
 export const META_SIMULATOR_NAME = "meta-simulator";
+export const WPP_SIMULATOR_NAME = "wpp-simulator";
 export const INBOX_NAME = "inbox-simulator";
 
 /** What the simulated WhatsApp prints when it is ready. */
@@ -75,6 +76,32 @@ export function createMetaSimulator(input: {
     port,
     logs: input.logs,
     isReady: (log) => Promise.resolve(log.includes('"appId"')),
+  });
+}
+
+/** The simulated WPP servers. Who has a number there keeps it: their clients live in one file under `.data`. */
+export function createWppSimulator(input: {
+  root: string;
+  logs: string;
+  stateFolder: string;
+  settings: Settings;
+  env: NodeJS.ProcessEnv;
+}): ManagedServer {
+  const { wppSimulator: port, wppConnectSimulator } = input.settings.ports;
+  return createProgram({
+    name: WPP_SIMULATOR_NAME,
+    root: input.root,
+    room: "packages/simulators",
+    entry: "src/wpp/main.ts",
+    args: [
+      `--port=${port}`,
+      `--connect-port=${wppConnectSimulator}`,
+      `--state=${join(input.stateFolder, "wpp.json")}`,
+    ],
+    env: input.env,
+    port,
+    logs: input.logs,
+    isReady: (log) => Promise.resolve(log.includes('"connectUrl"')),
   });
 }
 

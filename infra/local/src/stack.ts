@@ -22,15 +22,22 @@ import {
   createInbox,
   createMetaSimulator,
   createSimulator,
+  createWppSimulator,
   INBOX_NAME,
   META_SIMULATOR_NAME,
+  WPP_SIMULATOR_NAME,
 } from "./simulator.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 
 const SERVER_NAMES = new Set(["Postgres", "NATS", "Redis"]);
-const SIMULATOR_NAMES = new Set(["whatsapp-simulator", META_SIMULATOR_NAME, INBOX_NAME]);
+const SIMULATOR_NAMES = new Set([
+  "whatsapp-simulator",
+  META_SIMULATOR_NAME,
+  WPP_SIMULATOR_NAME,
+  INBOX_NAME,
+]);
 
 export type StackOptions = {
   root: string;
@@ -48,6 +55,7 @@ export type StackFacts = {
   pairingLink: string;
   phonePage: string | undefined;
   metaPage: string | undefined;
+  wppPage: string | undefined;
   /** The mails and SMS that were sent; undefined: they really go out. */
   inboxPage: string | undefined;
 };
@@ -85,6 +93,7 @@ export class Stack {
     signal.throwIfAborted();
     await this.#migrate(envs.migrate);
     if (!isReal) await this.#startMetaSimulator(envs.webhookIngest);
+    if (!isReal) await this.#startWppSimulator(secrets.wppSecret);
     if (!isReal) await this.#startInbox(envs.notifier);
     await this.#startServices(envs);
     const rest = createRest(publicUrl(settings), secrets.adminToken);
@@ -99,6 +108,7 @@ export class Stack {
       pairingLink,
       phonePage: simulator?.pageUrl,
       metaPage,
+      wppPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.wppSimulator}`,
       inboxPage: isReal ? undefined : `http://127.0.0.1:${settings.ports.inbox}`,
     };
   }
@@ -139,6 +149,8 @@ export class Stack {
       ["notifier", true],
       ["simulator", !isReal],
       ["metaSimulator", !isReal],
+      ["wppSimulator", !isReal],
+      ["wppConnectSimulator", !isReal],
       ["inbox", !isReal],
       ["inboxSmtp", !isReal],
       ["postgres", settings.databaseUrl === undefined],
@@ -181,6 +193,19 @@ export class Stack {
     });
     await this.#supervisor.start(server);
     report(`simulated Meta on port ${settings.ports.metaSimulator}`);
+  }
+
+  async #startWppSimulator(secret: string): Promise<void> {
+    const { root, paths, settings, env, report } = this.#options;
+    const server = createWppSimulator({
+      root,
+      logs: paths.logs,
+      stateFolder: paths.simulator,
+      settings,
+      env: { ...env, WPP_SECRET: secret, WPPCONNECT_SECRET: secret },
+    });
+    await this.#supervisor.start(server);
+    report(`simulated WPP servers on port ${settings.ports.wppSimulator}`);
   }
 
   /** With the account that the notifier logs in with. */

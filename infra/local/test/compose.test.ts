@@ -47,6 +47,7 @@ const local = environments({
     },
     metaAppSecret: "m",
     metaVerifyToken: "v",
+    wppSecret: "v",
   },
   urls: { owner: "postgres://o:p@h/d", nats: "nats://n", redis: "redis://r" },
   simulator: { waUrl: "ws://w", waRootKey: "00" },

@@ -20,6 +20,7 @@ import {
   until,
 } from "@manyline/testkit";
 import { goThroughFlow } from "./flow-round.ts";
+import { repairStale } from "./wpp-repair-round.ts";
 
 const FOLDER = join(import.meta.dirname, "..");
 const READY = /Manyline is ready/;
@@ -45,6 +46,8 @@ describe("npm start", () => {
       "GATEWAY",
       "SIMULATOR",
       "META_SIMULATOR",
+      "WPP_SIMULATOR",
+      "WPPCONNECT_SIMULATOR",
       "INBOX",
       "WORKER_HEALTH",
       "INGEST",
@@ -142,6 +145,8 @@ describe("npm start", () => {
     const usage = start("cli.ts", ["drain"]);
     assert.equal(await usage.ended, 1);
     assert.match(usage.output(), /^Usage: npm run manyline -- drain <worker> \[--yes\]$/m);
+
+    await repairStale({ env, cli: (...args) => start("cli.ts", args) });
 
     const at = (name: string): string => `127.0.0.1:${env[`${name}_PORT`]}`;
     await goThroughFlow({

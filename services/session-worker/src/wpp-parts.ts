@@ -40,9 +40,7 @@ export function wppParts(
         ? undefined
         : new WppConnect({ url: wppConnectUrl, secret: wppConnectSecret }),
     webhookUrl: config.wppWebhookUrl === undefined ? undefined : bare(config.wppWebhookUrl),
-    origins: [wppUrl, wppConnectUrl].flatMap((url) =>
-      url === undefined ? [] : [new URL(url).origin],
-    ),
+    origins: wppUrl === undefined ? [] : [new URL(wppUrl).origin],
     store: createWppStore(db, keyring),
     files: createFileSource(db, media),
     linkOf: publicUrl === undefined ? undefined : linkOf,

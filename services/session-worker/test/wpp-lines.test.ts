@@ -72,8 +72,11 @@ for (const server of ["wpp_platform", "wppconnect"] as const satisfies WppPlatfo
         const sessions = await typesOf(number, "session.");
         assert.equal(sessions.filter((type) => type === "session.connected").length, 1);
         assert.equal(await world.room.secret(number), undefined);
-        const { number: row } = await world.room.status(number);
-        assert.equal(row.phone === null, server === "wpp_platform");
+        // The phone is asked for once it is connected, and stored a moment later.
+        await until(async () => {
+          const { number: row } = await world.room.status(number);
+          return (row.phone === null) === (server === "wpp_platform");
+        });
       }
     });
 

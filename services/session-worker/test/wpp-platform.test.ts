@@ -288,6 +288,22 @@ describe("what goes wrong", () => {
     await assert.rejects(made.platform.create(made.sim.options.secret, "x"), isKind("unreadable"));
   });
 
+  it("a page where an answer is due tells nothing: no state, and of a message not that it was taken", async () => {
+    await using made = await room({}, { retryMs: [] });
+    const account = await connected(made);
+    for (const body of ["<html>maintenance</html>", "", "[]", "null", '{"status":']) {
+      made.sim.faults.add({ effect: { answer: { status: 200, body } }, next: 2 });
+      await assert.rejects(account.status(), isKind("unreadable"));
+      await assert.rejects(account.sendText(ANN, "a"), isKind("unreadable", { mayHaveLeft: true }));
+      made.sim.faults.add({ effect: { answer: { status: 200, body } }, next: 3 });
+      assert.equal(await account.qr(), null);
+      await account.registerWebhook("http://127.0.0.1:9/");
+      assert.equal((await account.start()).state, "starting");
+    }
+    assert.equal(await account.status(), "connected");
+    await assert.rejects(account.media(".."), isKind("not_found"));
+  });
+
   it("a no within a 200 is a no, and an account that is offline says so", async () => {
     await using made = await room();
     const account = await accountOf(made);

@@ -1,9 +1,11 @@
 /** Numbers of both WPP servers through everything that runs: gateway, worker and webhook-ingest, over HTTP alone. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { until } from "@manyline/testkit";
 import { type Answer, Company, fields } from "./company.ts";
+import { killWorker } from "./room.ts";
 import { ADMIN_TOKEN, Whole } from "./whole.ts";
 import type { WppRoom } from "./wpp-room.ts";
 
@@ -126,6 +128,18 @@ for (const server of ["wpp_platform", "wppconnect"] as const) {
         },
       );
       assert.deepEqual(Buffer.from(await file.arrayBuffer()), bytes);
+      if (server === "wppconnect") {
+        // Of its calls without a login one ends it: whoever can send a webhook must not make us do so.
+        const fileUrl = `${world.connect.url}/healthz`;
+        world.connect.say(session, ANN, { type: "document", mimetype: "text/plain", fileUrl });
+        const trap = await until(
+          async () => (await company.messages(number)).find(({ type }) => type === "document"),
+          PATIENCE,
+        );
+        const path = `media/${String(fields(trap["media"])["id"])}`;
+        assert.ok((await company.session(path)).status >= 400);
+        assert.ok(!world.connect.calls.some(({ name }) => name === "healthz"));
+      }
       const reaction = await send(company, number, {
         type: "reaction",
         messageId: hello?.["id"] ?? hello?.["messageId"],
@@ -232,5 +246,154 @@ describe("POST …/wpp", () => {
     const poll = { type: "poll", to: `+${ANN}`, poll: { name: "?", options: ["a", "b"] } };
     const refused = await company.session(`messages?number=${String(number)}`, "POST", poll);
     assert.deepEqual([refused.status, refused.body["code"]], [501, "PROVIDER_NOT_SUPPORTED"]);
+  });
+});
+
+/** A company, and its first number. */
+async function companyAndFirst(): Promise<{ company: Company; first: string }> {
+  const company = await Company.make(whole);
+  const { body } = await company.owned(() => company.wpp({}));
+  return { company, first: String(body["numberId"]) };
+}
+const clients = ({ id }: Company) =>
+  [...world.wpp.world.clients.values()].filter(
+    ({ organizationId }) => organizationId.split("__")[0] === id,
+  );
+/** An answer that names what is wrong, where something is. */
+const isKnown = ({ status }: Answer): boolean => status < 500 || [502, 503, 504].includes(status);
+/** The sessions that the company's rows know. */
+const sessionsOf = async (company: Company): Promise<unknown[]> =>
+  (await company.numbers()).map(({ wpp }) => fields(wpp)["session"]);
+
+describe("at once, and after accidents", () => {
+  it("four that are added at once are four, with a client each, and one of all is primary", async () => {
+    const { company } = await companyAndFirst();
+    const added = await Promise.all(
+      Array.from({ length: 4 }, () => company.owned(() => company.wpp({ add_new: true }))),
+    );
+    for (const { status, body } of added)
+      assert.ok([200, 202].includes(status), JSON.stringify(body));
+    await until(async () => !(await sessionsOf(company)).includes(null), PATIENCE);
+    const known = (await sessionsOf(company)).map(String);
+    assert.equal(new Set(known).size, 5);
+    assert.deepEqual(
+      known.toSorted(),
+      clients(company)
+        .map(({ session }) => session)
+        .toSorted(),
+    );
+    assert.equal((await company.numbers()).filter(({ isPrimary }) => isPrimary === true).length, 1);
+  });
+
+  it("new credentials beside messages: each is sent once or says why not; a removal beside a start leaves no session", async () => {
+    const { company, first } = await companyAndFirst();
+    await world.scan(String((await sessionsOf(company))[0]));
+    await company.reaches(first, "connected");
+    const texts = Array.from({ length: 6 }, (_, place) => `word ${place} of ${company.id}`);
+    const say = (text: string) =>
+      company.session("messages", "POST", { type: "text", to: `+${ANN}`, text });
+    const [sent, recreated] = await Promise.all([
+      Promise.all(texts.map(say)),
+      company.wpp({ force_recreate: true }),
+    ]);
+    assert.ok(isKnown(recreated), JSON.stringify(recreated));
+    await until(
+      async () => (await sessionsOf(company))[0] === clients(company)[1]?.session,
+      PATIENCE,
+    );
+    await world.scan(String((await sessionsOf(company))[0]));
+    for (const { status, body } of sent) {
+      assert.equal(status, 202, JSON.stringify(body));
+      await company.becomes(String(body["messageId"]), "sent", "delivered", "read", "unknown");
+    }
+    const told = [...world.wpp.world.tasks.values()].map(({ body }) => String(body["text"]));
+    for (const text of texts) assert.ok(told.filter((one) => one === text).length <= 1, text);
+
+    for (let turn = 0; turn < 2; turn += 1) {
+      const added = await company.wpp({ add_new: true });
+      const number = String(added.body["numberId"]);
+      const answers = await Promise.all([
+        company.wpp({}, `?number=${number}`),
+        company.number(number, "DELETE"),
+        company.wpp({ force_recreate: true }, `?number=${number}`),
+      ]);
+      assert.ok(answers.every(isKnown), JSON.stringify(answers));
+      assert.ok(!(await company.numbers()).some(({ id }) => id === number));
+    }
+    const known = new Set(await sessionsOf(company));
+    await until(
+      () =>
+        clients(company).every(({ session, state }) => known.has(session) || state === "offline"),
+      { ...PATIENCE, label: "no session runs that no row knows" },
+    );
+  });
+
+  it("whatever the platform answers, nobody gets a 500, and the number comes up afterwards", async () => {
+    const { company } = await companyAndFirst();
+    const bodies = ["<html>502 Bad Gateway</html>", "", "[]", '{"status":"error"}', "{}", '"x"'];
+    for (const call of ["create", "token", "start", "status", "webhook"]) {
+      for (const [place, body] of bodies.entries()) {
+        const status = [502, 200, 200, 200, 500, 418][place] ?? 200;
+        world.wpp.faults.add({ call, effect: { answer: { status, body } }, next: 3 });
+      }
+      world.wpp.faults.add({ call, effect: { cut: "after" }, next: 1 });
+      const answer = await company.wpp({ add_new: true });
+      assert.ok(isKnown(answer), `${call}: ${JSON.stringify(answer)}`);
+      world.wpp.faults.clear();
+    }
+    for (const { id } of await company.numbers()) {
+      const again = await company.wpp({}, `?number=${String(id)}`);
+      assert.ok(isKnown(again), JSON.stringify(again));
+    }
+    await until(async () => !(await sessionsOf(company)).includes(null), PATIENCE);
+    const known = (await sessionsOf(company)).map(String);
+    assert.deepEqual(
+      known.toSorted(),
+      clients(company)
+        .map(({ session }) => session)
+        .toSorted(),
+    );
+  });
+
+  it("killed in the middle of a create: afterwards there is no client that no row knows", async () => {
+    const { company, first } = await companyAndFirst();
+    world.wpp.faults.add({ call: "create", effect: { delayMs: 1_500 } });
+    const asked = [
+      company.wpp({ add_new: true }),
+      company.wpp({ force_recreate: true }, `?number=${first}`),
+    ];
+    // Both are being asked for at the platform.
+    const asking = `select 1 from numbers n join companies c using (company_no)
+      where c.company_id = '${company.id}' and n.settings ->> 'wppNextSubOrgId' is not null`;
+    await until(async () => (await world.room.superuser(asking)).length === 2, PATIENCE);
+    await killWorker(world.room.worker);
+    // As if the time of its leases were over.
+    await world.room.superuser("update shard_leases set owner = null, expires_at = null");
+    world.wpp.faults.clear();
+    await world.room.startWorker();
+    const [added, recreated] = await Promise.all(asked);
+    assert.ok(
+      added && recreated && isKnown(added) && isKnown(recreated),
+      JSON.stringify([added, recreated]),
+    );
+    const open = `select 1 from commands m join companies c using (company_no)
+      where c.company_id = '${company.id}' and m.result is null and m.error is null`;
+    await until(async () => (await world.room.superuser(open)).length === 0, PATIENCE);
+    const replaced = [clients(company)[0]?.session, ...(await sessionsOf(company))];
+    await company.owned(() => company.wpp({ force_recreate: true }, `?number=${first}`));
+    await company.owned(() => company.wpp({}, `?number=${String(added.body["numberId"])}`));
+    await until(async () => !(await sessionsOf(company)).includes(null), PATIENCE);
+    // Each client is a row's, or was one's before it was replaced.
+    const known = new Set([...replaced, ...(await sessionsOf(company))]);
+    const others = clients(company).filter(({ session }) => !known.has(session));
+    assert.deepEqual(others, []);
+  });
+
+  it("no key, token or secret is in the worker's log", async () => {
+    const log = await readFile(world.room.log, "utf8");
+    const { secret } = world.wpp.options;
+    for (const one of [secret, world.connect.options.secret, "eyJhbGci"])
+      assert.ok(!log.includes(one));
+    for (const { apiKey } of world.wpp.world.clients.values()) assert.ok(!log.includes(apiKey));
   });
 });

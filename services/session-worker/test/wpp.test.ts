@@ -99,6 +99,50 @@ test("a stale row gets a client of its own", async () => {
   assert.match(organisationsOf(company)[0] ?? "", /__wpp__/);
 });
 
+test("however often a new client is asked for without an answer, one is made", async () => {
+  const company = await room.company();
+  const number = await addNumber(company);
+  const { session } = resultOf(await open(company, number, "reconnect"));
+  // The client is made, and whoever asked does not get to know of it.
+  const cut = () => wpp.faults.add({ call: "create", effect: { cut: "after" }, next: 3 });
+  for (let turn = 0; turn < 2; turn += 1) {
+    cut();
+    assert.equal(resultOf(await open(company, number, "recreate", session)).status, "error");
+  }
+  const made = resultOf(await open(company, number, "recreate", session));
+  const [, second] = organisationsOf(company);
+  assert.deepEqual(organisationsOf(company), [company.companyId, second]);
+  assert.equal(wpp.world.clients.get(second ?? "")?.session, made.session);
+  // Once it is stored, the next one is another.
+  resultOf(await open(company, number, "recreate", made.session));
+  assert.equal(organisationsOf(company).length, 3);
+  await asSuperuser(
+    room.database,
+    `update numbers set settings = '{"wppAccountNumber":"client_system"}' where number_no = ${number.numberNo}`,
+  );
+  cut();
+  assert.equal(resultOf(await open(company, number, "reconnect")).status, "error");
+  const mended = resultOf(await open(company, number, "reconnect"));
+  assert.deepEqual(
+    [organisationsOf(company).length, wpp.world.bySession(mended.session).organizationId],
+    [4, organisationsOf(company).at(-1)],
+  );
+});
+
+test("a new key that stays late is asked for once more, then another takes its place", async () => {
+  const company = await room.company();
+  const number = await addNumber(company);
+  const answer = { status: 403, body: { error: "Invalid API key" } };
+  for (let turn = 0; turn < 2; turn += 1) {
+    wpp.faults.add({ call: "token", effect: { answer }, next: 3 });
+    const late = resultOf(await open(company, number, "add"));
+    assert.match(late.error ?? "", /not active yet/);
+    assert.equal(organisationsOf(company).length, 1);
+  }
+  assert.match(resultOf(await open(company, number, "add")).session, /^\d{13}$/);
+  assert.equal(organisationsOf(company).length, 2);
+});
+
 test("a key that another number has is refused, and nothing is stored", async () => {
   const [owner, other] = [await room.company(), await room.company()];
   const number = await addNumber(owner);

@@ -240,6 +240,32 @@ describe("a message that was sent", () => {
     assert.ok(!(await eventLog(line)).includes("message.echoed"));
   });
 
+  test("is known by its words when its echo comes long before the status that names it", async () => {
+    const line = await addWppLine(room);
+    const [task, waMessageId] = [`task_${someId()}`, `true_79000000001@c.us_${someId()}`];
+    const messageId = await sendOne(room, line, task);
+    await execute(
+      `update messages set state = 'sent', is_open = false, state_at = now() where message_id = '${messageId}'`,
+    );
+    const echo = { fromMe: true, messageId: waMessageId };
+    const own = platformMessage(line, { ...echo, text: "Your visit is tomorrow" });
+    const phones = { ...echo, text: "From the phone", messageId: `${waMessageId}9` };
+    const answers = [own, platformMessage(line, phones)].map((body) =>
+      postWpp(room, line.webhookKey, body),
+    );
+    assert.deepEqual(await Promise.all(answers), [200, 200]);
+    const data = { account: line.session, taskId: task, waMessageId, status: "read" };
+    const status = { type: "message.status", data };
+    assert.equal(await postWpp(room, line.webhookKey, status), 200);
+    assert.equal(dataOf(await eventOf(line, "message.read"))["messageId"], messageId);
+    const echoed = dataOf(await eventOf(line, "message.echoed"));
+    assert.equal(echoed["text"], "From the phone");
+    assert.equal((await eventLog(line)).filter((type) => type === "message.echoed").length, 1);
+    assert.equal(await postWpp(room, line.webhookKey, own), 200);
+    const named = `select provider_message_id as id, task_id as task from messages where message_id = '${messageId}'`;
+    assert.deepEqual(await execute(named), [{ id: waMessageId, task }]);
+  });
+
   test("is called by WhatsApp's id, however late its task becomes known", async () => {
     const line = await addWppLine(room);
     const task = `task_${someId()}`;
@@ -438,6 +464,16 @@ describe("a session", () => {
     assert.equal(await statusOf(line), "error phone_offline");
     await tell(line, "status-find", { status: "serverClose" });
     assert.equal(await statusOf(line), "disconnected offline");
+  });
+
+  test("that a person has ended is begun again by nobody but a person", async () => {
+    const line = await addWppLine(room);
+    const where = `where number_no = ${line.numberNo}`;
+    await execute(`update numbers set status = 'disconnected', reason = 'unlinked' ${where}`);
+    assert.equal(await tell(line, "qrcode", { urlcode: "2@late" }), 200);
+    assert.equal(await tell(line, "status-find", { status: "notLogged" }), 200);
+    assert.equal(await statusOf(line), "disconnected unlinked");
+    assert.deepEqual(await eventLog(line), []);
   });
 
   test("that changed before what is known, or that nobody wants, is left as it is", async () => {

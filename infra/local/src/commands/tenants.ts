@@ -59,7 +59,7 @@ export const TENANT_COMMANDS: CommandGroup = {
           rows,
           [
             { title: "NUMBER", cell: ({ id }) => id },
-            { title: "PROVIDER", cell: ({ provider }) => provider },
+            { title: "PROVIDER", cell: ({ provider, wpp }) => wpp?.server ?? provider },
             { title: "PHONE", cell: ({ phone }) => phone },
             { title: "PRIMARY", cell: ({ isPrimary }) => yesNo(isPrimary) },
             { title: "STATUS", cell: ({ status }) => status },

@@ -6,7 +6,7 @@ import { run } from "./testing.ts";
 const number = (id: string, session?: string | null, isPrimary = false): object => ({
   id,
   isPrimary,
-  ...(session === undefined ? {} : { wpp: { session } }),
+  ...(session === undefined ? {} : { wpp: { server: "wpp_platform", session } }),
 });
 const answers: Record<string, unknown> = {
   "GET /api/whatsapp/companies": { companies: [{ id: "acme" }, { id: "zeta" }], next: null },

@@ -170,6 +170,10 @@ export const NumberAnswer = Type.Object(
     ),
     wpp: Type.Optional(
       Type.Object({
+        server: oneOf(
+          ["wpp_platform", "wppconnect"],
+          "where it is; the two can do different things",
+        ),
         session: nullable(
           Type.String({
             description:

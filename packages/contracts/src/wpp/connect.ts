@@ -13,6 +13,7 @@ import { readAck, readCall, readReaction, readRevoked, readVote } from "./connec
 import { type Read, type Reader, silent, timeIn } from "./connect-parts.ts";
 import { lost, readCode, readQr, readStatusFind } from "./connect-sessions.ts";
 import {
+  base64In,
   bytesOfBase64,
   contentOf,
   contextOf,
@@ -156,9 +157,8 @@ function mediaOf(
   };
   const url = textOf(body["fileUrl"]);
   if (url !== null) return { ...facts, source: { url } };
-  const raw = textOf(body["body"]) ?? textOf(body["content"]);
-  const base64 = raw?.replace(/^data:[^,]*;base64,/i, "") ?? "";
-  if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(base64)) {
+  const base64 = base64In(textOf(body["body"]) ?? body["content"]);
+  if (base64 !== null) {
     return { ...facts, bytes: bytesOfBase64(base64), source: { base64 } };
   }
   return messageId === null ? null : { ...facts, source: { messageId } };

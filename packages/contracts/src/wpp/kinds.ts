@@ -203,6 +203,13 @@ export function contextOf(message: Json): { providerMessageId: string } | null {
   return quoted === null ? null : { providerMessageId: quoted };
 }
 
+/** The base64 of a file, as it is or as a data URL, with line ends or without; null: it is nothing of the kind. */
+export function base64In(value: unknown): string | null {
+  const text = textOf(value)?.replace(/^data:[^,]{0,200};base64,/i, "") ?? "";
+  const bare = /\s/.test(text) ? text.replaceAll(/\s+/g, "") : text;
+  return /^[A-Za-z0-9+/_-]+={0,2}$/.test(bare) ? bare : null;
+}
+
 /** So many bytes a base64 text stands for. */
 export function bytesOfBase64(base64: string): number {
   const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;

@@ -12,6 +12,7 @@ import {
   personAt,
 } from "./address.ts";
 import {
+  base64In,
   bytesOfBase64,
   contentOf,
   contextOf,
@@ -287,7 +288,7 @@ function mediaOf(
   mimeType: string | null,
   messageId: string | null,
 ): WppMedia | null {
-  const [url, base64] = [textOf(media["url"]), bareBase64(textOf(media["base64"]))];
+  const [url, base64] = [textOf(media["url"]), base64In(media["base64"])];
   const fileName = textOf(media["filename"]) ?? textOf(media["fileName"]);
   const facts = {
     mimeType: mimeType ?? usualMimeType(type),
@@ -297,8 +298,4 @@ function mediaOf(
   if (base64 !== null) return { ...facts, bytes: bytesOfBase64(base64), source: { base64 } };
   if (url !== null) return { ...facts, bytes: null, source: { url } };
   return messageId === null ? null : { ...facts, bytes: null, source: { messageId } };
-}
-
-function bareBase64(text: string | null): string | null {
-  return text?.replace(/^data:[^,]*;base64,/i, "") ?? null;
 }

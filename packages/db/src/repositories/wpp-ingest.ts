@@ -8,6 +8,7 @@ import { nameable } from "./inbound-batch.ts";
 import type { ChatInput, InboundItem, InboundSource } from "./inbound-items.ts";
 import { type StoredGroups, storeGroups } from "./ingest.ts";
 import type { Group, StatusPiece, Teller } from "./ingest-routes.ts";
+import { taskOfEcho } from "./wpp-echoes.ts";
 import {
   type StoredFiles,
   wppCallOf,
@@ -67,7 +68,10 @@ export async function commitWpp(
   teller: Teller,
   webhooks: readonly WppWebhook[],
 ): Promise<WppResult> {
-  const unnamed = await nameTasks(db, teller, namesIn(webhooks));
+  const unnamed = await nameTasks(db, teller, [
+    ...namesIn(webhooks),
+    ...(await namesByEcho(db, teller, webhooks)),
+  ]);
   const committed = await inTransaction(db, async (tx) => {
     const sources = await holdNumbers(tx, teller, webhooks);
     const works = [...sources].map(([numberNo, source]) => ({
@@ -166,6 +170,28 @@ function namesIn(webhooks: readonly WppWebhook[]): Name[] {
       ];
     }),
   );
+}
+
+/** Of echoes that have waited in vain for the status that names them. */
+async function namesByEcho(
+  db: Database,
+  teller: Teller,
+  webhooks: readonly WppWebhook[],
+): Promise<Name[]> {
+  const names: Name[] = [];
+  for (const { hook, items, isLast } of webhooks) {
+    const echoes = items.filter((item) => isLast && item.facts.event === "message.outgoing");
+    if (echoes.length === 0) continue;
+    await inTransaction(db, async (tx) => {
+      const source = (await holdNumbers(tx, teller, [{ hook }])).get(hook.numberNo);
+      for (const item of source ? echoes : []) {
+        const task = source && (await taskOfEcho(tx, source.fence, item));
+        const id = item.facts.messageId;
+        if (task !== undefined && id !== null) names.push({ hook, task, id: nameable(id) });
+      }
+    });
+  }
+  return names;
 }
 
 /**

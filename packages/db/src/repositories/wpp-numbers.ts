@@ -14,8 +14,10 @@ export type WppNumber = {
   client: { apiKey: string; session: string } | null;
   /** Its session is a constant of an earlier time. */
   isStale: boolean;
-  /** The organisation its client was or is to be made under; null: its company. */
+  /** The organisation its client was made under; null: its company. */
   subOrgId: string | null;
+  /** The one that a client was asked for under and not stored yet: the server may have made it. */
+  nextSubOrgId: string | null;
   webhookKey: string;
 };
 
@@ -39,16 +41,17 @@ export async function readWppNumber(
       secrets: Buffer | null;
       session: string | null;
       subOrgId: string | null;
+      nextSubOrgId: string | null;
       webhookKey: string;
       server: WppPlatform;
     }>`select secrets, wpp_server as server, settings ->> 'wppAccountNumber' as session, settings ->> 'wppSubOrgId' as sub_org_id,
-        webhook_key
+        settings ->> 'wppNextSubOrgId' as next_sub_org_id, webhook_key
       from numbers where company_no = ${companyNo} and number_no = ${numberNo} and provider = 'wpp'`,
   );
   if (!row) return undefined;
-  const { secrets, session, subOrgId, webhookKey, server } = row;
+  const { secrets, session, subOrgId, nextSubOrgId, webhookKey, server } = row;
   const isStale = session === STALE_WPP_SESSION;
-  const facts = { server, isStale, subOrgId, webhookKey };
+  const facts = { server, isStale, subOrgId, nextSubOrgId, webhookKey };
   if (!secrets || session === null || isStale) return { ...facts, client: null };
   const sealer = await keyring.sealer(executor, companyNo);
   const opened: unknown = JSON.parse(sealer.open(contextOf(numberNo), secrets).toString());
@@ -102,9 +105,16 @@ export async function replaceWppTask(
       and provider_message_id = ${providerMessageId}`.execute(tx);
 }
 
-/** Notes under which organisation a client is about to be made: a try that is repeated finds the same one. Role worker, in `fencedTransaction`. */
-export async function noteWppOrganisation(tx: Tx, fence: Fence, subOrgId: string): Promise<void> {
-  await changeSettings(tx, fence, { wppSubOrgId: subOrgId });
+/**
+ * Notes under which organisation a client is about to be made: a try that is repeated finds the same one, until its client is
+ * stored. Null: it is not to be used. Role worker, in `fencedTransaction`.
+ */
+export async function noteWppOrganisation(
+  tx: Tx,
+  fence: Fence,
+  subOrgId: string | null,
+): Promise<void> {
+  await changeSettings(tx, fence, { wppNextSubOrgId: subOrgId });
 }
 
 /** Whether another number, of whichever company, has this key or session. Role worker. */
@@ -137,13 +147,17 @@ export async function setWppClient(
   const sealed = sealer.seal(contextOf(numberNo), Buffer.from(JSON.stringify({ apiKey })));
   await sql`update numbers set secrets = ${sealed}, is_active = true
     where company_no = ${companyNo} and number_no = ${numberNo}`.execute(tx);
+  await sql`update numbers set settings = settings - 'wppNextSubOrgId'
+      || jsonb_build_object('wppSubOrgId', settings -> 'wppNextSubOrgId')
+    where company_no = ${companyNo} and number_no = ${numberNo}
+      and settings ->> 'wppNextSubOrgId' is not null`.execute(tx);
   await changeSettings(tx, fence, { wppAccountNumber: session, wppKeyHash: hashWppKey(apiKey) });
 }
 
 async function changeSettings(tx: Tx, fence: Fence, settings: object): Promise<void> {
   const count = await changed(
     tx,
-    sql`update numbers set settings = settings || ${JSON.stringify(settings)}::jsonb
+    sql`update numbers set settings = jsonb_strip_nulls(settings || ${JSON.stringify(settings)}::jsonb)
       where company_no = ${fence.companyNo} and number_no = ${fence.numberNo} and provider = 'wpp'`,
   );
   if (count === 0) throw new FencedError(fence);

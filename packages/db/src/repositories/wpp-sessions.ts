@@ -75,6 +75,8 @@ export async function noteWppSession(
   );
   if (!now || now.desiredState !== "connected") return [];
   if (input.at.getTime() < now.since.getTime() - lateMs) return [];
+  // A person has ended it, and what the server said before it knew came late: only a person begins it again.
+  if (now.reason === "unlinked" && input.event !== "connected") return [];
   // Whoever is connected was shown it before.
   const isOver = now.status === "connected" && input.at <= now.since;
   if (isOver && (input.event === "qr" || input.event === "pairing_code")) return [];

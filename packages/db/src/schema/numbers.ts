@@ -16,7 +16,7 @@ import type { Generated, GeneratedAlways } from "kysely";
  * once Meta has confirmed that its token (in `secrets`, sealed) sees it there. `token_hash` tells two tokens apart.
  *
  * Of a WPP number `settings` has `wppAccountNumber` (the platform's session), `wppSubOrgId` (the organisation it was
- * made under, if that is not its company) and `wppKeyHash`; session and key are unique among all numbers. Its key is
+ * made under, if that is not its company), `wppNextSubOrgId` (the one a new client was asked for under) and `wppKeyHash`; session and key are unique among all numbers. Its key is
  * in `secrets`. `webhook_key` stands in the address of its webhooks. `wpp_server` is the dialect it speaks.
  *
  * Writer, by column: gateway name, phone_e164, is_primary, desired_state, waba_id, phone_number_id, secrets,

@@ -27,6 +27,19 @@ export class ConnectWorld {
   readonly messages = new Map<string, ConnectMessage[]>();
   readonly unread = new Map<string, ConnectMessage[]>();
 
+  /** What outlives its process. */
+  state(): ConnectSession[] {
+    return [...this.sessions.values()];
+  }
+
+  /** As after a start: nobody is connected, and whoever was linked is so still. */
+  restore(sessions: readonly ConnectSession[]): void {
+    for (const session of sessions) {
+      const cold = { status: null, urlcode: null, phoneCode: null };
+      this.sessions.set(session.name, { ...session, ...cold });
+    }
+  }
+
   session(name: string): ConnectSession {
     const known = this.sessions.get(name);
     if (known) return known;

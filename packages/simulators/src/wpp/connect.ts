@@ -88,6 +88,13 @@ export class WppConnectSimulator implements AsyncDisposable {
     this.tell(session, "status-find", { status: "disconnectedMobile" });
   }
 
+  /** The engine of the session ends; the phone keeps the device. */
+  closeBrowser(name: string): void {
+    const session = this.world.session(name);
+    Object.assign(session, { status: "CLOSED", urlcode: null, phoneCode: null });
+    this.tell(session, "status-find", { status: "browserClose" });
+  }
+
   /** A person writes. While nobody is told (`isLost`) it stays among the unread ones. Returns the message's id. */
   say(name: string, phone: string, more: string | Record<string, unknown>, isLost = false): string {
     const session = this.world.session(name);

@@ -33,6 +33,8 @@ export type WppTask = {
 export type WppReaction = { session: string; to: string; waMessageId: string; emoji: string };
 export type StoredFile = { bytes: Buffer; mimeType: string; fileName: string };
 
+export type PlatformState = { clients: WppClient[]; tasks: number };
+
 export class PlatformWorld {
   readonly clients = new Map<string, WppClient>();
   readonly tasks = new Map<string, WppTask>();
@@ -41,6 +43,20 @@ export class PlatformWorld {
   readonly files = new Map<string, StoredFile>();
   #sessions = 0;
   #tasks = 0;
+
+  /** What outlives its process. */
+  state(): PlatformState {
+    return { clients: [...this.clients.values()], tasks: this.#tasks };
+  }
+
+  /** As after a start: nobody is connected, and whoever was linked is so still. */
+  restore({ clients, tasks }: PlatformState): void {
+    for (const client of clients) {
+      this.clients.set(client.organizationId, { ...client, state: "offline", qr: null });
+    }
+    this.#sessions = clients.length;
+    this.#tasks = tasks;
+  }
 
   /** The client of the organisation; made when there is none. */
   create(organizationId: string, activeAt: number): { client: WppClient; isNew: boolean } {

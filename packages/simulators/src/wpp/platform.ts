@@ -41,6 +41,8 @@ export type WppPlatformOptions = {
   stepMs?: number;
   /** Whether recipients read; default true. */
   isRead?: boolean;
+  /** Answers what is no call of the platform; undefined: nothing of its own either. */
+  beside?: (request: WppRequest) => WppCall | undefined;
 };
 
 const PNG =
@@ -70,9 +72,13 @@ export class WppPlatformSimulator implements AsyncDisposable {
       clashMs: 50,
       stepMs: 5,
       isRead: true,
+      beside: () => undefined,
       ...options,
     };
-    this.#http = new WppHttp((request) => this.#route(request), this.faults);
+    this.#http = new WppHttp(
+      (request) => this.options.beside(request) ?? this.#route(request),
+      this.faults,
+    );
     this.webhooks = new WppWebhooks(() => this.#http.signal);
   }
 

@@ -53,7 +53,7 @@ export function numberAnswer(row: NumberRow, companyId: string, facts: CompanyFa
           },
         }
       : {}),
-    ...(row.provider === "wpp" ? { wpp: { session: row.wppSession } } : {}),
+    ...(row.provider === "wpp" ? { wpp: { server: row.wppServer, session: row.wppSession } } : {}),
   };
 }
 

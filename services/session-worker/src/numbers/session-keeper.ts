@@ -225,10 +225,7 @@ export class SessionKeeper {
     reason: Extract<SessionReason, "unlinked" | "logged_out">,
   ): Promise<{ wasLinked: boolean; told: boolean }> {
     const wasLinked = this.#isLinked;
-    const told =
-      reason === "unlinked" &&
-      (this.isOpen || this.#scan.isLive) &&
-      (await this.#connection?.logout()) === true;
+    const told = reason === "unlinked" && (await this.#logOut());
     this.close();
     await this.#scan.end("cancelled");
     await this.#journal.commit(async (entry) => {
@@ -239,6 +236,13 @@ export class SessionKeeper {
     this.#resting = undefined;
     this.#attempts = 0;
     return { wasLinked, told };
+  }
+
+  async #logOut(): Promise<boolean> {
+    const isHeard = this.isOpen || this.#scan.isLive;
+    if (isHeard && this.#connection) return this.#connection.logout();
+    const number = { ...this.#number, fence: this.#journal.fence };
+    return (await this.#context.provider.endSession?.(number)) ?? false;
   }
 
   async #connect(generation: number): Promise<void> {

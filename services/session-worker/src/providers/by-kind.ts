@@ -14,6 +14,7 @@ export function providersByKind(
     check: async (number) => (await of(number).check?.(number)) ?? [],
     flowKey: async (number, isUpload) =>
       (await of(number).flowKey?.(number, isUpload)) ?? { refused: "NOT_CONNECTED" },
+    endSession: async (number) => (await of(number).endSession?.(number)) ?? false,
     openWpp: async (number, wish, ms) =>
       (await of(number).openWpp?.(number, wish, ms)) ?? { refused: "WPP_NOT_CONFIGURED" },
     // Only what is decrypted here passes through a journal.

@@ -207,6 +207,8 @@ export type Provider = {
   flowKey?(number: NumberRef, isUpload: boolean): Promise<FlowKeyOutcome>;
   /** Brings a WPP number up, making its client if need be; answers about `ms` after it has one. */
   openWpp?(number: NumberRef, wish: CommandArgs<"open_wpp">, ms: number): Promise<WppOpening>;
+  /** Ends a session that runs at a server of its own, whether we listen to it or not. False: the server could not be told. */
+  endSession?(number: NumberRef): Promise<boolean>;
   /** Reads an entry of the journal. Pure: today or after a crash, the answer is the same. */
   tell(entry: Received): Told;
 };

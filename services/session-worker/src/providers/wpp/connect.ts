@@ -92,8 +92,9 @@ export class WppConnectSession {
 
   async post(call: string, json: object, repeat: "yes" | "no" | "patient"): Promise<WppJson> {
     const path = ["api", this.session, call];
+    const isLoose = repeat !== "no";
     const answer = await this.#authorised((bearer) =>
-      this.#http.json({ name: call, method: "POST", path, bearer, json, repeat }),
+      this.#http.json({ name: call, method: "POST", path, bearer, json, repeat, isLoose }),
     );
     const { status } = answer;
     if (typeof status === "string" && status.toLowerCase() === "error") {

@@ -29,7 +29,10 @@ export async function fetchWppFile(
   }
 }
 
-/** A server names addresses of its own, or of a bucket: nothing of ours is sent along, and no other place inside is reached. */
+/**
+ * The platform names addresses of its own, a server with a bucket the bucket's: nothing of ours is sent along, and no other
+ * place inside is reached. WPPConnect Server's own address least of all: some of its calls need no login, and one ends it.
+ */
 async function fetchFrom(url: string, parts: WppParts): Promise<AsyncIterable<Uint8Array>> {
   try {
     const isOurs = parts.origins.includes(URL.parse(url)?.origin ?? "");

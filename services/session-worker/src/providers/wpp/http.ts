@@ -29,6 +29,8 @@ export type WppCallInput = {
    * `patient`: as yes, but what took too long is not asked for again.
    */
   repeat: "yes" | "no" | "patient";
+  /** Nothing depends on what is answered: a page of a proxy, or nothing at all, is as good as an empty object. */
+  isLoose?: boolean;
 };
 
 export type WppJson = Readonly<Record<string, unknown>>;
@@ -51,11 +53,17 @@ export class WppHttp {
     this.#retryMs = retryMs;
   }
 
-  /** The JSON object that is answered; anything else is an empty one. Throws WppError. */
+  /** The JSON object that is answered. Throws WppError; `unreadable` for anything else: what was asked may be done. */
   async json(call: WppCallInput): Promise<WppJson> {
-    return this.#repeated(call, async () =>
-      objectIn(await textOf(await this.#try(call), call.name)),
-    );
+    return this.#repeated(call, async () => {
+      const answer = await this.#try(call);
+      const { status: httpStatus } = answer;
+      const object = objectIn(await textOf(answer, call.name));
+      if (object) return object;
+      if (call.isLoose) return {};
+      const message = `no answer that can be read came to ${call.name}`;
+      throw new WppError("unreadable", message, { httpStatus, mayHaveLeft: true });
+    });
   }
 
   /** The whole answer, whose body is still to be read. Throws WppError. */
@@ -76,6 +84,10 @@ export class WppHttp {
   }
 
   async #try({ name, method, path, bearer, json }: WppCallInput): Promise<Response> {
+    // Written as they are, they would lead to another call.
+    if (path.some((part) => part === "." || part === "..")) {
+      throw new WppError("not_found", `${name} names nothing`);
+    }
     let answer: Response;
     try {
       answer = await fetch(`${this.#url}/${path.map(encodeURIComponent).join("/")}`, {
@@ -121,11 +133,12 @@ async function textOf(answer: Response, name: string): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function objectIn(text: string): WppJson {
+function objectIn(text: string): WppJson | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? { ...value } : undefined;
   } catch {
-    return {};
+    return undefined;
   }
 }

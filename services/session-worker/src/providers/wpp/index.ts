@@ -2,7 +2,7 @@
 import type { Provider } from "../provider.ts";
 import { fetchWppFile } from "./files.ts";
 import { openWppLogin } from "./login.ts";
-import { openWppClient } from "./open.ts";
+import { endWppSession, openWppClient } from "./open.ts";
 import type { WppParts } from "./parts.ts";
 
 export type { WppParts } from "./parts.ts";
@@ -18,6 +18,7 @@ export function createWppProvider(parts: WppParts): Provider {
     login: (number, handlers) => openWppLogin(number, parts, handlers),
     fetchFile: (source, number) => fetchWppFile(source, number, parts),
     openWpp: (number, wish, ms) => openWppClient(number, wish, ms, parts),
+    endSession: (number) => endWppSession(number, parts),
     tell: () => {
       throw new Error("what comes to a WPP number is in no journal");
     },

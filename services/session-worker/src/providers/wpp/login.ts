@@ -13,6 +13,7 @@ import {
 } from "../provider.ts";
 import { WppError } from "./errors.ts";
 import { type WppLine, NotOfferedError } from "./line.ts";
+import { endIfForeign, lookAgainLater } from "./open.ts";
 import { isConfigured, lineOf, note, webhookUrlOf, type WppParts } from "./parts.ts";
 import { type Watched, watchLine } from "./watch.ts";
 
@@ -24,19 +25,31 @@ export async function openWppLogin(
   const known = await parts.store.load(number.fence);
   if (!known?.client || !isConfigured(known.server, parts)) return undefined;
   const line = lineOf({ ...known, client: known.client }, number, parts);
-  const watched = watchLine(line, {
-    webhookUrl: webhookUrlOf(known.webhookKey, parts),
-    onOpen: (phone, asOf) => handlers.onOpen((phone ?? undefined) as Phone | undefined, asOf),
-    onAlive: (asOf) => handlers.onAlive?.(asOf),
-    mayScan: () => handlers.mayScan?.() ?? true,
-    onQr: (qr, asOf) => handlers.onQr(qr, asOf),
-    onClosed: (end) => handlers.onClosed(end),
-    onUnread: (unread) => handlers.onUnread?.(line.session, unread),
-    onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),
-  });
+  const start: WppLine["start"] = async (webhookUrl) => {
+    const started = await line.start(webhookUrl);
+    void endIfForeign(number, line, parts);
+    return started;
+  };
+  const watched = watchLine(
+    { ...line, start },
+    {
+      webhookUrl: webhookUrlOf(known.webhookKey, parts),
+      onOpen: (phone, asOf) => handlers.onOpen((phone ?? undefined) as Phone | undefined, asOf),
+      onAlive: (asOf) => handlers.onAlive?.(asOf),
+      mayScan: () => handlers.mayScan?.() ?? true,
+      onQr: (qr, asOf) => handlers.onQr(qr, asOf),
+      onClosed: (end) => handlers.onClosed(end),
+      onUnread: (unread) => handlers.onUnread?.(line.session, unread),
+      onFailed: (what, error) => note(number, parts.logger, `wpp.${what}_failed`, error),
+    },
+  );
   return {
     isRepeatable: false,
-    close: () => watched.stop(),
+    close: () => {
+      watched.stop();
+      // A number may be removed or made anew while it is brought up: what was started would run on, known to nobody.
+      void endIfForeign(number, line, parts);
+    },
     nudge: (event) => watched.nudge(event),
     heard: () => undefined,
     send: (send) => trySend(line, number, send, parts, watched),
@@ -52,6 +65,7 @@ export async function openWppLogin(
       watched.stop();
       try {
         await line.logout();
+        lookAgainLater(number, line, parts);
         return true;
       } catch (error) {
         note(number, parts.logger, "wpp.logout_failed", error);

@@ -10,6 +10,8 @@ import type { WppClientKey } from "./platform.ts";
 
 type Wish = CommandArgs<"open_wpp">;
 
+const LATE_START_MS = 5_000;
+
 /**
  * Answers within `ms` once there is a client: what takes longer goes on, and its result is in the status. Until the
  * client is stored nothing else of the number may run: two calls make one client. Throws FencedError.
@@ -34,7 +36,11 @@ export async function openWppClient(
     ({ client } = made);
   }
   const { apiKey, session } = client;
-  const up = bringUp(number, lineOf({ ...known, client }, number, parts), known, isReused, parts);
+  const line = lineOf({ ...known, client }, number, parts);
+  const up = bringUp(number, line, known, isReused, parts).then(async (found) => {
+    await endIfForeign(number, line, parts);
+    return found;
+  });
   const left = Math.max(0, ms - (performance.now() - before));
   const waiting = new AbortController();
   const late = sleep(left, { status: "starting" as const }, { signal: waiting.signal });
@@ -90,19 +96,28 @@ async function clientAtPlatform(
   { platform, secret, store }: WppParts,
 ): Promise<WppClientKey | undefined> {
   if (!platform || secret === undefined) throw new Error("there is no WPP Platform");
-  // A try whose answer was lost finds the client it has made: the id is stored before it is used.
+  const { nextSubOrgId: unfinished } = known;
   const needsOwn = wish.branch !== "reconnect" || known.isStale;
   const isFresh = known.subOrgId === null || wish.branch === "recreate" || known.isStale;
-  const subOrgId = needsOwn && isFresh ? wish.subOrgId : known.subOrgId;
-  const organizationId = subOrgId ?? companyId;
-  if (subOrgId !== null && subOrgId !== known.subOrgId) {
-    await store.noteOrganisation(fence, subOrgId);
-  }
+  // A try that was cut off may have made a client: the id is stored before it is used, and used until its client is stored.
+  const nextSubOrgId = unfinished ?? (needsOwn && isFresh ? wish.subOrgId : null);
+  if (nextSubOrgId !== unfinished) await store.noteOrganisation(fence, nextSubOrgId);
+  const organizationId = nextSubOrgId ?? known.subOrgId ?? companyId;
   const { apiKey, session } = await platform.create(secret, organizationId);
   const client = { apiKey, session };
-  if (await store.isTaken(fence, client)) return undefined;
-  // Only the plain id of a company can have been somebody's before.
-  await platform.account(client).firstToken(organizationId === companyId);
+  if (await store.isTaken(fence, client)) {
+    await store.noteOrganisation(fence, null);
+    return undefined;
+  }
+  try {
+    // Only the plain id of a company can have been somebody's before.
+    await platform.account(client).firstToken(organizationId === companyId);
+  } catch (error) {
+    // Late once may be late; late at the second asking is one that does not come.
+    const isHopeless = error instanceof WppError && error.kind === "key_not_active";
+    if (isHopeless && unfinished !== null) await store.noteOrganisation(fence, null);
+    throw error;
+  }
   return client;
 }
 
@@ -116,12 +131,43 @@ async function clientAtConnect(
   return { session, apiKey: await connect.token(session) };
 }
 
-/** The former session should not run on beside the new one; whether it can be told is another matter. */
-async function stopQuietly(line: WppLine): Promise<void> {
+/** Whether a scan is waited for, or it is lost, or it was never looked at: it may run at its server. */
+export async function endWppSession(number: NumberRef, parts: WppParts): Promise<boolean> {
+  const known = await parts.store.load(number.fence);
+  if (!known?.client || !isConfigured(known.server, parts)) return false;
+  const line = lineOf({ ...known, client: known.client }, number, parts);
+  const isTold = await stopQuietly(line);
+  lookAgainLater(number, line, parts);
+  return isTold;
+}
+
+/** A start that was on its way may come behind the end, and with the row the key is gone. */
+export function lookAgainLater(number: NumberRef, line: WppLine, parts: WppParts): void {
+  setTimeout(() => void endIfForeign(number, line, parts), LATE_START_MS).unref();
+}
+
+/** Ends the session if its number is in no row any more, or has another one. Never rejects. */
+export async function endIfForeign(
+  { fence }: NumberRef,
+  line: WppLine,
+  { store }: WppParts,
+): Promise<void> {
+  try {
+    const known = await store.load(fence);
+    if (known?.client?.session !== line.session) await line.logout();
+  } catch {
+    // Whose it is, or the server, cannot be asked now.
+  }
+}
+
+/** False: the server could not be told. The former session should not run on beside the new one; whether it can be told is another matter. */
+async function stopQuietly(line: WppLine): Promise<boolean> {
   try {
     await line.logout();
+    return true;
   } catch (error) {
     if (!(error instanceof WppError)) throw error;
+    return false;
   }
 }
 

@@ -20,7 +20,7 @@ export type WppParts = {
   connect: WppConnect | undefined;
   /** Where webhooks come in, without the number's key; undefined: none are asked for. */
   webhookUrl: string | undefined;
-  /** Of the servers: they may name files at their own address, wherever it leads. */
+  /** Of servers that may name files at their own address, wherever it leads. */
   origins: readonly string[];
   store: WppStore;
   files: FileSource;

@@ -92,6 +92,7 @@ export class WppAccount {
       path: ["api", "accounts", "start"],
       json: { number: this.session },
       repeat: "patient",
+      isLoose: true,
     });
     const qr = qrIn(answer);
     if (qr) return { state: "qr", qr };
@@ -114,7 +115,9 @@ export class WppAccount {
   /** Null: there is none (yet). Throws WppError. */
   async qr(): Promise<WppQr | null> {
     const path = ["api", "accounts", this.session, "qr"];
-    return qrIn(await this.#json({ name: "qr", method: "GET", path, repeat: "yes" }));
+    return qrIn(
+      await this.#json({ name: "qr", method: "GET", path, repeat: "yes", isLoose: true }),
+    );
   }
 
   async registerWebhook(url: string): Promise<void> {
@@ -165,7 +168,7 @@ export class WppAccount {
   async deleteMessage(taskId: string): Promise<boolean> {
     try {
       const path = ["api", "messages", taskId];
-      await this.#json({ name: "delete", method: "DELETE", path, repeat: "yes" });
+      await this.#json({ name: "delete", method: "DELETE", path, repeat: "yes", isLoose: true });
       return true;
     } catch (error) {
       if (error instanceof WppError && (error.httpStatus === 400 || error.httpStatus === 404)) {
@@ -206,7 +209,7 @@ export class WppAccount {
   }
 
   async #done(name: string, path: readonly string[], json: object): Promise<void> {
-    await this.#json({ name, method: "POST", path, json, repeat: "yes" });
+    await this.#json({ name, method: "POST", path, json, repeat: "yes", isLoose: true });
   }
 
   #json(call: Call): Promise<WppJson> {

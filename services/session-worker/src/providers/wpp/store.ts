@@ -19,8 +19,8 @@ import type { WppClientKey } from "./platform.ts";
 export type WppStore = {
   /** Undefined: there is no such WPP number any more. */
   load(fence: Fence): Promise<WppNumber | undefined>;
-  /** Throws FencedError. */
-  noteOrganisation(fence: Fence, subOrgId: string): Promise<void>;
+  /** Null: the one that was noted is not to be used. Throws FencedError. */
+  noteOrganisation(fence: Fence, subOrgId: string | null): Promise<void>;
   isTaken(fence: Fence, client: WppClientKey): Promise<boolean>;
   /** The message that this one changes, as the platform knows it; undefined: it is not known. */
   taskOf(fence: Fence, send: Send): Promise<WppTask | undefined>;
