@@ -107,3 +107,42 @@ test("what is repeated writes nothing", async () => {
   assert.deepEqual(cost.rows, {});
   assert.equal(cost.statements, 1);
 });
+
+/** Entries of indexes that were looked at. */
+async function entriesRead(): Promise<number> {
+  await sql`select pg_stat_force_next_flush()`.execute(single);
+  const { rows } = await world.superuser.query<{ read: string }>(
+    `select sum(idx_tup_read) as read from pg_stat_user_indexes
+      where relname in ('contacts', 'contact_aliases', 'chats')`,
+  );
+  return Number(rows[0]?.read);
+}
+
+test("whoever else a company knows is not read for a message", async (t: TestContext) => {
+  const line = await openLine(world);
+  const { companyNo, numberNo } = line.source.fence;
+  const anna = stranger();
+  await commit(line, textFrom(anna));
+  await world.superuser.query(
+    `with people as (
+        insert into contacts (company_no, contact_id, phone)
+          select $1, 'con_many_' || i, '4930' || i from generate_series(1, 2000) i returning contact_no, phone
+      ), names as (
+        insert into contact_aliases (company_no, kind, value, contact_no)
+          select $1, 'phone', phone, contact_no from people
+      )
+      insert into chats (company_no, number_no, chat_id, type, contact_no)
+        select $1, $2, 'cht_many_' || contact_no, 'direct', contact_no from people`,
+    [companyNo, numberNo],
+  );
+  // The plans are those of the connection's first message, made while the tables were all but empty.
+  for (const who of ["of somebody known", "of somebody new"]) {
+    const from = await entriesRead();
+    for (let one = 0; one < 10; one += 1) {
+      await commit(line, textFrom(who === "of somebody new" ? stranger() : anna));
+    }
+    const read = (await entriesRead()) - from;
+    t.diagnostic(`${read / 10} entries for a message ${who}`);
+    assert.ok(read < 10 * 40, `${read} entries for ten messages ${who}`);
+  }
+});

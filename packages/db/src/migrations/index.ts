@@ -34,6 +34,7 @@ import * as wpp from "./20261121-0980-wpp.ts";
 import * as wppIngest from "./20261121-0990-wpp-ingest.ts";
 import * as webhooks from "./20261121-1000-webhooks.ts";
 import * as notifications from "./20261121-1020-notifications.ts";
+import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -70,6 +71,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-0990-wpp-ingest": wppIngest,
   "20261121-1000-webhooks": webhooks,
   "20261121-1020-notifications": notifications,
+  "20261121-1300-one-row-each": oneRowEach,
 };
 
 /** The name of the newest migration: the schema version this build needs. */
