@@ -113,7 +113,7 @@ async function entriesRead(): Promise<number> {
   await sql`select pg_stat_force_next_flush()`.execute(single);
   const { rows } = await world.superuser.query<{ read: string }>(
     `select sum(idx_tup_read) as read from pg_stat_user_indexes
-      where relname in ('contacts', 'contact_aliases', 'chats')`,
+      where relname in ('contacts', 'contact_aliases', 'chats') or relname like 'messages%'`,
   );
   return Number(rows[0]?.read);
 }
@@ -130,9 +130,16 @@ test("whoever else a company knows is not read for a message", async (t: TestCon
       ), names as (
         insert into contact_aliases (company_no, kind, value, contact_no)
           select $1, 'phone', phone, contact_no from people
+      ), talks as (
+        insert into chats (company_no, number_no, chat_id, type, contact_no)
+          select $1, $2, 'cht_many_' || contact_no, 'direct', contact_no from people
+          returning chat_no, contact_no
       )
-      insert into chats (company_no, number_no, chat_id, type, contact_no)
-        select $1, $2, 'cht_many_' || contact_no, 'direct', contact_no from people`,
+      insert into messages (company_no, number_no, message_id, chat_no, contact_no, direction, state, seq,
+          provider_message_id, type, at)
+        select $1, $2, message_id_from(now()) || lpad(contact_no::text, 20, '0'), chat_no, contact_no, 'in', 'received',
+          1, 'many ' || chat_no, 'text', now()
+        from talks`,
     [companyNo, numberNo],
   );
   // The plans are those of the connection's first message, made while the tables were all but empty.

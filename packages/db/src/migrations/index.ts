@@ -36,6 +36,7 @@ import * as webhooks from "./20261121-1000-webhooks.ts";
 import * as notifications from "./20261121-1020-notifications.ts";
 import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 import * as commonToken from "./20261121-1310-common-token.ts";
+import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -74,6 +75,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1020-notifications": notifications,
   "20261121-1300-one-row-each": oneRowEach,
   "20261121-1310-common-token": commonToken,
+  "20261121-1320-one-message-each": oneMessageEach,
 };
 
 /** The name of the newest migration: the schema version this build needs. */
