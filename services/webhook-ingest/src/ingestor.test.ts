@@ -9,7 +9,7 @@ const webhookOf = (fields: string): IngestWebhook => ({
   webhook: {
     isWhatsapp: true,
     oddities: 0,
-    items: [...fields].map((field) => ({ field }) as MetaItem),
+    items: fields.split("").map((field) => ({ field }) as MetaItem),
   },
   body: fields,
   raw: Buffer.from(fields),

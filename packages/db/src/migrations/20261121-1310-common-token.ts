@@ -4,5 +4,7 @@ import { grant, run } from "./helpers.ts";
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await run(db, "alter table numbers add has_common_token boolean not null default false;");
-  await run(db, grant("app", "update (has_common_token)", "numbers"));
+  for (const role of ["app", "platform"] as const) {
+    await run(db, grant(role, "update (has_common_token)", "numbers"));
+  }
 }
