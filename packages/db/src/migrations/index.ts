@@ -37,6 +37,7 @@ import * as notifications from "./20261121-1020-notifications.ts";
 import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 import * as commonToken from "./20261121-1310-common-token.ts";
 import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
+import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -76,6 +77,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1300-one-row-each": oneRowEach,
   "20261121-1310-common-token": commonToken,
   "20261121-1320-one-message-each": oneMessageEach,
+  "20261121-1330-one-chat-each": oneChatEach,
 };
 
 /** The name of the newest migration: the schema version this build needs. */
