@@ -107,3 +107,49 @@ test("what is repeated writes nothing", async () => {
   assert.deepEqual(cost.rows, {});
   assert.equal(cost.statements, 1);
 });
+
+/** Entries of indexes that were looked at. */
+async function entriesRead(): Promise<number> {
+  await sql`select pg_stat_force_next_flush()`.execute(single);
+  const { rows } = await world.superuser.query<{ read: string }>(
+    `select sum(idx_tup_read) as read from pg_stat_user_indexes
+      where relname in ('contacts', 'contact_aliases', 'chats') or relname like 'messages%'`,
+  );
+  return Number(rows[0]?.read);
+}
+
+test("whoever else a company knows is not read for a message", async (t: TestContext) => {
+  const line = await openLine(world);
+  const { companyNo, numberNo } = line.source.fence;
+  const anna = stranger();
+  await commit(line, textFrom(anna));
+  await world.superuser.query(
+    `with people as (
+        insert into contacts (company_no, contact_id, phone)
+          select $1, 'con_many_' || i, '4930' || i from generate_series(1, 2000) i returning contact_no, phone
+      ), names as (
+        insert into contact_aliases (company_no, kind, value, contact_no)
+          select $1, 'phone', phone, contact_no from people
+      ), talks as (
+        insert into chats (company_no, number_no, chat_id, type, contact_no)
+          select $1, $2, 'cht_many_' || contact_no, 'direct', contact_no from people
+          returning chat_no, contact_no
+      )
+      insert into messages (company_no, number_no, message_id, chat_no, contact_no, direction, state, seq,
+          provider_message_id, type, at)
+        select $1, $2, message_id_from(now()) || lpad(contact_no::text, 20, '0'), chat_no, contact_no, 'in', 'received',
+          1, 'many ' || chat_no, 'text', now()
+        from talks`,
+    [companyNo, numberNo],
+  );
+  const readFor = async (what: string, next: () => InboundItem): Promise<void> => {
+    const from = await entriesRead();
+    for (let one = 0; one < 10; one += 1) await commit(line, next());
+    const read = (await entriesRead()) - from;
+    t.diagnostic(`${read / 10} entries for a message ${what}`);
+    assert.ok(read < 10 * 40, `${read} entries for ten messages ${what}`);
+  };
+  // The plans are those of the connection's first message, made while the tables were all but empty.
+  await readFor("of somebody known", () => textFrom(anna));
+  await readFor("of somebody new", () => textFrom(stranger()));
+});

@@ -519,3 +519,36 @@ test("role ingest writes for what it has routed to and for nothing else", async 
   );
   await assert.rejects(sql`select secrets from numbers`.execute(db), /permission denied/);
 });
+
+test("among ten thousand companies a message reads the rows of its own chat and person", async (t) => {
+  const line = await addMetaNumber(world);
+  const people = Array.from({ length: 1_000 }, (_, place) => `4917300${1_000 + place}`);
+  const messages = people.map((from) => textMessage({ from }));
+  await ingest(webhookOf([entryOf(line, { messages })]));
+  // An average company has next to nothing then, as the planner sees it.
+  for (const table of ["contacts", "contact_aliases", "chats", "messages"])
+    await world.superuser.query(`vacuum analyze ${table}`);
+  await world.superuser.query(
+    `select pg_restore_attribute_stats('schemaname', 'public', 'relname', c.relname::text,
+        'attname', a.attname::text, 'inherited', false, 'null_frac', 0::real, 'avg_width', 4,
+        'n_distinct', 10000::real)
+      from pg_class c join pg_attribute a on a.attrelid = c.oid
+      where c.relkind = 'r' and a.attname in ('company_no', 'number_no')
+        and (c.relname in ('contacts', 'contact_aliases', 'chats') or c.relname ~ '^messages_[0-9]')`,
+  );
+  await using single = world.open("ingest", 1);
+  const entriesRead = async (): Promise<number> => {
+    await sql`select pg_stat_force_next_flush()`.execute(single);
+    const { rows } = await world.superuser.query<{ read: string }>(
+      `select sum(idx_tup_read) as read from pg_stat_user_indexes
+        where relname in ('contacts', 'contact_aliases', 'chats') or relname like 'messages%'`,
+    );
+    return Number(rows[0]?.read);
+  };
+  const from = await entriesRead();
+  const ten = people.slice(0, 10).map((person) => textMessage({ from: person }));
+  await ingestIn(world, single, webhookOf([entryOf(line, { messages: ten })]));
+  const read = (await entriesRead()) - from;
+  t.diagnostic(`${read / 10} entries a message`);
+  assert.ok(read < 400, `${read} entries for ten messages`);
+});

@@ -1,7 +1,8 @@
-import { assertSchema, ensureAdminToken, inTransaction } from "@manyline/db";
+import { assertSchema, ensureAdminToken, inTransaction, isUnavailable } from "@manyline/db";
 import type { ServiceScope } from "@manyline/runtime";
 import { buildApp } from "./app.ts";
 import type { App } from "./app.ts";
+import { giveCommonToken } from "./common-token.ts";
 import type { Deps } from "./deps.ts";
 
 const PREPARE_RETRY_MS = 1_000;
@@ -46,15 +47,18 @@ export async function startGateway(deps: Deps, scope: ServiceScope): Promise<Gat
 }
 
 /** Waits for a Postgres with this build's schema, and makes the operator's token work. */
-async function prepare(
-  { platformDb, config, logger, clock }: Deps,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function prepare(deps: Deps, signal: AbortSignal): Promise<boolean> {
+  const { platformDb, config, logger, clock } = deps;
   let lastProblem = "";
   while (!signal.aborted) {
     try {
       await assertSchema(platformDb);
       await inTransaction(platformDb, (tx) => ensureAdminToken(tx, config.adminToken));
+      await giveCommonToken(deps).catch((error: unknown) => {
+        if (isUnavailable(error)) throw error;
+        // Nobody else has to wait for it.
+        logger.error({ err: error }, "the token of the environment was not given to numbers");
+      });
       return true;
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

@@ -10,6 +10,10 @@ import {
   readMetaApp,
 } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
+import { runService } from "@manyline/runtime";
+import { until } from "@manyline/testkit";
+import { buildDeps } from "../src/deps.ts";
+import { startGateway } from "../src/service.ts";
 import { ADMIN_TOKEN, addCompany, call, openWorld, record } from "./support.ts";
 import type { TestCompany, World } from "./support.ts";
 
@@ -238,4 +242,32 @@ test("the token of the environment is for the company that is named, and for no 
   assert.equal(await tokenOf(other.id, at("900000000000702")), undefined);
   const own = { ...at("900000000000703"), accessToken: TOKEN };
   assert.equal(await tokenOf("default-company", own), TOKEN);
+
+  // Started again, with another one.
+  const { config, logger } = world.deps;
+  const meta = { ...config.meta, defaultToken: "EAAanotherOfTheEnvironment" };
+  const deps = buildDeps({ ...config, meta }, logger);
+  const again = await runService({
+    name: "gateway",
+    logger,
+    start: async (scope) => void (await startGateway(deps, scope)),
+  });
+  try {
+    const tokens = async () => {
+      const rows = await asSuperuser<{ companyNo: number; numberNo: number }>(
+        world.database,
+        `select company_no, number_no from numbers where phone_number_id like '90000000000070_'
+          order by phone_number_id`,
+      );
+      return Promise.all(
+        rows.map((row) => readAccessToken(db, world.deps.keyring, row.companyNo, row.numberNo)),
+      );
+    };
+    await until(async () => (await tokens())[0] === meta.defaultToken, {
+      label: "the other token",
+    });
+    assert.deepEqual(await tokens(), [meta.defaultToken, undefined, TOKEN]);
+  } finally {
+    await again.stop();
+  }
 });

@@ -168,4 +168,43 @@ describe("a flow message", () => {
       assert.equal(openFlowToken(theirs, token, new Date()), undefined);
     }
   });
+
+  it("goes out with a template whose button opens a flow, whether the sender knows it or not", async () => {
+    const { number, waba } = await addLine();
+    meta.world.addTemplate({ wabaId: waba.id, name: "offer", flowId: "777" });
+    meta.world.addTemplate({ wabaId: waba.id, name: "offer", language: "de", flowId: "777" });
+    meta.world.addTemplate({ wabaId: waba.id, name: "offer_plain" });
+    const componentsOf = async (name: string) => {
+      const template = { name, language: "en_US" };
+      const queued = await enqueue(
+        room,
+        { number, phone: "1" },
+        { phone: ANN },
+        { provider: "meta", type: "template", text: null, content: { template } },
+      );
+      await untilSend(room, { number, phone: "1" }, queued, "message.sent", 20_000);
+      const sent = meta.sending.sent.find(({ callbackData }) => callbackData === queued.messageId);
+      const { components } = Object(sent?.body["template"]) as { components?: object[] };
+      return { components, messageId: queued.messageId };
+    };
+    const { components, messageId } = await componentsOf("offer");
+    const [button, ...more] = components as { parameters: { action: { flow_token: string } }[] }[];
+    const token = button?.parameters[0]?.action.flow_token ?? "";
+    assert.deepEqual(
+      [button, more],
+      [
+        {
+          type: "button",
+          sub_type: "flow",
+          index: "1",
+          parameters: [{ type: "action", action: { flow_token: token } }],
+        },
+        [],
+      ],
+    );
+    const sealer = await room.database.keyring.sealer(room.platform, number.companyNo);
+    const facts = openFlowToken(sealer, token, new Date());
+    assert.deepEqual([facts?.messageId, facts?.flow], [messageId, "offer"]);
+    assert.equal((await componentsOf("offer_plain")).components, undefined);
+  });
 });

@@ -15,6 +15,34 @@ import type { Reports } from "./reports.ts";
 
 const SERVICE = "webhook-ingest";
 
+/**
+ * Pieces of one commit at most. A webhook may have thousands, of as many strangers; in one commit they would take longer
+ * than a statement may, and so each time that they come.
+ */
+const PIECES = 256;
+
+/** The pieces of the webhooks in their order, so many at a time. */
+export function* slices(
+  webhooks: readonly IngestWebhook[],
+  most: number,
+): Generator<IngestWebhook[]> {
+  let slice: IngestWebhook[] = [];
+  let room = most;
+  for (const one of webhooks) {
+    const { items } = one.webhook;
+    for (let from = 0; from < items.length;) {
+      const part = items.slice(from, from + room);
+      slice.push({ ...one, webhook: { ...one.webhook, items: part } });
+      from += part.length;
+      room -= part.length;
+      if (room > 0) continue;
+      yield slice;
+      [slice, room] = [[], most];
+    }
+  }
+  if (slice.length > 0) yield slice;
+}
+
 export type IngestorOptions = {
   db: Database;
   keyring: Keyring;
@@ -62,7 +90,12 @@ export class Ingestor {
     await this.#batcher.idle();
   }
 
+  /** What was committed before one slice failed stays: when all of it comes again there is less left to do. */
   async #commit(webhooks: readonly IngestWebhook[]): Promise<void> {
+    for (const some of slices(webhooks, PIECES)) await this.#commitSome(some);
+  }
+
+  async #commitSome(webhooks: readonly IngestWebhook[]): Promise<void> {
     try {
       await this.commitNow(webhooks);
     } catch (error) {
@@ -73,7 +106,7 @@ export class Ingestor {
       if (half < webhook.items.length) {
         // Whatever is wrong with one piece leaves the others alone, in the order in which they came.
         for (const items of [webhook.items.slice(0, half), webhook.items.slice(half)])
-          await this.#commit([{ ...only, webhook: { ...webhook, items } }]);
+          await this.#commitSome([{ ...only, webhook: { ...webhook, items } }]);
         return;
       }
       // It would come for days and fail each time; so it is kept for whoever mends it.

@@ -111,6 +111,39 @@ describe("a webhook", () => {
     }
   });
 
+  test("of a thousand messages of three hundred strangers is told whole, each chat in its order", async () => {
+    const line = await addLine(room);
+    const messages = Array.from({ length: 1_000 }, (_, place) =>
+      textMessage({ from: `4917000${1_000 + (place % 300)}`, text: { body: String(place) } }),
+    );
+    const body = webhookOf(entryOf(line, { messages }));
+    // Twice, as when the answer came too late.
+    assert.deepEqual(await Promise.all([post(room, body), post(room, body)]), [200, 200]);
+    const told = () =>
+      room.seen.filter(
+        (one) => one.companyid === line.companyId && one.type === "message.received",
+      );
+    await until(() => told().length >= messages.length, { label: "all told" });
+    const texts = Map.groupBy(told(), ({ data }) => String(Object(Object(data).chat).id));
+    assert.deepEqual([told().length, texts.size], [1_000, 300]);
+    for (const chat of texts.values()) {
+      const numbered = chat.toSorted((one, other) => Number(one.seq) - Number(other.seq));
+      const places = numbered.map(({ data }) => Number(Object(data).text));
+      assert.deepEqual(
+        places,
+        places.toSorted((one, other) => one - other),
+      );
+    }
+  });
+
+  test("may begin with a byte order mark", async () => {
+    const line = await addLine(room);
+    const message = textMessage();
+    const body = webhookOf(entryOf(line, { messages: [message] }));
+    assert.equal(await post(room, Buffer.concat([Buffer.from("\ufeff"), body])), 200);
+    await received(message.id);
+  });
+
   test("with statuses out of order tells each once", async () => {
     const line = await addLine(room);
     const id = `wamid.${someId()}`;

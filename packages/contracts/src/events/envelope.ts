@@ -26,8 +26,13 @@ export const EnvelopeSchema = Type.Object({
 });
 export type Envelope<Data = unknown> = Omit<Static<typeof EnvelopeSchema>, "data"> & { data: Data };
 
-/** An event that is ready to be stored and published. */
-export type OutgoingEvent = { natsSubject: string; envelope: Envelope };
+/** An event that is ready to be stored and published. `text`: the envelope as JSON, which is written once. */
+export type OutgoingEvent = { natsSubject: string; envelope: Envelope; text?: string };
+
+/** The envelope as JSON. */
+export function eventText({ text, envelope }: Pick<OutgoingEvent, "text" | "envelope">): string {
+  return text ?? JSON.stringify(envelope);
+}
 
 const validators = new Map<EventDefinition, Validator>();
 function validator(definition: EventDefinition): Validator {
@@ -76,10 +81,11 @@ export function makeEvent<Definition extends EventDefinition>(
     ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
     data,
   };
-  if (Buffer.byteLength(JSON.stringify(envelope)) > MAX_EVENT_BYTES) {
+  const text = JSON.stringify(envelope);
+  if (Buffer.byteLength(text) > MAX_EVENT_BYTES) {
     throw new TypeError(`${definition.type}: larger than ${MAX_EVENT_BYTES} bytes`);
   }
-  return { natsSubject: eventSubject(definition, key), envelope };
+  return { natsSubject: eventSubject(definition, key), envelope, text };
 }
 
 const envelopeCheck = Compile(EnvelopeSchema);

@@ -46,9 +46,10 @@ type ReviverContext = { source?: string };
 
 /**
  * Parses a body. Ids that are written as numbers too large for a JavaScript number become texts of the same
- * digits. Throws a SyntaxError for what is no JSON.
+ * digits; a byte order mark is skipped. Throws a SyntaxError for what is no JSON.
  */
-export function parseMetaBody(text: string): unknown {
+export function parseMetaBody(body: string): unknown {
+  const text = body.startsWith("\ufeff") ? body.slice(1) : body;
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
   const keepDigits = (_key: string, value: unknown, context?: ReviverContext): unknown =>
     typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)

@@ -166,6 +166,7 @@ describe("messages", () => {
     for (const [body, event] of [
       [{ id: undefined, type: "text" }, "message_without_id"],
       [{ from: "", type: "text" }, "message_of_nobody"],
+      [{ from: "\0", type: "text" }, "message_of_nobody"],
     ] as const) {
       const one = message(body);
       assert.ok(one.kind === "notice", event);

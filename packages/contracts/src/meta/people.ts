@@ -58,11 +58,16 @@ export function personOf(names: {
 }): MetaPerson {
   const { phone, userId, username, name } = names;
   return {
-    ...(phone ? { phone } : {}),
-    ...(userId ? { userId } : {}),
-    ...(username ? { username } : {}),
-    ...(name ? { name } : {}),
+    ...(isNamed(phone) ? { phone } : {}),
+    ...(isNamed(userId) ? { userId } : {}),
+    ...(isNamed(username) ? { username } : {}),
+    ...(isNamed(name) ? { name } : {}),
   };
+}
+
+/** Zero bytes are stored nowhere: a text of nothing else names nobody. */
+function isNamed(text: string | null | undefined): text is string {
+  return text !== null && text !== undefined && text.replaceAll("\0", "") !== "";
 }
 
 export function isNobody({ phone, userId, username }: MetaPerson): boolean {

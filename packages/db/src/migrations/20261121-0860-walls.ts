@@ -1,6 +1,6 @@
 /** Who may delete a message of somebody else, and how many messages of a company may wait when all come at once. */
-import { type Kysely, sql } from "kysely";
-import { run } from "./helpers.ts";
+import type { Kysely } from "kysely";
+import { replaceIn } from "./helpers.ts";
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await replaceIn(db, "open_inbound", "i.kind not in ('edit', 'delete') or", [
@@ -24,18 +24,3 @@ const queue = [
   "  end if;",
   "  if v_open >= p_most then",
 ];
-
-/** Another text for one place of a function that is there. Throws when the place is not found. */
-async function replaceIn(
-  db: Kysely<unknown>,
-  name: string,
-  before: string,
-  after: readonly string[],
-): Promise<void> {
-  const { rows } = await sql<{ text: string }>`select pg_get_functiondef(oid) as text from pg_proc
-    where proname = ${name} and pronamespace = 'public'::regnamespace`.execute(db);
-  const [only, ...more] = rows;
-  const parts = only?.text.split(before) ?? [];
-  if (parts.length !== 2 || more.length > 0) throw new Error(`${name} is not as expected`);
-  await run(db, parts.join(after.join("\n")));
-}

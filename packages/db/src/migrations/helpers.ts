@@ -112,3 +112,18 @@ export function alterPolicy(
 export function revoke(role: DbRole, rights: string, on: string): string {
   return `revoke ${rights} on ${on} from ${loginOf(role)};`;
 }
+
+/** Another text for one place of a function that is there. Throws when the place is not found. */
+export async function replaceIn(
+  db: Kysely<unknown>,
+  name: string,
+  before: string,
+  after: readonly string[],
+): Promise<void> {
+  const { rows } = await sql<{ text: string }>`select pg_get_functiondef(oid) as text from pg_proc
+    where proname = ${name} and pronamespace = 'public'::regnamespace`.execute(db);
+  const [only, ...more] = rows;
+  const parts = only?.text.split(before) ?? [];
+  if (parts.length !== 2 || more.length > 0) throw new Error(`${name} is not as expected`);
+  await run(db, parts.join(after.join("\n")));
+}

@@ -36,6 +36,10 @@ import * as webhooks from "./20261121-1000-webhooks.ts";
 import * as notifications from "./20261121-1020-notifications.ts";
 import * as linkUses from "./20261121-1100-link-uses.ts";
 import * as queueDeliveries from "./20261121-1110-queue-deliveries.ts";
+import * as oneRowEach from "./20261121-1300-one-row-each.ts";
+import * as commonToken from "./20261121-1310-common-token.ts";
+import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
+import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -74,6 +78,10 @@ export const migrations: Record<string, Migration> = {
   "20261121-1020-notifications": notifications,
   "20261121-1100-link-uses": linkUses,
   "20261121-1110-queue-deliveries": queueDeliveries,
+  "20261121-1300-one-row-each": oneRowEach,
+  "20261121-1310-common-token": commonToken,
+  "20261121-1320-one-message-each": oneMessageEach,
+  "20261121-1330-one-chat-each": oneChatEach,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -1,3 +1,4 @@
+import { eventText } from "@manyline/contracts";
 import { type Database, type Executor, inTransaction } from "../open.ts";
 import type { StoredEvent } from "../repositories/events.ts";
 import {
@@ -235,11 +236,7 @@ export class EventRelay implements AsyncDisposable {
       this.#incarnation ??= incarnation;
       const answers = await Promise.allSettled(
         events.map((event) =>
-          this.#publisher.publish(
-            event.natsSubject,
-            Buffer.from(JSON.stringify(event.envelope)),
-            event.eventId,
-          ),
+          this.#publisher.publish(event.natsSubject, Buffer.from(eventText(event)), event.eventId),
         ),
       );
       for (const [index, answer] of answers.entries()) {

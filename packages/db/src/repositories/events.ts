@@ -1,4 +1,4 @@
-import type { Envelope, OutgoingEvent } from "@manyline/contracts";
+import { type Envelope, eventText, type OutgoingEvent } from "@manyline/contracts";
 import { sql } from "kysely";
 import { type Executor, firstRow, rows } from "../open.ts";
 
@@ -12,6 +12,8 @@ export type StoredEvent = {
   natsSubject: string;
   envelope: Envelope;
   createdAt: Date;
+  /** The envelope as JSON, of one that was just written. */
+  text?: string;
 };
 
 export type EventInput = { companyNo: number; numberNo: number | null; event: OutgoingEvent };
@@ -49,7 +51,7 @@ export function insertEvents(events: readonly EventInput[]) {
         ${envelopes.map(({ id }) => id)}::text[],
         ${envelopes.map(({ type }) => type)}::text[],
         ${events.map(({ event }) => event.natsSubject)}::text[],
-        ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[])
+        ${events.map(({ event }) => eventText(event))}::text[])
         with ordinality as n (company_no, number_no, event_id, type, subject, envelope, place)
       order by place
       returning event_no, event_id, created_at`;
@@ -72,6 +74,7 @@ export function storedEvents(
       type,
       natsSubject: event.natsSubject,
       envelope: event.envelope,
+      text: eventText(event),
     };
   });
 }

@@ -35,13 +35,21 @@ export function storable(text: string): string {
   return text.replaceAll("\0", "").toWellFormed();
 }
 
-/** Every text in a value, made storable. */
+/** What `storable` takes away, as JSON writes it. A text that only looks like it costs time. */
+const UNSTORABLE = /\\u(?:0000|d[89a-f])/;
+
+/** The value as JSON writes it, every text in it made storable. */
 export function storableDeep<T>(value: T): T {
-  return JSON.parse(
-    JSON.stringify(value, (_key, inner: unknown) =>
-      typeof inner === "string" ? storable(inner) : inner,
-    ),
-  ) as T;
+  return JSON.parse(storableJson(value)) as T;
+}
+
+/** A value as JSON, every text in it made storable. */
+export function storableJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!UNSTORABLE.test(text)) return text;
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === "string" ? storable(inner) : inner,
+  );
 }
 
 /** What names something is short; a longer one would not fit into an index. */

@@ -1,12 +1,18 @@
 /** What a batch of items writes once it is known what is new in it. */
-import type { Media, MessageData, MessageState, OutgoingEvent } from "@manyline/contracts";
+import {
+  eventText,
+  type Media,
+  type MessageData,
+  type MessageState,
+  type OutgoingEvent,
+} from "@manyline/contracts";
 import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
 import { rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
 import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
 import type { Fence } from "./fence.ts";
-import { storable, storableDeep } from "./inbound-batch.ts";
+import { storable, storableJson } from "./inbound-batch.ts";
 import { type Place, shortEmoji } from "./inbound-events.ts";
 import type { ChangeItem, InboundItem, InboundSource, MessageItem } from "./inbound-items.ts";
 
@@ -36,7 +42,7 @@ function contentOf({ item, data }: FreshMessage): string | null {
     media: data.media ?? undefined,
     context: data.context ?? undefined,
   };
-  const text = JSON.stringify(storableDeep(content));
+  const text = storableJson(content);
   return text === "{}" ? null : text;
 }
 
@@ -73,7 +79,7 @@ export async function store(tx: Tx, all: readonly Writes[]): Promise<StoredEvent
       ${envelopes.map(({ id }) => id)}::text[],
       ${envelopes.map(({ type }) => type)}::text[],
       ${told.map(({ event }) => event.natsSubject)}::text[],
-      ${envelopes.map((envelope) => JSON.stringify(envelope))}::text[],
+      ${told.map(({ event }) => eventText(event))}::text[],
       ${hashes.map(({ at }) => at)}::int[],
       ${hashes.map(({ hash }) => hash)}::bytea[])`,
   );

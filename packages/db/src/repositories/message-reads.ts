@@ -73,11 +73,11 @@ const listedColumns = columnsWith(
 const messageTables = sql.raw(`
   join numbers n on n.company_no = m.company_no and n.number_no = m.number_no
   join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
-  join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+  join chats r on r.company_no = c.company_no and r.chat_no = case when c.merged_into is null then c.chat_no else c.merged_into end
   left join contacts tc on tc.company_no = m.company_no and tc.contact_no = r.contact_no
-  left join contacts t on t.company_no = m.company_no and t.contact_no = coalesce(tc.merged_into, tc.contact_no)
+  left join contacts t on t.company_no = m.company_no and t.contact_no = case when tc.merged_into is null then tc.contact_no else tc.merged_into end
   left join contacts pc on pc.company_no = m.company_no and pc.contact_no = m.contact_no
-  left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(pc.merged_into, pc.contact_no)`);
+  left join contacts p on p.company_no = m.company_no and p.contact_no = case when pc.merged_into is null then pc.contact_no else pc.merged_into end`);
 
 /** One message, in or out, or a change that was sent. */
 export async function getMessage(
@@ -208,10 +208,10 @@ export async function getChat(
   const row = await firstRow(
     executor,
     sql<ChatRow>`select ${chatColumns} from chats o
-      join chats c on c.company_no = o.company_no and c.chat_no = coalesce(o.merged_into, o.chat_no)
+      join chats c on c.company_no = o.company_no and c.chat_no = case when o.merged_into is null then o.chat_no else o.merged_into end
       join numbers n on n.company_no = c.company_no and n.number_no = c.number_no
       left join contacts w on w.company_no = c.company_no and w.contact_no = c.contact_no
-      left join contacts t on t.company_no = c.company_no and t.contact_no = coalesce(w.merged_into, w.contact_no)
+      left join contacts t on t.company_no = c.company_no and t.contact_no = case when w.merged_into is null then w.contact_no else w.merged_into end
       where o.company_no = ${companyNo} and o.chat_id = ${chatId}`,
   );
   return row && chatOf(row);
@@ -240,7 +240,7 @@ export async function listChats(
         from chats) c
       join numbers n on n.company_no = c.company_no and n.number_no = c.number_no
       left join contacts w on w.company_no = c.company_no and w.contact_no = c.contact_no
-      left join contacts t on t.company_no = c.company_no and t.contact_no = coalesce(w.merged_into, w.contact_no)
+      left join contacts t on t.company_no = c.company_no and t.contact_no = case when w.merged_into is null then w.contact_no else w.merged_into end
       where c.company_no = ${companyNo} and c.number_no = ${numberNo} and c.merged_into is null
         and (${at}::bigint is null or (c.place::bigint, c.chat_id) < (${at}::bigint, ${chatId}))
       order by c.place::bigint desc, c.chat_id desc limit ${limit + 1}`,
@@ -277,7 +277,7 @@ export async function getContact(
   const row = await firstRow(
     executor,
     sql<ContactRow>`select ${contactColumns} from contacts o
-      join contacts c on c.company_no = o.company_no and c.contact_no = coalesce(o.merged_into, o.contact_no)
+      join contacts c on c.company_no = o.company_no and c.contact_no = case when o.merged_into is null then o.contact_no else o.merged_into end
       where o.company_no = ${companyNo} and o.contact_id = ${contactId}`,
   );
   return row && contactOf(row);

@@ -36,7 +36,7 @@ export async function addressOf(
           where company_no = ${companyNo} and contact_id = ${to.contactId}`
       : sql`select coalesce(w.merged_into, w.contact_no) as contact_no, r.provider_chat_id as group_id
           from chats c
-          join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+          join chats r on r.company_no = c.company_no and r.chat_no = case when c.merged_into is null then c.chat_no else c.merged_into end
           left join contacts w on w.company_no = r.company_no and w.contact_no = r.contact_no
           where c.company_no = ${companyNo} and c.number_no = ${numberNo} and c.chat_id = ${to.chatId}`;
   return firstRow(
@@ -65,9 +65,9 @@ export async function inboundKeys(
     executor,
     sql<MessageKey>`select m.message_id, r.chat_id, m.provider_message_id, p.phone, p.lid from messages m
       join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
-      join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+      join chats r on r.company_no = c.company_no and r.chat_no = case when c.merged_into is null then c.chat_no else c.merged_into end
       left join contacts w on w.company_no = m.company_no and w.contact_no = m.contact_no
-      left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(w.merged_into, w.contact_no)
+      left join contacts p on p.company_no = m.company_no and p.contact_no = case when w.merged_into is null then w.contact_no else w.merged_into end
       where m.company_no = ${companyNo} and m.message_id = any (${[...messageIds]}::text[])
         and m.number_no = ${numberNo} and m.direction = 'in'
       order by m.message_id`,
@@ -98,7 +98,7 @@ export async function lastInboundId(
   const row = await firstRow(
     executor,
     sql<{ providerMessageId: string }>`select m.provider_message_id from chats c
-      join messages m on m.company_no = c.company_no and m.chat_no = coalesce(c.merged_into, c.chat_no)
+      join messages m on m.company_no = c.company_no and m.chat_no = case when c.merged_into is null then c.chat_no else c.merged_into end
       where c.company_no = ${companyNo} and c.number_no = ${numberNo} and ${place}
         and m.number_no = ${numberNo} and m.direction = 'in'
       order by m.message_id desc limit 1`,

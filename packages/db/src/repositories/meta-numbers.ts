@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import type { Keyring, SealContext } from "../crypto/keyring.ts";
 import { FencedError } from "../errors.ts";
-import { changed, type Executor, firstRow, type Tx } from "../open.ts";
+import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
 import type { Fence } from "./fence.ts";
 
 export type MetaNumber = {
@@ -22,16 +22,21 @@ const tokenHashOf = (token: string): Buffer =>
   createHash("sha256").update(`meta-token\0${token}`).digest();
 
 /**
- * Sets where a number stands and, if given, the token it sends with; other ids than before make it inactive. Role
- * app, in `withCompany`. False: there is no such Meta number.
+ * Sets where a number stands and, if given, the token it sends with (`isCommon`: that of the environment); other ids
+ * than before make it inactive. Role app, in `withCompany`. False: there is no such Meta number.
  */
 export async function setMetaNumber(
   tx: Tx,
   keyring: Keyring,
   { companyNo, numberNo }: Pick<Fence, "companyNo" | "numberNo">,
-  meta: { wabaId: string; phoneNumberId: string; accessToken?: string | undefined },
+  meta: {
+    wabaId: string;
+    phoneNumberId: string;
+    accessToken?: string | undefined;
+    isCommon?: boolean;
+  },
 ): Promise<boolean> {
-  const { wabaId, phoneNumberId, accessToken } = meta;
+  const { wabaId, phoneNumberId, accessToken, isCommon = false } = meta;
   const sealer = await keyring.sealer(tx, companyNo);
   const sealed =
     accessToken === undefined
@@ -41,10 +46,44 @@ export async function setMetaNumber(
   const count = await changed(
     tx,
     sql`update numbers set waba_id = ${wabaId}, phone_number_id = ${phoneNumberId},
-        secrets = coalesce(${sealed}::bytea, secrets), token_hash = coalesce(${hash}::bytea, token_hash), updated_at = clock_timestamp()
+        secrets = coalesce(${sealed}::bytea, secrets), token_hash = coalesce(${hash}::bytea, token_hash), has_common_token = case when ${hash}::bytea is null then has_common_token
+          else ${isCommon} end, updated_at = clock_timestamp()
       where company_no = ${companyNo} and number_no = ${numberNo} and provider = 'meta'`,
   );
   return count > 0;
+}
+
+/**
+ * Gives the token of the environment, as it is now, to those Meta numbers of a company that have an earlier one of it,
+ * or none; what was set for a number itself stays. Role app, in `withCompany`. Answers how many numbers that were.
+ */
+export async function renewCommonToken(
+  tx: Tx,
+  keyring: Keyring,
+  companyNo: number,
+  accessToken: string,
+): Promise<number> {
+  const numbers = await rows(
+    tx,
+    sql<{
+      numberNo: number;
+      wabaId: string;
+      phoneNumberId: string;
+    }>`select number_no, waba_id, phone_number_id
+      from numbers
+      where company_no = ${companyNo} and provider = 'meta' and waba_id is not null and phone_number_id is not null
+        and (secrets is null or (has_common_token and token_hash is distinct from ${tokenHashOf(accessToken)}))
+      order by number_no for no key update`,
+  );
+  for (const { numberNo, ...place } of numbers) {
+    await setMetaNumber(
+      tx,
+      keyring,
+      { companyNo, numberNo },
+      { ...place, accessToken, isCommon: true },
+    );
+  }
+  return numbers.length;
 }
 
 /** Undefined: it is no Meta number, or nobody has said yet where it stands. */

@@ -46,9 +46,9 @@ export const sendColumns = sql.raw(
 );
 export const sendTables = sql.raw(`
   join chats c on c.company_no = m.company_no and c.chat_no = m.chat_no
-  join chats r on r.company_no = c.company_no and r.chat_no = coalesce(c.merged_into, c.chat_no)
+  join chats r on r.company_no = c.company_no and r.chat_no = case when c.merged_into is null then c.chat_no else c.merged_into end
   left join contacts w on w.company_no = m.company_no and w.contact_no = r.contact_no
-  left join contacts p on p.company_no = m.company_no and p.contact_no = coalesce(w.merged_into, w.contact_no)`);
+  left join contacts p on p.company_no = m.company_no and p.contact_no = case when w.merged_into is null then w.contact_no else w.merged_into end`);
 
 /**
  * Claims waiting messages of numbers that can send now, by one call of one database function, under their

@@ -20,7 +20,7 @@ import { FencedError } from "../errors.ts";
 import { type Database, type Executor, firstRow, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type EventInput, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
-import { storableDeep } from "./inbound-batch.ts";
+import { storableJson } from "./inbound-batch.ts";
 import type { InboundSource } from "./inbound-items.ts";
 import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
 import type { SendContent } from "./sends.ts";
@@ -149,8 +149,7 @@ async function note<One extends StatusBatch>(
   const all = wanted.flatMap((batch, index) =>
     batch.statuses.map((status, place) => ({ batch, at: index + 1, place: place + 1, status })),
   );
-  const errorOf = ({ error }: Status): string | null =>
-    error ? JSON.stringify(storableDeep(error)) : null;
+  const errorOf = ({ error }: Status): string | null => (error ? storableJson(error) : null);
   const row = await firstRow(
     tx,
     sql<{ noted: { news: StatusNews[] } | { held: number[] } }>`select note_all_statuses(

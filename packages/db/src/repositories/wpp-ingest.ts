@@ -362,7 +362,7 @@ async function deletionOf(
     sql<{ groupId: string | null; phone: string | null; lid: string | null }>`
       select c.provider_chat_id as group_id, p.phone, p.lid from messages m
       join chats h on h.company_no = m.company_no and h.chat_no = m.chat_no
-      join chats c on c.company_no = h.company_no and c.chat_no = coalesce(h.merged_into, h.chat_no)
+      join chats c on c.company_no = h.company_no and c.chat_no = case when h.merged_into is null then h.chat_no else h.merged_into end
       left join contacts p on p.company_no = c.company_no and p.contact_no = c.contact_no
       where m.company_no = ${fence.companyNo} and m.number_no = ${fence.numberNo}
         and m.provider_message_id = ${nameable(target)} and m.contact_no is null

@@ -13,14 +13,15 @@ import type { Generated, GeneratedAlways } from "kysely";
  * written; "connected" counts only while it is the epoch of the shard's lease. 0: no owner wrote it.
  *
  * Of a Meta number the pair of `waba_id` and `phone_number_id` is unique among active ones; `is_active` is true
- * once Meta has confirmed that its token (in `secrets`, sealed) sees it there. `token_hash` tells two tokens apart.
+ * once Meta has confirmed that its token (in `secrets`, sealed) sees it there. `token_hash` tells two tokens apart;
+ * `has_common_token`: it is the one of the gateway's environment.
  *
  * Of a WPP number `settings` has `wppAccountNumber` (the platform's session), `wppSubOrgId` (the organisation it was
  * made under, if that is not its company), `wppNextSubOrgId` (the one a new client was asked for under) and `wppKeyHash`; session and key are unique among all numbers. Its key is
  * in `secrets`. `webhook_key` stands in the address of its webhooks. `wpp_server` is the dialect it speaks.
  *
  * Writer, by column: gateway name, phone_e164, is_primary, desired_state, waba_id, phone_number_id, secrets,
- * token_hash; the owner, fenced: status, reason, since, until, last_connected_at, restriction, is_active, settings, the
+ * token_hash, has_common_token; the owner, fenced: status, reason, since, until, last_connected_at, restriction, is_active, settings, the
  * secrets it obtains, token_hash, and phone_e164 when a phone links; a trigger status_epoch, with each status.
  * Retention: until the number or its company is deleted, with credentials, attempts and commands.
  */
@@ -47,6 +48,7 @@ export type NumbersTable = {
   webhookKey: Generated<string>;
   wppServer: Generated<WppPlatform>;
   tokenHash: Buffer | null;
+  hasCommonToken: Generated<boolean>;
   settings: Generated<Record<string, unknown>>;
   createdAt: Generated<Date>;
   updatedAt: Generated<Date>;

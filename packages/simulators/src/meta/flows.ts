@@ -50,6 +50,7 @@ export class Flows {
   /** A person presses the button of a flow message that a number has sent. */
   async openSent(messageId: string): Promise<FlowRun> {
     const message = this.#sent.find(({ id }) => id === messageId);
+    if (message?.body["type"] === "template") return this.#openTemplate(message);
     const { type, action } = Object(message?.body["interactive"]) as Record<string, unknown>;
     if (!message || type !== "flow") throw new RangeError(`${messageId} is no flow message`);
     const parameters = Object(Object(action)["parameters"]) as Record<string, unknown>;
@@ -68,6 +69,21 @@ export class Flows {
       },
       messageId,
     );
+  }
+
+  /** Meta gives the token `unused` to a button that came without one. */
+  async #openTemplate({ id, phoneNumberId, to: from, body }: SentMessage): Promise<FlowRun> {
+    const { name, components } = Object(body["template"]) as Record<string, unknown>;
+    const wabaId = this.#world.numbers.get(phoneNumberId)?.wabaId;
+    const template = this.#world.templates.find(
+      (one) => one.wabaId === wabaId && one.name === name,
+    );
+    if (!template?.flowId) throw new RangeError(`${id} opens no flow`);
+    const parts: unknown[] = Array.isArray(components) ? components : [];
+    const button: unknown = parts.find((one) => Object(one)["sub_type"] === "flow");
+    const token: unknown = Object(Object(button)["parameters"]?.[0]?.action)["flow_token"];
+    const wish = { phoneNumberId, from, flowId: template.flowId };
+    return this.#start({ ...wish, token: typeof token === "string" ? token : "unused" }, id);
   }
 
   /** Looks whether the endpoint lives, as Meta does now and then. */

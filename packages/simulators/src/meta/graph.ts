@@ -228,18 +228,29 @@ function ofAccount(world: MetaWorld, call: GraphCall, token: AccessToken, name: 
       waba.subscribedApps.delete(token.appId);
       return { success: true };
     case "GET message_templates": {
-      const templates = world.templates.filter(({ wabaId }) => wabaId === waba.id);
+      const wanted = call.query.get("name");
+      const templates = world.templates.filter(
+        (one) => one.wabaId === waba.id && (wanted === null || one.name.includes(wanted)),
+      );
       return {
-        data: templates.map(({ name: title, language, isApproved }) => ({
+        data: templates.map(({ name: title, language, isApproved, flowId }) => ({
           name: title,
           language,
           status: isApproved ? "APPROVED" : "PENDING",
+          components: flowId === null ? [] : [{ type: "BUTTONS", buttons: buttonsTo(flowId) }],
         })),
       };
     }
     default:
       throw noSuchThing(`${waba.id}/${name}`);
   }
+}
+
+function buttonsTo(flowId: string): object[] {
+  return [
+    { type: "QUICK_REPLY", text: "No, thanks" },
+    { type: "FLOW", text: "Choose", flow_id: Number(flowId), flow_action: "DATA_EXCHANGE" },
+  ];
 }
 
 /** Sets where an app's webhooks go, once that address has proved that it is the app's. */

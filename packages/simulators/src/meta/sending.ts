@@ -163,6 +163,10 @@ export class Sending {
     const body: unknown = components.find((one) => isJson(one) && one["type"] === "body");
     const given = isJson(body) && Array.isArray(body["parameters"]) ? body["parameters"].length : 0;
     if (given !== template.parameters) throw new GraphError({ code: 132_000 });
+    const button: unknown = components.find((one) => isJson(one) && one["sub_type"] === "flow");
+    if (isJson(button) && (template.flowId === null || String(button["index"]) !== "1")) {
+      throw new GraphError({ code: 132_000, details: "the template has no such button" });
+    }
   }
 
   /** What comes of it: sent, delivered, read, or why not. */

@@ -76,6 +76,8 @@ export type Template = {
   isApproved: boolean;
   /** Of its body. */
   parameters: number;
+  /** The flow that its second button opens; the first one is a quick reply. Null: it has no buttons. */
+  flowId: string | null;
 };
 
 const digits = (length: number): string =>
@@ -161,7 +163,7 @@ export class MetaWorld {
   }
 
   addTemplate(template: Partial<Template> & { wabaId: string; name: string }): Template {
-    const made = { language: "en_US", isApproved: true, parameters: 0, ...template };
+    const made = { language: "en_US", isApproved: true, parameters: 0, flowId: null, ...template };
     this.templates.push(made);
     return made;
   }

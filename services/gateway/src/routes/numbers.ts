@@ -321,7 +321,8 @@ async function placed(
   const common = companyId === defaultCompany && !row.hasToken ? defaultToken : undefined;
   const { wabaId = row.wabaId, phoneNumberId = row.phoneNumberId, accessToken = common } = meta;
   if (Object.keys(meta).length === 0 || wabaId === null || phoneNumberId === null) return row;
-  await setMetaNumber(tx, keyring, row, { wabaId, phoneNumberId, accessToken });
+  const isCommon = meta.accessToken === undefined;
+  await setMetaNumber(tx, keyring, row, { wabaId, phoneNumberId, accessToken, isCommon });
   return (await getNumber(tx, row.companyNo, row.numberId)) ?? row;
 }
 

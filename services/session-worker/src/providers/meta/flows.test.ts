@@ -44,7 +44,7 @@ const parametersOf = ({ content }: Send): unknown => {
 test("without a name the default flow is sent, with a token of the message", async () => {
   const store = storeWith(flowOf("default"), flowOf("booking"));
   const send = messageOf({ flow_cta: "Go" });
-  const whole = await withFlow(send, number, store, NOW);
+  const whole = await withFlow(send, number, store, noButtons, NOW);
   assert.deepEqual(parametersOf(whole), {
     flow_message_version: "3",
     flow_action: "data_exchange",
@@ -64,9 +64,11 @@ test("without a name the default flow is sent, with a token of the message", asy
   assert.deepEqual(parametersOf(send), { flow_cta: "Go" });
 });
 
+const noButtons = async (): Promise<string[]> => [];
+
 test("a name is ours or Meta's; what the sender sets, stays", async () => {
   const store = storeWith(flowOf("booking", { action: "navigate", screen: "FIRST" }));
-  const named = await withFlow(messageOf({ flow_name: "booking" }), number, store, NOW);
+  const named = await withFlow(messageOf({ flow_name: "booking" }), number, store, noButtons, NOW);
   assert.deepEqual(parametersOf(named), {
     flow_message_version: "3",
     flow_action: "navigate",
@@ -75,18 +77,21 @@ test("a name is ours or Meta's; what the sender sets, stays", async () => {
     flow_token: "flt_made",
   });
   const mine = { flow_name: "booking", flow_token: "mine", flow_action: "data_exchange" };
-  const set = parametersOf(await withFlow(messageOf(mine), number, store, NOW)) as typeof mine;
+  const set = parametersOf(
+    await withFlow(messageOf(mine), number, store, noButtons, NOW),
+  ) as typeof mine;
   assert.deepEqual([set.flow_token, set.flow_action], ["mine", "data_exchange"]);
-  const theirs = await withFlow(messageOf({ flow_name: "at meta" }), number, store, NOW);
+  const theirs = await withFlow(messageOf({ flow_name: "at meta" }), number, store, noButtons, NOW);
   assert.equal((parametersOf(theirs) as typeof mine).flow_name, "at meta");
   const byId = await withFlow(
     messageOf({ flow_id: "9", flow_name: "booking" }),
     number,
     store,
+    noButtons,
     NOW,
   );
   assert.equal((parametersOf(byId) as { flow_id: string }).flow_id, "9");
-  await assert.rejects(withFlow(messageOf({}), number, store, NOW), UnwritableError);
+  await assert.rejects(withFlow(messageOf({}), number, store, noButtons, NOW), UnwritableError);
 });
 
 test("a button of a template that opens a flow gets a token as well", async () => {
@@ -111,7 +116,7 @@ test("a button of a template that opens a flow gets a token as well", async () =
     index: "1",
     parameters: [{ type: "action", action: { flow_name: "b", flow_action_data: { day: "Mo" } } }],
   });
-  assert.deepEqual(componentsOf(await withFlow(bare, number, store, NOW)), [
+  assert.deepEqual(componentsOf(await withFlow(bare, number, store, noButtons, NOW)), [
     body,
     made("0", {}),
     { ...made("1", { flow_action_data: { day: "Mo" } }), sub_type: "FLOW" },
@@ -125,9 +130,11 @@ test("a button of a template that opens a flow gets a token as well", async () =
   );
   const own = made("0", { flow_token: "mine" });
   own.parameters = [{ type: "action", action: { flow_token: "mine" } }];
-  assert.deepEqual(componentsOf(await withFlow(template(own), number, store, NOW)), [own]);
+  assert.deepEqual(componentsOf(await withFlow(template(own), number, store, noButtons, NOW)), [
+    own,
+  ]);
   const other = template(body, { ...button, sub_type: "quick_reply" });
-  assert.equal(await withFlow(other, number, store, NOW), other);
+  assert.equal(await withFlow(other, number, store, noButtons, NOW), other);
   assert.equal(store.made.length, 2);
 });
 
@@ -137,6 +144,6 @@ test("what is no flow stays as it is", async () => {
     { type: "text", content: null },
     { type: "interactive", content: { interactive: { type: "button" } } },
   ] as unknown as Send[]) {
-    assert.equal(await withFlow(send, number, store, NOW), send);
+    assert.equal(await withFlow(send, number, store, noButtons, NOW), send);
   }
 });

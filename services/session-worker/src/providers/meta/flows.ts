@@ -18,9 +18,12 @@ export async function withFlow(
   send: Send,
   { fence, numberId }: Pick<NumberRef, "fence" | "numberId">,
   store: Pick<MetaStore, "findFlow" | "flowToken">,
+  flowButtons: AskButtons,
   now: Date = new Date(),
 ): Promise<Send> {
-  if (send.type === "template") return withTokens(send, { fence, numberId }, store, now);
+  if (send.type === "template") {
+    return withTokens(await withButtons(send, flowButtons), { fence, numberId }, store, now);
+  }
   const interactive = send.content?.interactive;
   if (send.type !== "interactive" || interactive?.["type"] !== "flow") return send;
   const action = Object(interactive["action"]) as Json;
@@ -45,9 +48,24 @@ export async function withFlow(
   return { ...send, content: { ...send.content, interactive: whole } };
 }
 
+/** The places of the buttons of a template that open a flow, as Meta knows it. */
+type AskButtons = (template: { name: string; language: string }) => Promise<readonly string[]>;
+
+/** A template with its button `flow`, if Meta says that it has one and whoever sends it does not name it. */
+async function withButtons(send: Send, flowButtons: AskButtons): Promise<Send> {
+  const { template } = send.content ?? {};
+  const components: unknown[] = template?.components ?? [];
+  if (!template || components.some(isFlowButton)) return send;
+  const places = await flowButtons(template);
+  if (places.length === 0) return send;
+  const buttons = places.map((index) => ({ type: "button", sub_type: "flow", index }));
+  const whole = { ...template, components: [...components, ...buttons] as Json[] };
+  return { ...send, content: { ...send.content, template: whole } };
+}
+
 /**
- * A template's flow is Meta's to know. A button `flow` of it that the sender names gets a token like any other flow;
- * `flow` in the token is the `flow_name` that is given with it, else the template's name.
+ * A template's flow is Meta's to know. A button `flow` of it gets a token like any other flow; `flow` in the token is
+ * the `flow_name` that is given with it, else the template's name.
  */
 async function withTokens(
   send: Send,

@@ -17,6 +17,7 @@ import { graphMessage, UnwritableError } from "./contents.ts";
 import { withFlow } from "./flows.ts";
 import { type Graph, GraphRefusal } from "./graph.ts";
 import { createSteps } from "./steps.ts";
+import type { TemplateBook } from "./templates.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
 import { watchToken } from "./token-watch.ts";
 import { uploadFile } from "./upload.ts";
@@ -32,7 +33,7 @@ export type MetaParts = { graph: Graph; store: MetaStore; files: FileSource; log
 
 export async function openMetaLogin(
   number: NumberRef,
-  { graph, store, files, logger }: MetaParts,
+  { graph, store, files, logger, templates }: MetaParts & { templates: TemplateBook },
   handlers: LoginHandlers,
 ): Promise<LoginConnection | undefined> {
   const place = await store.load(number);
@@ -129,7 +130,10 @@ export async function openMetaLogin(
         ? await uploadFile(graph, place, one.content.media, await files.open(number, one))
         : undefined;
       if (mediaId !== undefined) steps.note("uploaded", { send: one });
-      body = graphMessage(await withFlow(one, number, store), mediaId);
+      const whole = await withFlow(one, number, store, (template) =>
+        templates.flowButtons(graph, number.fence.companyNo, place, template),
+      );
+      body = graphMessage(whole, mediaId);
     } catch (error) {
       steps.note("sent", { send: one, error });
       if (error instanceof FileGoneError) return { kind: "impossible", error: "MEDIA_UNAVAILABLE" };
