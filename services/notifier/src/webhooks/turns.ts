@@ -3,7 +3,7 @@
 /** So many at a stretch, in claims that got all they asked for: a backlog. */
 const LONG = 100;
 /** While it gives way a queue takes one at a time, after a pause each. It never stops. */
-const PAUSE_MS = 10;
+const PAUSE_MS = 3;
 /** So long after a delivery its queue still counts: its next shall find the way free. */
 const OTHERS_MS = 1_000;
 
