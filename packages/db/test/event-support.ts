@@ -1,4 +1,5 @@
 /** Events for tests, and a stream in memory that can fail, be made anew and lose its end. */
+import assert from "node:assert/strict";
 import { makeEvent, sessionConnected, type CompanyId, type NumberId } from "@manyline/contracts";
 import {
   appendEvents,
@@ -11,7 +12,7 @@ import type { ownedNumber, World } from "./support.ts";
 
 export type Owned = Awaited<ReturnType<typeof ownedNumber>>;
 
-/** Commits `count` events of a number, without publishing them. */
+/** Commits `count` events of a number, without publishing them. They are as the log gives them back. */
 export async function commitEvents(
   world: World,
   { fence, company, number }: Owned,
@@ -34,12 +35,16 @@ export async function commitEvents(
     ),
   );
   const { companyNo, numberNo } = fence;
-  return fencedTransaction(world.worker, fence, (tx) =>
+  const stored = await fencedTransaction(world.worker, fence, (tx) =>
     appendEvents(
       tx,
       events.map((event) => ({ companyNo, numberNo, event })),
     ),
   );
+  return stored.map(({ text, ...event }) => {
+    assert.equal(text, JSON.stringify(event.envelope));
+    return event;
+  });
 }
 
 export const quietLogger: EventRelayOptions["logger"] = {

@@ -182,7 +182,8 @@ describe("by code", () => {
       label: "linking",
     });
     const second = await room.command(one, "pair_code", { phone });
-    assert.equal(second.error?.["code"], "REQUEST_IN_PROGRESS");
+    const ended = JSON.stringify([second, (await room.status(one)).attempt]);
+    assert.equal(second.error?.["code"], "REQUEST_IN_PROGRESS", ended);
     await until(async () => (await room.status(one)).attempt?.outcome === "failed", {
       label: "the end of linking",
     });
