@@ -1,7 +1,6 @@
 /** Customers' webhooks, from the commit of an event to their own servers. */
 import assert from "node:assert/strict";
 import dns from "node:dns";
-import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { newNumberId, secretPairing } from "@manyline/contracts";
@@ -117,15 +116,10 @@ test("redirects, endless answers, hanging and private addresses are failures", a
 test("a name that leads elsewhere by the time of the call is refused, and nothing is called", async (t) => {
   await using inner = await startEndpoint();
   const resolveTo = (address: string): void => {
-    const lookUp = (_name: string, _options: unknown, done: (...answer: unknown[]) => void) =>
-      done(null, [{ address, family: 4 }]);
-    t.mock.method(dns, "lookup", lookUp as typeof dns.lookup);
-    syncBuiltinESMExports();
+    const { prototype } = dns.promises.Resolver;
+    t.mock.method(prototype, "resolve4", () => Promise.resolve([address]));
+    t.mock.method(prototype, "resolve6", () => Promise.resolve([]));
   };
-  t.after(() => {
-    t.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
   // Where the guard is open here, the whole of loopback is not.
   resolveTo("127.0.0.2");
   const company = await addCompany(room);
