@@ -253,6 +253,24 @@ test("a pairing code goes to who asks for it by name, while it lives; nothing ke
   assert.equal(found?.count, 0);
 });
 
+test("a pairing code follows its webhook between two tries, and no call of it outlives the code", async () => {
+  await using former = await startEndpoint();
+  await using present = await startEndpoint(() => undefined);
+  const company = await addCompany(room);
+  const { companyId, companyNo } = company;
+  const key = await subscribe(room, company, former.url, [PAIRING_CODE_EVENT]);
+  const move = `update webhook_subscriptions set url = '${present.url}' where company_no = ${companyNo}`;
+  former.answer = (response) => void run(move).then(() => response.writeHead(500).end());
+  const expiresAt = new Date(Date.now() + 1_300).toISOString();
+  const data = { companyId, code: "QZWX-CANY", phoneNumber: "79001234567", expiresAt };
+  room.deps.bus.poke(secretPairing(companyId, newNumberId()), JSON.stringify(data));
+  await until(async () => (await deliveriesOf(room, key)).length === 1, { label: "noted" });
+  const [row] = await deliveriesOf(room, key);
+  assert.deepEqual([row?.state, row?.attempts, row?.error], ["dead", 2, "timeout"]);
+  assert.deepEqual([former.calls.length, present.calls.length], [1, 1]);
+  assert.ok((row?.latencyMs ?? Infinity) < 1_000, `given up after ${row?.latencyMs} ms`);
+});
+
 test("what a notifier leaves behind is delivered by the next", async () => {
   await using endpoint = await startEndpoint();
   const company = await addCompany(room);
