@@ -122,12 +122,16 @@ export async function claimUrgent(
 
 export type DeskKey = { channel: "email" | "sms"; addressKey: string };
 
-/** Readers for whom something operational is due. */
-export async function dueDesks(executor: Executor, limit: number): Promise<DeskKey[]> {
+/** Readers for whom something operational is due. By channel: those of one must not hide those of the other. */
+export async function dueDesks(
+  executor: Executor,
+  channel: DeskKey["channel"],
+  limit: number,
+): Promise<DeskKey[]> {
   return rows(
     executor,
     sql<DeskKey>`select channel, address_key from notifications
-      where state = 'waiting' and not is_urgent and due_at <= clock_timestamp()
+      where state = 'waiting' and not is_urgent and channel = ${channel} and due_at <= clock_timestamp()
       group by 1, 2 order by min(due_at) limit ${limit}`,
   );
 }
