@@ -13,9 +13,22 @@ let system: Promise<unknown> = Promise.resolve();
 /**
  * All addresses of a name, asked of DNS. The system would look up two at a time for the whole process: two names
  * whose servers hang are enough to stop everybody's. So it is only asked, with one name at a time, for what DNS does not
- * know: names without a dot, of the hosts file, of a search list. Rejects with what DNS or the system says.
+ * know: names without a dot, of the hosts file, of a search list. Rejects with what DNS or the system says, or with the
+ * signal's reason.
  */
-export async function addressesOf(host: string, signal?: AbortSignal): Promise<LookupAddress[]> {
+export async function addressesOf(host: string, signal: AbortSignal): Promise<LookupAddress[]> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([find(host, signal), aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function find(host: string, signal: AbortSignal): Promise<LookupAddress[]> {
   if (!/\../.test(host) || /\.localhost\.?$/.test(host)) return askSystem(host, signal);
   const asked = resolverNow();
   const [four, six] = await Promise.allSettled([asked.resolve4(host), asked.resolve6(host)]);
@@ -39,9 +52,9 @@ function resolverNow(): promises.Resolver {
   return known.resolver;
 }
 
-function askSystem(host: string, signal: AbortSignal | undefined): Promise<LookupAddress[]> {
+function askSystem(host: string, signal: AbortSignal): Promise<LookupAddress[]> {
   const asking = system.then(() => {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     return new Promise<LookupAddress[]>((resolve, reject) => {
       lookup(host, { all: true }, (error, addresses) => {
         if (error) reject(error);

@@ -177,20 +177,13 @@ async function judgedAddresses(
     if (!guard.allows(host)) throw new FetchRefused("address");
     return [{ address: host, family: version }];
   }
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(new FetchRefused("timeout"));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    const addresses = await Promise.race([addressesOf(host, signal), aborted]);
-    if (addresses.length > 0 && addresses.every(({ address }) => guard.allows(address))) {
-      return addresses;
-    }
-  } catch (error) {
+  const addresses = await addressesOf(host, signal).catch((error: unknown) => {
     throw refusalOf(error, signal);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+  });
+  if (addresses.length === 0 || addresses.some(({ address }) => !guard.allows(address))) {
+    throw new FetchRefused("address");
   }
-  throw new FetchRefused("address");
+  return addresses;
 }
 
 function onlyTo(judged: readonly LookupAddress[]): LookupFunction {

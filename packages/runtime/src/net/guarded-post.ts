@@ -54,6 +54,8 @@ export async function guardedPost(url: string, options: GuardedPost): Promise<Gu
 }
 
 const everybody = addressGuard();
+/** For looking up a name that is only judged. */
+const NAME_MS = 10_000;
 
 /**
  * Whether a customer's URL may be stored to be called later: all its addresses are allowed, and it is encrypted unless
@@ -71,7 +73,7 @@ export async function judgeUrl(text: string, guard: AddressGuard): Promise<void>
 
 async function namedAddresses(host: string): Promise<string[]> {
   try {
-    return (await addressesOf(host)).map(({ address }) => address);
+    return (await addressesOf(host, AbortSignal.timeout(NAME_MS))).map(({ address }) => address);
   } catch (error) {
     throw new FetchRefused("unreachable", { cause: error });
   }
