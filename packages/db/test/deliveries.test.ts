@@ -206,8 +206,14 @@ test("an endpoint that fails is left alone, remembers since when, and forgets it
 
 test("one that is switched off gets nothing, and all of it when a range is replayed", async () => {
   const key = await subscribe();
-  assert.equal(await inTransaction(notify, (tx) => disableSubscription(tx, key)), true);
-  assert.equal(await inTransaction(notify, (tx) => disableSubscription(tx, key)), false);
+  const switchOff = () => inTransaction(notify, (tx) => disableSubscription(tx, key));
+  assert.equal(await switchOff(), false, "it is well again by now");
+  await world.superuser.query(
+    "update webhook_subscriptions set failing_since = now() where subscription_id = $1",
+    [key.subscriptionId],
+  );
+  assert.equal(await switchOff(), true);
+  assert.equal(await switchOff(), false);
   const { eventId, queues } = await queued(key);
   assert.deepEqual(queues, []);
   const inCompany = <T>(work: Parameters<typeof withCompany<T>>[2]) =>

@@ -72,7 +72,12 @@ test("one notifier at a time writes to a reader, all that waits in one letter; a
     address: first.address,
   });
   await queueNotifications(notify, [first, second], 0);
-  assert.ok((await dueDesks(notify, 100)).some((desk) => desk.addressKey === first.addressKey));
+  const texted = await newNotice({ channel: "sms", addressKey: `7900555${serial}` });
+  await queueNotifications(notify, [texted], 0);
+  const due = await dueDesks(notify, "email", 100);
+  assert.ok(due.some((desk) => desk.addressKey === first.addressKey));
+  const [desk] = await dueDesks(notify, "sms", 1);
+  assert.equal(desk?.addressKey, texted.addressKey, "mails that are due longer do not hide an SMS");
   const open = await inTransaction(notify, async (tx) => {
     assert.equal((await readDesk(tx, deskOf(first)))?.isTaken, false);
     return inTransaction(notify, (other) => readDesk(other, deskOf(first)));

@@ -57,6 +57,9 @@ const get = (url: string, guard = local, timeoutMs = 5_000) =>
   guardedGet(url, { guard, timeoutMs });
 const isRefused = (reason: FetchRefusal) => (error: unknown) =>
   error instanceof FetchRefused && error.reason === reason;
+const resolver = dns.promises.Resolver.prototype;
+type Found = (error: Error | null, addresses?: dns.LookupAddress[]) => void;
+const failure = (code: string): Error => Object.assign(new Error(code), { code });
 
 test("a file, also behind a redirect and a name", async () => {
   for (const host of ["127.0.0.1", "localhost"]) {
@@ -100,27 +103,53 @@ test("the time is for all of it, the body included", async () => {
   await assert.rejects(body.toArray(), isRefused("timeout"));
 });
 
-type Found = (error: null, addresses: dns.LookupAddress[]) => void;
-
 /** What a name stands for, each time somebody asks. */
 function resolveTo(t: TestContext, ...answers: readonly (readonly string[])[]): () => number {
-  let count = 0;
-  const lookUp = (_name: string, _options: object, callback: Found): void => {
-    const addresses = answers[Math.min(count, answers.length - 1)] ?? [];
-    count += 1;
-    callback(
-      null,
-      addresses.map((address) => ({ address, family: net.isIP(address) })),
-    );
+  const ask = (version: number) => {
+    let count = 0;
+    const { mock } = t.mock.method(resolver, `resolve${version}` as "resolve4", () => {
+      const addresses = answers[Math.min(count++, answers.length - 1)] ?? [];
+      return Promise.resolve(addresses.filter((address) => net.isIP(address) === version));
+    });
+    return () => mock.callCount();
   };
-  t.mock.method(dns, "lookup", lookUp as typeof dns.lookup);
+  ask(6);
+  return ask(4);
+}
+
+function lookUpBy(t: TestContext, lookUp: (name: string, found: Found) => void): void {
+  const asked = (name: string, _options: object, found: Found): void => lookUp(name, found);
+  t.mock.method(dns, "lookup", asked as typeof dns.lookup);
   syncBuiltinESMExports();
   t.after(() => {
     t.mock.restoreAll();
     syncBuiltinESMExports();
   });
-  return () => count;
 }
+
+test("names that hang hold up no other: the system is asked for one at a time that DNS does not know", async (t) => {
+  const answers: Record<string, string[] | string> = { "files.example": ["127.0.0.1"] };
+  answers["hangs.example"] = "ETIMEOUT";
+  t.mock.method(resolver, "resolve6", () => Promise.reject(failure("ENODATA")));
+  t.mock.method(resolver, "resolve4", (name: string) => {
+    const known = answers[name] ?? "ENOTFOUND";
+    return typeof known === "string" ? Promise.reject(failure(known)) : Promise.resolve(known);
+  });
+  const asked: { name: string; found: Found }[] = [];
+  lookUpBy(t, (name, found) => asked.push({ name, found }));
+  const names = () => asked.map(({ name }) => name);
+  const first = get(`http://one.internal:${port}/file`, local, 400);
+  const second = get(`http://two.internal:${port}/file`);
+  await assert.rejects(get(`http://hangs.example:${port}/file`), isRefused("unreachable"));
+  (await get(`http://files.example:${port}/file`)).body.destroy();
+  await assert.rejects(first, isRefused("timeout"));
+  assert.deepEqual(names(), ["one.internal"]);
+  asked[0]?.found(failure("EAI_AGAIN"));
+  while (asked.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(names(), ["one.internal", "two.internal"]);
+  asked[1]?.found(null, [{ address: "127.0.0.1", family: 4 }]);
+  (await second).body.destroy();
+});
 
 test("a name that stands for another address later leads to the one that was judged", async (t) => {
   const asked = resolveTo(t, ["127.0.0.1"], ["10.0.0.1"]);

@@ -105,6 +105,8 @@ test("addresses, events and headers that are not to be had are refused", async (
     { url, events, headers: { Host: "x" } },
     { url, events, headers: { "x-a": "1\r\nx-b: 2" } },
     { url, events, headers: { "X-A": "1", "x-a": "2" } },
+    { url, events, headers: { "x a": "1" } },
+    { url, events, headers: { x_a: { b: "x".repeat(2_000) } } },
     { url, events, secret: "mine" },
   ]) {
     const answer = await ask("POST", "", body);

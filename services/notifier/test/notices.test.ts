@@ -346,6 +346,27 @@ test("several things are told in one; a pause is told once, however often somebo
   await until(() => mailsTo(desk, line.address).length === 2, { label: "somebody waits for this" });
 });
 
+test("who is taken out of the settings before a notice goes gets none; the other does", async () => {
+  const left = "left@salon.example";
+  const line = await addLine(desk, { notificationEmail: left });
+  await tell(desk, line, sessionDisconnected, disconnected("logged_out"));
+  await until(async () => (await noticesOfLine(desk, line)).length === 3, { label: "queued" });
+  await asSuperuser(
+    desk.database,
+    `update companies set notification_email = null, whatsapp_config = '{}' where company_no = ${line.companyNo}`,
+  );
+  await until(
+    async () => (await noticesOfLine(desk, line)).every(({ state }) => state !== "waiting"),
+    { label: "ended" },
+  );
+  const rows = await noticesOfLine(desk, line);
+  const states = rows.map(({ address, channel, state }) =>
+    [channel, address === left, state].join(),
+  );
+  assert.deepEqual(states.toSorted(), ["email,false,sent", "email,true,over", "sms,false,over"]);
+  assert.equal(mailsTo(desk, left).length + textsTo(desk, line.phone).length, 0);
+});
+
 test("two notifiers send each notice once", async () => {
   const second = await startOne(desk.env);
   try {

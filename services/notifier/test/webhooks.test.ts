@@ -1,7 +1,6 @@
 /** Customers' webhooks, from the commit of an event to their own servers. */
 import assert from "node:assert/strict";
 import dns from "node:dns";
-import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { newNumberId, secretPairing } from "@manyline/contracts";
@@ -117,15 +116,10 @@ test("redirects, endless answers, hanging and private addresses are failures", a
 test("a name that leads elsewhere by the time of the call is refused, and nothing is called", async (t) => {
   await using inner = await startEndpoint();
   const resolveTo = (address: string): void => {
-    const lookUp = (_name: string, _options: unknown, done: (...answer: unknown[]) => void) =>
-      done(null, [{ address, family: 4 }]);
-    t.mock.method(dns, "lookup", lookUp as typeof dns.lookup);
-    syncBuiltinESMExports();
+    const { prototype } = dns.promises.Resolver;
+    t.mock.method(prototype, "resolve4", () => Promise.resolve([address]));
+    t.mock.method(prototype, "resolve6", () => Promise.resolve([]));
   };
-  t.after(() => {
-    t.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
   // Where the guard is open here, the whole of loopback is not.
   resolveTo("127.0.0.2");
   const company = await addCompany(room);
@@ -151,9 +145,8 @@ test("a dead endpoint delays nobody else, and is called no more after its last t
   await until(() => alive.calls.length === 40, { deadlineMs: 5_000, label: "the others" });
   await until(() => dead.calls.length > 0, { label: "it was tried" });
   dead.answer = (response) => response.writeHead(500).end();
-  // A day later: it took nothing since, and one has only its last try left.
-  await run(`update deliveries set attempts = 8, due_at = now(), first_tried_at = now() + interval '1 second'
-    where subscription_id = '${key.subscriptionId}'
+  // A day later: it took nothing since the very first, which has only its last try left.
+  await run(`update deliveries set attempts = 8, due_at = now() where subscription_id = '${key.subscriptionId}'
       and delivery_no = (select min(delivery_no) from deliveries where subscription_id = '${key.subscriptionId}')`);
   await run("update webhook_subscriptions set next_try_at = now()");
   const isOff = async (): Promise<boolean> =>
@@ -257,6 +250,24 @@ test("a pairing code goes to who asks for it by name, while it lives; nothing ke
       + (select count(*) from whatsapp_events e where e::text like '%CANY%') as count`,
   );
   assert.equal(found?.count, 0);
+});
+
+test("a pairing code follows its webhook between two tries, and no call of it outlives the code", async () => {
+  await using former = await startEndpoint();
+  await using present = await startEndpoint(() => undefined);
+  const company = await addCompany(room);
+  const { companyId, companyNo } = company;
+  const key = await subscribe(room, company, former.url, [PAIRING_CODE_EVENT]);
+  const move = `update webhook_subscriptions set url = '${present.url}' where company_no = ${companyNo}`;
+  former.answer = (response) => void run(move).then(() => response.writeHead(500).end());
+  const expiresAt = new Date(Date.now() + 1_300).toISOString();
+  const data = { companyId, code: "QZWX-CANY", phoneNumber: "79001234567", expiresAt };
+  room.deps.bus.poke(secretPairing(companyId, newNumberId()), JSON.stringify(data));
+  await until(async () => (await deliveriesOf(room, key)).length === 1, { label: "noted" });
+  const [row] = await deliveriesOf(room, key);
+  assert.deepEqual([row?.state, row?.attempts, row?.error], ["dead", 2, "timeout"]);
+  assert.deepEqual([former.calls.length, present.calls.length], [1, 1]);
+  assert.ok((row?.latencyMs ?? Infinity) < 1_000, `given up after ${row?.latencyMs} ms`);
 });
 
 test("what a notifier leaves behind is delivered by the next", async () => {

@@ -20,6 +20,8 @@ const HeadersField = Type.Record(
   Type.String({ pattern: "^[A-Za-z0-9-]{1,64}$" }),
   Type.String({ maxLength: 1_024, pattern: "^[\\x20-\\x7e]*$" }),
   {
+    // A name that is none would be one that nobody looks at.
+    additionalProperties: false,
     maxProperties: 20,
     description: "sent along with each call, e.g. `authorization`; never shown again",
   },

@@ -67,7 +67,11 @@ export function endpointPauseMs(failures: number): number {
   return failures < pauseAfter ? 0 : Math.min(mostPauseMs, 1_000 * 2 ** (failures - pauseAfter));
 }
 
-/** A delivery has died: is the endpoint dead too? Yes if it has taken nothing since that was first tried. */
+/**
+ * A delivery has died: is the endpoint dead too? Yes if it has taken nothing since that was first tried. Failing begins
+ * with the call, a moment after the try was noted, and later if it waited for the processor or Postgres.
+ */
 export function isEndpointDead(failingSince: Date | undefined, firstTriedAt: Date): boolean {
-  return failingSince !== undefined && failingSince.getTime() <= firstTriedAt.getTime();
+  if (failingSince === undefined) return false;
+  return failingSince.getTime() - firstTriedAt.getTime() <= WEBHOOK_FIGURES.mostPauseMs;
 }

@@ -60,8 +60,9 @@ describe("endpoints", () => {
     );
   });
   it("are dead when they took nothing since a delivery that died was first tried", () => {
-    const [early, late] = [new Date(1_000), new Date(2_000)];
+    const [early, late] = [new Date(1_000), new Date(100_000)];
     assert.ok(isEndpointDead(early, late));
+    assert.ok(isEndpointDead(new Date(1_020), early), "with that very delivery it began");
     assert.ok(!isEndpointDead(late, early), "it took something in between");
     assert.ok(!isEndpointDead(undefined, late));
   });

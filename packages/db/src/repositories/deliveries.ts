@@ -163,7 +163,7 @@ export async function settleDeliveries(
   );
 }
 
-/** True: it was enabled until now. Role notify; the event of it goes into the same transaction. */
+/** True: it was enabled, and failing, until now. Role notify; the event of it goes into the same transaction. */
 export async function disableSubscription(
   tx: Tx,
   { companyNo, subscriptionId }: QueueKey,
@@ -171,7 +171,8 @@ export async function disableSubscription(
   const count = await changed(
     tx,
     sql`update webhook_subscriptions set is_enabled = false, updated_at = clock_timestamp()
-      where company_no = ${companyNo} and subscription_id = ${subscriptionId} and is_enabled`,
+      where company_no = ${companyNo} and subscription_id = ${subscriptionId} and is_enabled
+        and failing_since is not null`,
   );
   return count > 0;
 }

@@ -1,4 +1,5 @@
 /** The queue of notices: what is to be told to whom, and how it went. Role notify, but for the list. */
+import type { WhatsappConfig } from "@manyline/contracts";
 import { sql } from "kysely";
 import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
 import type { NotificationTry } from "../schema/notifications.ts";
@@ -53,6 +54,11 @@ export type ClaimedNotification = {
   language: string;
   timezone: string;
   companyPhone: string | null;
+  /** Who is to be told, by the company's settings now. */
+  adminEmail: string | null;
+  notificationEmail: string | null;
+  whatsappEnabled: boolean;
+  whatsappConfig: WhatsappConfig;
   numberNo: number | null;
   numberId: string | null;
   numberName: string | null;
@@ -86,7 +92,7 @@ const CLAIM = sql`attempts = n.attempts + 1, is_repeat = n.is_repeat or ${LEFT},
     'latencyMs', 0) else n.tries end`;
 
 const WITH_FACTS = sql`select n.notification_no, n.company_no, c.company_id, c.name as company, c.language, c.timezone,
-    c.phone as company_phone, u.number_no, u.number_id, u.name as number_name, u.phone_e164 as number_phone, u.status,
+    c.phone as company_phone, c.admin_email, c.notification_email, c.whatsapp_enabled, c.whatsapp_config, u.number_no, u.number_id, u.name as number_name, u.phone_e164 as number_phone, u.status,
     (select a.phone from pairing_attempts a where a.company_no = n.company_no and a.attempt_id = n.attempt_id)
       as attempt_phone,
     n.attempt_id, n.kind, n.facts, n.channel, n.address, n.provider, n.is_urgent, n.letter_id, n.is_repeat, n.attempts,
@@ -116,12 +122,16 @@ export async function claimUrgent(
 
 export type DeskKey = { channel: "email" | "sms"; addressKey: string };
 
-/** Readers for whom something operational is due. */
-export async function dueDesks(executor: Executor, limit: number): Promise<DeskKey[]> {
+/** Readers for whom something operational is due. By channel: those of one must not hide those of the other. */
+export async function dueDesks(
+  executor: Executor,
+  channel: DeskKey["channel"],
+  limit: number,
+): Promise<DeskKey[]> {
   return rows(
     executor,
     sql<DeskKey>`select channel, address_key from notifications
-      where state = 'waiting' and not is_urgent and due_at <= clock_timestamp()
+      where state = 'waiting' and not is_urgent and channel = ${channel} and due_at <= clock_timestamp()
       group by 1, 2 order by min(due_at) limit ${limit}`,
   );
 }

@@ -1,9 +1,10 @@
-import { lookup as resolve, type LookupAddress } from "node:dns";
+import type { LookupAddress } from "node:dns";
 import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
 import type { LookupFunction } from "node:net";
 import type { AddressGuard } from "./address-guard.ts";
+import { addressesOf } from "./addresses-of.ts";
 import { keptFor, type KeptConnections } from "./kept-connections.ts";
 
 /**
@@ -176,20 +177,13 @@ async function judgedAddresses(
     if (!guard.allows(host)) throw new FetchRefused("address");
     return [{ address: host, family: version }];
   }
-  const { promise, resolve: found, reject } = Promise.withResolvers<LookupAddress[]>();
-  const onAbort = (): void => reject(new FetchRefused("timeout"));
-  signal.addEventListener("abort", onAbort, { once: true });
-  resolve(host, { all: true }, (error, addresses) => {
-    if (error) reject(new FetchRefused("unreachable", { cause: error }));
-    else if (addresses.length === 0 || addresses.some(({ address }) => !guard.allows(address))) {
-      reject(new FetchRefused("address"));
-    } else found(addresses);
+  const addresses = await addressesOf(host, signal).catch((error: unknown) => {
+    throw refusalOf(error, signal);
   });
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+  if (addresses.length === 0 || addresses.some(({ address }) => !guard.allows(address))) {
+    throw new FetchRefused("address");
   }
+  return addresses;
 }
 
 function onlyTo(judged: readonly LookupAddress[]): LookupFunction {

@@ -1,6 +1,6 @@
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { addressGuard, type AddressGuard } from "./address-guard.ts";
+import { addressesOf } from "./addresses-of.ts";
 import { FetchRefused, guardedRequest, type Kept, parseGuarded } from "./guarded-get.ts";
 
 export type GuardedPost = {
@@ -54,6 +54,8 @@ export async function guardedPost(url: string, options: GuardedPost): Promise<Gu
 }
 
 const everybody = addressGuard();
+/** For looking up a name that is only judged. */
+const NAME_MS = 10_000;
 
 /**
  * Whether a customer's URL may be stored to be called later: all its addresses are allowed, and it is encrypted unless
@@ -63,15 +65,15 @@ const everybody = addressGuard();
 export async function judgeUrl(text: string, guard: AddressGuard): Promise<void> {
   const url = parseGuarded(text);
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  const addresses = isIP(host) === 0 ? await addressesOf(host) : [host];
+  const addresses = isIP(host) === 0 ? await namedAddresses(host) : [host];
   if (addresses.some((address) => !guard.allows(address))) throw new FetchRefused("address");
   const isPublic = addresses.some((address) => everybody.allows(address));
   if (isPublic && url.protocol !== "https:") throw new FetchRefused("bad_url");
 }
 
-async function addressesOf(host: string): Promise<string[]> {
+async function namedAddresses(host: string): Promise<string[]> {
   try {
-    return (await lookup(host, { all: true })).map(({ address }) => address);
+    return (await addressesOf(host, AbortSignal.timeout(NAME_MS))).map(({ address }) => address);
   } catch (error) {
     throw new FetchRefused("unreachable", { cause: error });
   }

@@ -1,6 +1,8 @@
 /** What is sent to one reader: rendered now, so that it says what is true now. */
 import { PAIRING_LINK_SCOPES } from "@manyline/contracts";
 import {
+  addresseesOf,
+  addressKey,
   hasPage,
   languageOf,
   mayBeSent,
@@ -81,10 +83,18 @@ export async function writeLetter(
 }
 
 function isTrue(one: ClaimedNotification): boolean {
+  if (!isStillReader(one)) return false;
   if (!mayBeSent(kindOf(one), one.now, one.expiresAt)) return false;
   if (one.kind === "number_disconnected" && one.status === null) return false;
   if (one.kind === "phone_missing" && one.companyPhone !== null) return false;
   return !(one.status === "connected" && OVER_WHEN_CONNECTED.has(one.kind));
+}
+
+/** An address that was taken out of the settings since gets neither news nor the key of a page. */
+function isStillReader(one: ClaimedNotification): boolean {
+  const now = addresseesOf(kindOf(one), { ...one, phone: one.companyPhone });
+  const key = addressKey(one.address);
+  return now.some(({ channel, address }) => channel === one.channel && addressKey(address) === key);
 }
 
 /** With the code and the page. Undefined: the code is no more. */

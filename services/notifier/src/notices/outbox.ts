@@ -120,11 +120,14 @@ export class Outbox {
     this.wake();
     while ((await tellLosses(db, gatherMs)) && !this.#isStopping);
     await endOverdueNotifications(db);
-    for (const desk of await dueDesks(db, DESKS)) {
-      if (this.#isStopping) break;
-      if (this.#underWay[desk.channel].size >= SENDS) continue;
-      const claimed = await this.#claimDesk(desk);
-      if (claimed.length > 0) this.#send(desk.channel, claimed);
+    for (const channel of CHANNELS) {
+      const isFull = (): boolean => this.#underWay[channel].size >= SENDS;
+      if (isFull()) continue;
+      for (const desk of await dueDesks(db, channel, DESKS)) {
+        if (this.#isStopping || isFull()) break;
+        const claimed = await this.#claimDesk(desk);
+        if (claimed.length > 0) this.#send(channel, claimed);
+      }
     }
   }
 

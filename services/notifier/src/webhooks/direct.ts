@@ -8,6 +8,7 @@ import { isTaken, PAIRING_CODE_EVENT } from "@manyline/contracts/webhooks";
 import {
   type Attempt,
   type Database,
+  type Endpoint,
   noteDirectDelivery,
   type QueueKey,
   subscriptionsFor,
@@ -61,8 +62,7 @@ export class DirectCodes {
 
   async #sendTo(key: QueueKey, { companyId, code, phoneNumber, expiresAt }: Code): Promise<void> {
     const { db, endpoints, clock, reports } = this.#options;
-    const endpoint = await endpoints.read(key);
-    if (!endpoint) return;
+    let endpoint: Endpoint | undefined;
     const id = newEventId();
     const time = clock.now().toISOString();
     const data = { companyId, code, phoneNumber, expiresAt: expiresAt.toISOString() };
@@ -75,7 +75,17 @@ export class DirectCodes {
       if (pause > 0)
         await delay(pause, undefined, { signal: this.#ending.signal }).catch(() => undefined);
       if (this.#ending.signal.aborted) break;
-      attempt = await endpoints.post(key, endpoint, id, body);
+      // Between two tries it may be moved, switched off or removed; without Postgres it is as it was.
+      const [read] = await Promise.allSettled([endpoints.read(key)]);
+      if (read.status === "fulfilled") {
+        endpoint = read.value;
+        if (!endpoint && attempts === 0) return;
+        if (!endpoint) break;
+      }
+      // Nothing is handed over after the code's end.
+      const leftMs = expiresAt.getTime() - clock.now().getTime();
+      if (!endpoint || leftMs <= 0) continue;
+      attempt = await endpoints.post(key, endpoint, id, body, {}, leftMs);
       attempts += 1;
       isDelivered = attempt.status !== null && isTaken(attempt.status);
       reports.code(isDelivered ? "taken" : "failed", attempt.latencyMs);

@@ -89,15 +89,17 @@ export class Endpoints {
     return endpoint;
   }
 
-  /** One POST, signed. What goes wrong is in the result; nothing of an address or a body is. */
+  /** One POST, signed, within `mostMs`. What goes wrong is in the result; nothing of an address or a body is. */
   async post(
     key: QueueKey,
     { url, headers, secrets }: Endpoint,
     id: string,
     body: Buffer,
     more: Readonly<Record<string, string>> = {},
+    mostMs = Infinity,
   ): Promise<Attempt> {
-    const { guard, connections, timeoutMs, clock } = this.#options;
+    const { guard, connections, clock } = this.#options;
+    const timeoutMs = Math.min(this.#options.timeoutMs, mostMs);
     const start = performance.now();
     const latency = (): number => Math.round(performance.now() - start);
     try {

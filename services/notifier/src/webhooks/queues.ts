@@ -131,14 +131,14 @@ export class Queues {
       const isRoom = isLong && pauseMs === 0 ? room * 2 >= most : room > 0;
       if (isRoom && (isMore || queue.isWoken)) {
         if (pauseMs > 0) await delay(pauseMs);
-        const slots = await this.#slots.take(pauseMs > 0 ? 1 : room);
+        const slots = await this.#slots.take(key.companyNo, pauseMs > 0 ? 1 : room);
         queue.isWoken = false;
         isMore = false;
         const claimed = await this.#claim(key, slots).catch((error: unknown) => {
           failed.push(error);
           return [];
         });
-        this.#slots.give(slots - claimed.length);
+        this.#slots.give(key.companyNo, slots - claimed.length);
         isLong = claimed.length === slots;
         stretch = this.#turns.served(name, stretch, slots, claimed.length);
         if (isLong) isMore = true;
@@ -154,7 +154,7 @@ export class Queues {
             })
             .finally(() => {
               underWay.delete(sending);
-              this.#slots.give(1);
+              this.#slots.give(key.companyNo, 1);
             });
           underWay.add(sending);
         }
