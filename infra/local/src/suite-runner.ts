@@ -11,7 +11,7 @@ const OVERRUN_FACTOR = 3;
 /** So long a suite that is ended may take to tell what it was at; then it is killed. */
 const END_MS = 10_000;
 /** Of a failure's text, for the end of the output: the whole is in the log. */
-const FAILURE_LINES = 25;
+const FAILURE_LINES = 12;
 
 export type SuiteResult = {
   suite: Suite;
