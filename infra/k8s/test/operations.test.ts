@@ -100,7 +100,7 @@ describe("docs/operations.md is true", () => {
     assert.match(page, new RegExp(`\\| session-worker \\| ${sum(ofWorker)} \\|`));
     assert.match(page, new RegExp(`\\| gateway \\| ${sum(ofGateway)} \\|`));
     const lanes = Number(ingestTable().find(({ name }) => name === "COMMIT_LANES")?.default);
-    assert.match(page, new RegExp(`\\| webhook-ingest \\| ${lanes + 2 + 2} \\|`));
+    assert.match(page, new RegExp(`\\| webhook-ingest \\| ${lanes + 4 + 2} \\|`));
     const notifier = await read("services/notifier/src/deps.ts");
     const pools = [/const POOL = (\d+)/, /NOTICES_POOL = (\d+)/, /poolSize: (\d+)/].map((size) =>
       Number(size.exec(notifier)?.[1]),

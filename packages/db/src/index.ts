@@ -127,6 +127,7 @@ export {
 } from "./repositories/statuses.ts";
 export * from "./repositories/ingest.ts";
 export * from "./repositories/unroutable.ts";
+export { journalWebhooks, oldEntries, type WebhookEntry } from "./repositories/webhook-journal.ts";
 export {
   commitWpp,
   findWppHook,

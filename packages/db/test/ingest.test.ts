@@ -10,7 +10,7 @@ import {
   endReplays,
   type IngestWebhook,
   listUnroutable,
-  parkWebhook,
+  setAside,
   type StoredEvent,
 } from "../src/index.ts";
 import {
@@ -439,7 +439,7 @@ describe("what belongs to nobody", () => {
     ]);
     const { events, parked } = await ingest(webhook);
     assert.deepEqual([types(events), parked], [["account.changed"], 1]);
-    await parkWebhook(db, webhook);
+    await setAside(db, webhook);
     const { rows } = await world.superuser.query<{ reason: string; size: number }>(
       "select reason, length(payload) as size from unroutable where length(payload) > 250000 order by reason",
     );

@@ -131,10 +131,11 @@ function build(r: ConfigReader) {
         default: 4,
         min: 1,
         max: 64,
-        meaning: "commits under way at a time; webhooks of one account go one after the other",
+        meaning:
+          "commits under way at a time, a further one when one takes long; webhooks of one account go one after the other",
       }),
       size: r.integer("COMMIT_WEBHOOKS", {
-        default: 64,
+        default: 256,
         min: 1,
         max: 1_000,
         meaning: "webhooks in one commit at most",

@@ -9,6 +9,7 @@ import type { Config } from "./config.ts";
 import { flowDesks, type FlowDesks } from "./flows/desks.ts";
 import { FlowAsker } from "./flows/handlers.ts";
 import { Ingestor } from "./ingestor.ts";
+import { JournalReader } from "./journal-reader.ts";
 import { Replayer } from "./replayer.ts";
 import { createReports, type Reports } from "./reports.ts";
 import { WppFiles } from "./wpp/files.ts";
@@ -30,6 +31,7 @@ export type Deps = {
   readonly desks: FlowDesks;
   readonly asker: FlowAsker;
   readonly ingestor: Ingestor;
+  readonly journalReader: JournalReader;
   readonly replayer: Replayer;
   readonly store: MediaStore;
   readonly wppFiles: WppFiles;
@@ -51,7 +53,8 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
       url: config.databases.ingest,
       role: "ingest",
       applicationName: "webhook-ingest",
-      poolSize: config.batch.lanes + 2,
+      // Commits, the journal with its reader, and whatever a request asks.
+      poolSize: config.batch.lanes + 4,
       statementTimeoutMs: STATEMENT_MS,
     });
   const relayDb =
@@ -71,6 +74,8 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
   const asker = overrides.asker ?? new FlowAsker({ bus, clock, guard, timeoutMs });
   const ingestor =
     overrides.ingestor ?? new Ingestor({ db, keyring, relay, clock, reports, ...config.batch });
+  const journalReader =
+    overrides.journalReader ?? new JournalReader({ db, ingestor, clock, logger, reports });
   const replayer =
     overrides.replayer ?? new Replayer({ db, ingestor, apps, clock, logger, reports });
   const { appSecrets: secrets, verifyToken } = config.meta;
@@ -90,6 +95,7 @@ export function buildDeps(config: Config, logger: Logger, overrides: Partial<Dep
     desks,
     asker,
     ingestor,
+    journalReader,
     replayer,
     store,
     wppFiles,

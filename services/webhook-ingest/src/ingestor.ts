@@ -7,9 +7,11 @@ import {
   isRetriable,
   isUnavailable,
   type Keyring,
-  parkWebhook,
+  setAside,
 } from "@manyline/db";
+import type { MetaItem } from "@manyline/contracts";
 import type { Clock } from "@manyline/runtime";
+import { Journal } from "./journal.ts";
 import { MicroBatcher } from "./micro-batcher.ts";
 import type { Reports } from "./reports.ts";
 
@@ -21,7 +23,15 @@ const SERVICE = "webhook-ingest";
  */
 const PIECES = 256;
 
-/** The pieces of the webhooks in their order, so many at a time. */
+/** While so many webhooks wait or are being committed, the next ones are kept as they came and answered first. */
+const MANY = 16;
+/** So many answered webhooks wait at most; then the next ones are answered when they are committed. */
+const MOST = 16_384;
+
+/**
+ * The pieces of the webhooks in their order, so many at a time. An entry of the journal ends with the last piece of its
+ * webhook.
+ */
 export function* slices(
   webhooks: readonly IngestWebhook[],
   most: number,
@@ -32,8 +42,8 @@ export function* slices(
     const { items } = one.webhook;
     for (let from = 0; from < items.length;) {
       const part = items.slice(from, from + room);
-      slice.push({ ...one, webhook: { ...one.webhook, items: part } });
       from += part.length;
+      slice.push(partOf(one, part, from === items.length));
       room -= part.length;
       if (room > 0) continue;
       yield slice;
@@ -41,6 +51,15 @@ export function* slices(
     }
   }
   if (slice.length > 0) yield slice;
+}
+
+function partOf(one: IngestWebhook, items: MetaItem[], isLast: boolean): IngestWebhook {
+  const { entryNo, ...rest } = one;
+  return {
+    ...rest,
+    ...(isLast ? { entryNo } : {}),
+    webhook: { ...one.webhook, items },
+  };
 }
 
 export type IngestorOptions = {
@@ -58,10 +77,13 @@ export type IngestorOptions = {
 export class Ingestor {
   readonly #options: IngestorOptions;
   readonly #batcher: MicroBatcher<IngestWebhook>;
+  readonly #journal: Journal;
+  readonly #journaled = new Set<number>();
 
   constructor(options: IngestorOptions) {
     this.#options = options;
-    const { lanes, size, waitingBytes: capacity } = options;
+    const { db, clock, lanes, size, waitingBytes: capacity } = options;
+    this.#journal = new Journal({ db, clock, waitingBytes: capacity });
     this.#batcher = new MicroBatcher({
       lanes,
       size,
@@ -73,20 +95,52 @@ export class Ingestor {
 
   /** Bytes of webhooks that wait for their commit. */
   get waitingBytes(): number {
-    return this.#batcher.weight;
+    return this.#batcher.weight + this.#journal.waitingBytes;
+  }
+
+  /** Entries of the journal that wait here for their commit. */
+  get journaled(): ReadonlySet<number> {
+    return this.#journaled;
   }
 
   /**
-   * Resolves when the webhook is committed. Rejects with BusyError, or with an error of `isUnavailable` or
-   * `isRetriable`: it is not, and should come again.
+   * Resolves when the webhook is committed, or, while many wait, when it is in the journal. Rejects with BusyError, or
+   * with an error of `isUnavailable` or `isRetriable`: it is neither, and should come again.
    */
   async take(webhook: IngestWebhook): Promise<void> {
     const [first] = webhook.webhook.items;
     if (!first) return;
-    await this.#batcher.add(first.route.wabaId ?? "", webhook, webhook.raw.length);
+    // What comes while others are on their way into the journal follows them.
+    const isQuiet = this.#batcher.count < MANY && this.#journal.waitingBytes === 0;
+    if (isQuiet || this.#journaled.size >= MOST) {
+      await this.#add(webhook);
+      return;
+    }
+    const kept = await this.#journal.add(webhook);
+    this.#options.reports.journaled(1);
+    void this.takeJournaled(kept);
+  }
+
+  /** Commits what is in the journal. Never rejects: what it cannot commit stays there, to be read again. */
+  async takeJournaled(webhook: IngestWebhook & { entryNo: number }): Promise<void> {
+    const { entryNo } = webhook;
+    this.#journaled.add(entryNo);
+    try {
+      await this.#add(webhook);
+    } catch (error) {
+      this.#options.reports.leftInJournal(error);
+    } finally {
+      this.#journaled.delete(entryNo);
+    }
+  }
+
+  async #add(webhook: IngestWebhook): Promise<void> {
+    const key = webhook.webhook.items[0]?.route.wabaId ?? "";
+    await this.#batcher.add(key, webhook, webhook.raw.length);
   }
 
   async idle(): Promise<void> {
+    await this.#journal.idle();
     await this.#batcher.idle();
   }
 
@@ -105,13 +159,13 @@ export class Ingestor {
       const half = Math.ceil(webhook.items.length / 2);
       if (half < webhook.items.length) {
         // Whatever is wrong with one piece leaves the others alone, in the order in which they came.
-        for (const items of [webhook.items.slice(0, half), webhook.items.slice(half)])
-          await this.#commitSome([{ ...only, webhook: { ...webhook, items } }]);
+        await this.#commitSome([partOf(only, webhook.items.slice(0, half), false)]);
+        await this.#commitSome([partOf(only, webhook.items.slice(half), true)]);
         return;
       }
       // It would come for days and fail each time; so it is kept for whoever mends it.
       this.#options.reports.notStored(error);
-      await parkWebhook(this.#options.db, only);
+      await setAside(this.#options.db, only);
     }
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { until } from "@manyline/testkit";
 import { BusyError, MicroBatcher, type MicroBatcherOptions } from "./micro-batcher.ts";
 
@@ -52,28 +52,28 @@ it("what comes while a commit is under way shares the next ones, in order and of
   await batcher.idle();
 });
 
-it("what is worth a commit of its own waits for no other; a few wait, but not for long", async () => {
-  const { batcher, commits, gates } = open({ lanes: 3, size: 100, capacity: 1_000 });
+it("others wait for the end of a commit, and no longer for one that takes too long; so many at a time", async () => {
+  const { batcher, commits, gates } = open({ lanes: 2, size: 100, capacity: 1_000 });
   const add = (key: string) => batcher.add(key, key, 1);
   const all = [add("first")];
   await turn();
   const many = Array.from({ length: 64 }, (_, place) => `many ${place}`);
   all.push(...many.map(add));
   await turn();
-  assert.deepEqual(commits, [["first"], many]);
-  all.push(add("few"));
-  await turn();
-  assert.equal(commits.length, 2);
-  await until(() => commits.length === 3, { label: "the few" });
+  assert.deepEqual(commits, [["first"]]);
+  await until(() => commits.length === 2, { label: "the others" });
+  assert.deepEqual(commits[1], many);
+  assert.equal(batcher.count, 65);
   all.push(...many.map((key) => add(`${key} again`)));
-  await turn();
-  assert.equal(commits.length, 3, "no more than three at a time");
+  await delay(300);
+  assert.equal(commits.length, 2, "no more than two at a time");
+  gates[1]?.resolve();
+  await until(() => commits.length === 3, { label: "the rest" });
   for (const gate of gates) gate.resolve();
-  await turn();
-  gates[3]?.resolve();
   await Promise.all(all);
-  assert.equal(commits[3]?.length, 64);
+  assert.equal(commits[2]?.length, 64);
   await batcher.idle();
+  assert.equal(batcher.count, 0);
 });
 
 it("items with the same key go one after the other and hold up no others", async () => {

@@ -22,10 +22,11 @@ type Waiting<Item> = {
   reject: (error: unknown) => void;
 };
 
-/** So many items are worth a further commit beside those under way: two halves cost a third more than the whole. */
-const WORTH = 64;
-/** Fewer have to wait for a commit to end, but no longer than this. */
-const PATIENCE_MS = 30;
+/**
+ * So long whatever came while a commit is under way waits for its end: two halves cost a third more than the whole. One
+ * that takes longer may be held up by something that holds up no others.
+ */
+const PATIENCE_MS = 200;
 
 /**
  * Puts together what comes while a commit is under way: under little load an item is committed at once and alone,
@@ -39,6 +40,7 @@ export class MicroBatcher<Item> {
   /** Of the keys whose items are being committed: what has come since. */
   readonly #held = new Map<string, Waiting<Item>[]>();
   readonly #running = new Set<Promise<void>>();
+  #count = 0;
   #readyCount = 0;
   #weight = 0;
   #isDue = false;
@@ -53,6 +55,11 @@ export class MicroBatcher<Item> {
     return this.#weight;
   }
 
+  /** How many items wait or are being committed. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Resolves when the item is committed; rejects when it is not. */
   async add(key: string, item: Item, weight: number): Promise<void> {
     if (this.#weight + weight > this.#options.capacity && this.#weight > 0) {
@@ -60,6 +67,7 @@ export class MicroBatcher<Item> {
     }
     const done = Promise.withResolvers<void>();
     this.#weight += weight;
+    this.#count += 1;
     const one = { item, weight, resolve: done.resolve, reject: done.reject };
     const held = this.#held.get(key);
     if (held) held.push(one);
@@ -71,6 +79,7 @@ export class MicroBatcher<Item> {
       await done.promise;
     } finally {
       this.#weight -= weight;
+      this.#count -= 1;
     }
   }
 
@@ -90,15 +99,13 @@ export class MicroBatcher<Item> {
     this.#readyCount += items.length;
   }
 
-  /** Starts commits, as many as are worth it, once everything that came in this turn of the event loop is there. */
+  /** Starts a commit, once everything that came in this turn of the event loop is there. */
   #look(): void {
     if (this.#isDue) return;
     this.#isDue = true;
     setImmediate(() => {
       this.#isDue = false;
-      while (this.#readyCount > 0 && (this.#running.size === 0 || this.#readyCount >= WORTH)) {
-        if (!this.#start()) return;
-      }
+      if (this.#readyCount > 0 && this.#running.size === 0) this.#start();
       if (this.#readyCount === 0) return;
       this.#patience ??= setTimeout(() => {
         this.#patience = undefined;

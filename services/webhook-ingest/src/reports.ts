@@ -56,6 +56,10 @@ export type Reports = {
   webhook(outcome: WebhookOutcome, app: "shared" | "company", durationMs: number): void;
   handshake(isGood: boolean, app: "shared" | "company"): void;
   committed(report: CommitReport): void;
+  /** Webhooks that were answered before they were committed. */
+  journaled(webhooks: number): void;
+  /** One that was not committed for now. */
+  leftInJournal(error: unknown): void;
   /** One webhook that cannot be stored; it is kept aside. */
   notStored(error: unknown): void;
   replayed(changes: number): void;
@@ -85,6 +89,9 @@ export function createReports(logger: Logger): Reports {
   });
   const pieces = metrics.counter("ingest_pieces", {
     description: "events told, repeated pieces dropped, changes kept that belong to nobody",
+  });
+  const journaled = metrics.counter("ingest_journaled", {
+    description: "webhooks that were answered while others waited, and are committed after that",
   });
   const flows = metrics.histogram("ingest_flow_duration", {
     description: "time until a request of a flow was answered, by outcome",
@@ -143,6 +150,10 @@ export function createReports(logger: Logger): Reports {
       if (parked === 0) return;
       pieces.add(parked, { outcome: "parked" });
       log.warn({ event: "webhook.unroutable", count: parked }, "changes that belong to no number");
+    },
+    journaled: (count) => journaled.add(count),
+    leftInJournal: (error) => {
+      log.debug({ event: "journal.left", err: error }, "a webhook waits in the journal");
     },
     notStored: (error) => {
       log.error({ event: "webhook.not_stored", err: error }, "a webhook cannot be stored");

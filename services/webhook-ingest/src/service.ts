@@ -33,12 +33,16 @@ export async function startIngest(deps: Deps, scope: ServiceScope): Promise<{ ur
   let isPrepared = false;
   const preparing = prepare(deps, scope.signal).then((done) => {
     isPrepared = done;
-    if (done) deps.replayer.start();
+    if (done) {
+      deps.journalReader.start();
+      deps.replayer.start();
+    }
     return undefined;
   });
   scope.defer("replayer", () => deps.replayer.stop());
   scope.defer("preparing", () => preparing);
   scope.defer("commits", () => Promise.all([deps.ingestor.idle(), deps.wpp.idle()]));
+  scope.defer("journal", () => deps.journalReader.stop());
   const { app, markStopping } = await buildServer(deps, () => isPrepared);
   scope.defer("http", () => app.close());
   scope.defer("readiness", markStopping);
@@ -56,6 +60,11 @@ function registerMetrics({ ingestor, wpp }: Deps): () => void {
       "ingest_waiting",
       { description: "webhooks that wait for their commit", unit: "bytes" },
       () => ingestor.waitingBytes + wpp.waitingBytes,
+    ),
+    metrics.gauge(
+      "ingest_behind",
+      { description: "webhooks that are answered and wait for their commit", unit: "none" },
+      () => ingestor.journaled.size,
     ),
   ];
   return () => {

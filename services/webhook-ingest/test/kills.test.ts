@@ -104,6 +104,55 @@ test("a process logs nothing secret and nothing that was said, and stops on SIGT
   }
 });
 
+test("while a commit is held up, others are answered; killed then, each is told once by the next process", async () => {
+  const [line] = lines;
+  assert.ok(line);
+  const url = `http://127.0.0.1:${port}`;
+  const first = await start();
+  const holding = asSuperuser(
+    room.database,
+    `begin; select from number_fence where number_no = ${line.numberNo} for update; select pg_sleep(4); commit`,
+  );
+  const sleeping = "select from pg_stat_activity where wait_event = 'PgSleep'";
+  await until(async () => (await asSuperuser(room.database, sleeping)).length === 1);
+  const answered: string[] = [];
+  const posts = Array.from({ length: 80 }, async () => {
+    const message = textMessage();
+    const body = webhookOf(entryOf(line, { messages: [message] }));
+    if ((await post(room, body, { url }).catch(() => 0)) === 200) answered.push(message.id);
+  });
+  // Sixteen wait for their commit, the rest is in the journal.
+  await until(() => answered.length >= 64, { deadlineMs: 3_500, label: "the answers" });
+  const told = (): Promise<{ id: string }[]> =>
+    asSuperuser(
+      room.database,
+      `select envelope #>> '{data,providerMessageId}' as id from whatsapp_events
+        where number_no = ${line.numberNo} and type = 'message.received'`,
+    );
+  const earlier = new Set((await told()).map(({ id }) => id));
+  assert.ok(answered.every((id) => !earlier.has(id)));
+  first.child.kill("SIGKILL");
+  await once(first.child, "exit");
+  await Promise.all(posts);
+  await holding;
+  const second = await start();
+  await until(async () => (await told()).length >= earlier.size + answered.length, {
+    deadlineMs: 15_000,
+    label: "events of what was answered",
+  });
+  const ids = (await told()).map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length, "nothing twice");
+  const known = new Set(ids);
+  assert.ok(answered.every((id) => known.has(id)));
+  const [left] = await asSuperuser<{ count: number }>(
+    room.database,
+    "select count(*)::int as count from webhook_journal",
+  );
+  assert.equal(left?.count, 0);
+  second.child.kill("SIGTERM");
+  await once(second.child, "exit");
+});
+
 test(`killed ${KILLS} times under load: what was answered with 200 is told, once`, async () => {
   const bus = createBus({
     servers: [room.nats.url],
@@ -145,9 +194,9 @@ test(`killed ${KILLS} times under load: what was answered with 200 is told, once
       await send(line.webhookKey);
     }
   };
-  const senders = [...Array.from({ length: 6 }, sender), ...Array.from({ length: 4 }, wppSender)];
+  const senders = [...Array.from({ length: 24 }, sender), ...Array.from({ length: 4 }, wppSender)];
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const goal = taken.length + 100;
+    const goal = taken.length + 500;
     await until(() => taken.length >= goal, { deadlineMs: 60_000, label: "load" });
     running.child.kill("SIGKILL");
     await once(running.child, "exit");

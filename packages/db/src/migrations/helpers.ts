@@ -127,3 +127,23 @@ export async function replaceIn(
   if (parts.length !== 2 || more.length > 0) throw new Error(`${name} is not as expected`);
   await run(db, parts.join(after.join("\n")));
 }
+
+export type Change = { before: string; after: string };
+
+/** The same for many places, which are whole only together. Throws when one of them is not found once. */
+export async function rewrite(
+  db: Kysely<unknown>,
+  name: string,
+  changes: readonly Change[],
+): Promise<void> {
+  const { rows } = await sql<{ text: string }>`select pg_get_functiondef(oid) as text from pg_proc
+    where proname = ${name} and pronamespace = 'public'::regnamespace`.execute(db);
+  const [only, ...more] = rows;
+  if (!only || more.length > 0) throw new Error(`${name} is not as expected`);
+  const text = changes.reduce((whole, { before, after }) => {
+    const parts = whole.split(before);
+    if (parts.length !== 2) throw new Error(`${name} has not once: ${before}`);
+    return parts.join(after);
+  }, only.text);
+  await run(db, text);
+}

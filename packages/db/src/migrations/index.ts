@@ -40,6 +40,8 @@ import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 import * as commonToken from "./20261121-1310-common-token.ts";
 import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
 import * as publications from "./20261121-1400-publications.ts";
+import * as fewerJoins from "./20261121-1410-fewer-joins.ts";
+import * as webhookJournal from "./20261121-1420-webhook-journal.ts";
 import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
 
 export const migrations: Record<string, Migration> = {
@@ -84,6 +86,8 @@ export const migrations: Record<string, Migration> = {
   "20261121-1320-one-message-each": oneMessageEach,
   "20261121-1330-one-chat-each": oneChatEach,
   "20261121-1400-publications": publications,
+  "20261121-1410-fewer-joins": fewerJoins,
+  "20261121-1420-webhook-journal": webhookJournal,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

@@ -19,6 +19,8 @@ export type IngestWebhook = {
   raw: Buffer;
   /** The company whose own app has signed it; null: the app of all. */
   app: { companyNo: number; companyId: string } | null;
+  /** It is in the journal, and ends there with this commit. */
+  entryNo?: number | undefined;
 };
 
 /** A piece of one of the webhooks. */

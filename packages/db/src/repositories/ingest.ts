@@ -12,8 +12,9 @@ import {
   routePieces,
   type Teller,
 } from "./ingest-routes.ts";
-import { parkPieces } from "./unroutable.ts";
+import { parkPieces, parkWebhook } from "./unroutable.ts";
 import { noteUsage } from "./usage.ts";
+import { endEntries } from "./webhook-journal.ts";
 
 export type { IngestWebhook, Teller } from "./ingest-routes.ts";
 
@@ -32,16 +33,32 @@ export async function commitIngest(
   teller: Teller,
   webhooks: readonly IngestWebhook[],
 ): Promise<IngestResult> {
-  const pieces = webhooks.flatMap((from): Piece[] =>
-    from.webhook.items.map((item) => ({ from, item })),
-  );
-  if (pieces.length === 0) return { events: [], repeated: 0, parked: 0 };
   return inTransaction(db, async (tx) => {
+    const pieces = (await stillOpen(tx, webhooks)).flatMap((from): Piece[] =>
+      from.webhook.items.map((item) => ({ from, item })),
+    );
+    if (pieces.length === 0) return { events: [], repeated: 0, parked: 0 };
     const { groups, lost } = await routePieces(tx, teller, pieces);
     const { events, repeated } = await storeGroups(tx, keyring, groups);
     await noteUsage(tx, groups);
     return { events, repeated, parked: await parkPieces(tx, [...lost, ...tooLarge(pieces)]) };
   });
+}
+
+/** Keeps a webhook that cannot be stored aside, for whoever mends it. Role ingest. */
+export async function setAside(db: Database, webhook: IngestWebhook): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    for (const one of await stillOpen(tx, [webhook])) await parkWebhook(tx, one);
+  });
+}
+
+/** Those that nobody else has taken from the journal. */
+async function stillOpen(tx: Tx, webhooks: readonly IngestWebhook[]): Promise<IngestWebhook[]> {
+  const ended = await endEntries(
+    tx,
+    webhooks.flatMap(({ entryNo }) => entryNo ?? []),
+  );
+  return webhooks.filter(({ entryNo }) => entryNo === undefined || ended.has(entryNo));
 }
 
 /** `files`: ids of the files whose messages were news. */

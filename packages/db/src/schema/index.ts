@@ -32,6 +32,7 @@ import type {
   PricedMessagesTable,
   UnroutableTable,
   WebhookHandshakesTable,
+  WebhookJournalTable,
 } from "./meta.ts";
 import type { NumberFenceTable, NumbersTable } from "./numbers.ts";
 import type {
@@ -89,6 +90,7 @@ export type Schema = {
   tenantFlows: TenantFlowsTable;
   unknownSends: UnknownSendsTable;
   unroutable: UnroutableTable;
+  webhookJournal: WebhookJournalTable;
   webhookHandshakes: WebhookHandshakesTable;
   webhookIntake: WebhookIntakeTable;
   webhookSubscriptions: WebhookSubscriptionsTable;

@@ -18,6 +18,20 @@ export type MetaAppsTable = {
 };
 
 /**
+ * Webhooks of Meta, as their bytes came with a good signature, that were answered while others waited to be committed.
+ * `company_no`: the company whose own app has signed; null: the app of all.
+ *
+ * Writer: webhook-ingest.
+ * Retention: until they are committed, seconds later; the commit deletes them.
+ */
+export type WebhookJournalTable = {
+  entryNo: GeneratedAlways<number>;
+  companyNo: number | null;
+  payload: Buffer;
+  receivedAt: Generated<Date>;
+};
+
+/**
  * Changes of webhooks that came with a good signature and belong to no number we have, each once however often it
  * came (`times`). `payload` is the change as JSON with its entry, to be read again when the number is there.
  * `app_company_id`: the company whose own app signed it; nobody else can get it. `pieces`: messages, statuses and

@@ -1,0 +1,90 @@
+/** Commits what was left in the journal: by a process that died, in an outage, or for want of room. */
+import { normaliseMeta, parseMetaBody } from "@manyline/contracts";
+import { type Database, type IngestWebhook, type WebhookEntry, oldEntries } from "@manyline/db";
+import type { Clock, Logger } from "@manyline/runtime";
+import type { Ingestor } from "./ingestor.ts";
+import type { Reports } from "./reports.ts";
+
+const EVERY_MS = 1_000;
+/** Younger ones are left to the process that has answered them. */
+const OLD_MS = 2_000;
+const AT_ONCE = 128;
+/** Whoever has so many of its own to commit looks for no others. */
+const OWN = 256;
+
+export type JournalReaderOptions = {
+  db: Database;
+  ingestor: Pick<Ingestor, "journaled" | "takeJournaled">;
+  clock: Clock;
+  logger: Logger;
+  reports: Pick<Reports, "notStored">;
+};
+
+export class JournalReader {
+  readonly #options: JournalReaderOptions;
+  /** Entries that this version cannot read; they stay. */
+  readonly #unreadable = new Set<number>();
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(options: JournalReaderOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        while (!signal.aborted && (await this.#round()) === AT_ONCE);
+      } catch (error) {
+        logger.debug({ event: "journal.failed", err: error }, "the journal was not read");
+      }
+      await clock.sleep(EVERY_MS, signal).catch(() => undefined);
+    }
+  }
+
+  /** Returns how many were taken. */
+  async #round(): Promise<number> {
+    const { db, ingestor } = this.#options;
+    const own = ingestor.journaled;
+    if (own.size >= OWN) return 0;
+    const entries = await oldEntries(db, {
+      olderThanMs: OLD_MS,
+      except: [...own, ...this.#unreadable],
+      limit: AT_ONCE,
+    });
+    await Promise.all(
+      entries.map(async (entry) => {
+        const webhook = this.#read(entry);
+        if (webhook) await ingestor.takeJournaled(webhook);
+      }),
+    );
+    return entries.length;
+  }
+
+  #read({
+    entryNo,
+    payload,
+    app,
+  }: WebhookEntry): (IngestWebhook & { entryNo: number }) | undefined {
+    try {
+      const body = parseMetaBody(payload.toString());
+      const webhook = normaliseMeta(body, this.#options.clock.now());
+      return { webhook, body, raw: payload, app, entryNo };
+    } catch (error) {
+      this.#unreadable.add(entryNo);
+      this.#options.reports.notStored(error);
+      return undefined;
+    }
+  }
+}
