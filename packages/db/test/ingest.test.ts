@@ -112,6 +112,11 @@ describe("messages", () => {
     await ingest(webhookOf([entryOf(line, { messages: [message] })]));
     const change = (type: string, body: object) =>
       textMessage({ type, text: undefined, [type]: body });
+    const metadata = {
+      phone_number_id: line.phoneNumberId,
+      display_phone_number: "15550100001",
+    };
+    const file = textMessage({ type: "media_placeholder" });
     const { events } = await ingest(
       webhookOf([
         entryOf(line, {
@@ -136,11 +141,8 @@ describe("messages", () => {
             {
               field: "history",
               value: {
-                metadata: {
-                  phone_number_id: line.phoneNumberId,
-                  display_phone_number: "15550100001",
-                },
-                history: [{ threads: [{ id: "15550100019", messages: [textMessage()] }] }],
+                metadata,
+                history: [{ threads: [{ id: "15550100019", messages: [textMessage(), file] }] }],
               },
             },
           ],
@@ -160,6 +162,14 @@ describe("messages", () => {
     );
     assert.equal(rows[0]?.text, "new");
     assert.deepEqual(Object.values(rows[0]?.reactions ?? {}), ["👍"]);
+
+    // The file that was announced comes later, under the same id.
+    const messages = [{ ...file, type: "image", image: { id: "1", mime_type: "image/png" } }];
+    const value = { metadata, messages };
+    const later = await ingest(
+      webhookOf([{ id: line.wabaId, changes: [{ field: "history", value }] }]),
+    );
+    assert.deepEqual(types(later.events), ["message.imported"]);
   });
 
   test("that cannot be as they say are stored all the same", async () => {
