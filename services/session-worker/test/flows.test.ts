@@ -1,12 +1,14 @@
-/** Keys for flows at Meta, and flow messages, against the simulated Meta. */
+/** Keys for flows at Meta, flow messages, and people without a phone, against the simulated Meta. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { newFlowKeyId, newNumberId, shardPoke } from "@manyline/contracts";
+import { newFlowKeyId, newNumberId, normaliseMeta, shardPoke } from "@manyline/contracts";
 import { flowKeyFingerprint, newFlowKeyPair } from "@manyline/contracts/flows";
 import {
   addFlowKey,
+  commitIngest,
   createNumber,
   inTransaction,
+  openDatabase,
   openFlowToken,
   putSharedFlow,
   putTenantFlow,
@@ -206,5 +208,42 @@ describe("a flow message", () => {
     const facts = openFlowToken(sealer, token, new Date());
     assert.deepEqual([facts?.messageId, facts?.flow], [messageId, "offer"]);
     assert.equal((await componentsOf("offer_plain")).components, undefined);
+  });
+});
+
+describe("a person whose phone nobody knows", () => {
+  it("is answered by the id that Meta has for them in this portfolio, and it is told what became of it", async () => {
+    const { number, atMeta, waba } = await addLine();
+    const bo = meta.world.addPerson({ phone: "15550100020", username: "@bo", isPhoneHidden: true });
+    meta.say(atMeta.id, bo.phone, "hi");
+    const userId = meta.world.userIdOf(bo.phone, waba.portfolioId);
+    const one = { number, phone: "1" };
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    const take = async (value: object) => {
+      const metadata = { phone_number_id: atMeta.id };
+      const changes = [{ field: "messages", value: { metadata, ...value } }];
+      const body = { object: "whatsapp_business_account", entry: [{ id: waba.id, changes }] };
+      const webhook = normaliseMeta(body, new Date());
+      const raw = Buffer.from(JSON.stringify(body));
+      return commitIngest(db, room.database.keyring, { service: "test" }, [
+        { webhook, body, raw, app: null },
+      ]);
+    };
+    const text = { type: "text", text: { body: "hi" } };
+    const { events } = await take({
+      messages: [{ from_user_id: userId, id: "wamid.bo.1", ...text }],
+      contacts: [{ user_id: userId, profile: { name: "Bo", username: "@bo" } }],
+    });
+    const heard = events.find(({ type }) => type === "message.received");
+    const data = Object(heard?.envelope.data) as Record<string, Record<string, unknown>>;
+    assert.deepEqual([data["from"]?.["phone"], data["from"]?.["userId"]], [null, userId]);
+    const chatId = String(data["chat"]?.["id"]);
+    const queued = await enqueue(room, one, { chatId }, { provider: "meta" });
+    await untilSend(room, one, queued, "message.sent", 20_000);
+    const sent = meta.sending.sent.find(({ callbackData }) => callbackData === queued.messageId);
+    assert.deepEqual([sent?.body["recipient"], sent?.body["to"]], [userId, undefined]);
+    await take({ statuses: [{ id: sent?.id, status: "delivered", recipient_user_id: userId }] });
+    const told = await untilSend(room, one, queued, "message.delivered", 20_000);
+    assert.deepEqual(Object(told.data["recipient"])["userId"], userId);
   });
 });

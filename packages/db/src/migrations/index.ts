@@ -41,6 +41,7 @@ import * as commonToken from "./20261121-1310-common-token.ts";
 import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
 import * as publications from "./20261121-1400-publications.ts";
 import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
+import * as peopleWithoutPhone from "./20261121-1430-people-without-phone.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -84,6 +85,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1320-one-message-each": oneMessageEach,
   "20261121-1330-one-chat-each": oneChatEach,
   "20261121-1400-publications": publications,
+  "20261121-1430-people-without-phone": peopleWithoutPhone,
 };
 
 /** The name of the newest migration: the schema version this build needs. */
