@@ -1,4 +1,4 @@
-/** Keys for flows at Meta, flow messages, and people without a phone, against the simulated Meta. */
+/** Keys for flows at Meta, flow messages, people without a phone, and numbers side by side, against the simulated Meta. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newFlowKeyId, newNumberId, normaliseMeta, shardPoke } from "@manyline/contracts";
@@ -19,7 +19,7 @@ import type { NumberRow } from "@manyline/db";
 import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
 import { until } from "@manyline/testkit";
 import { openRoom, type Room } from "./room.ts";
-import { enqueue, untilSend } from "./sending.ts";
+import { enqueue, sendStates, untilSend } from "./sending.ts";
 
 const ANN = "15550100019";
 let meta: MetaSimulator;
@@ -245,5 +245,36 @@ describe("a person whose phone nobody knows", () => {
     await take({ statuses: [{ id: sent?.id, status: "delivered", recipient_user_id: userId }] });
     const told = await untilSend(room, one, queued, "message.delivered", 20_000);
     assert.deepEqual(Object(told.data["recipient"])["userId"], userId);
+  });
+});
+
+describe("numbers side by side", () => {
+  it("one that Meta lets hang and one that it finds too fast delay nobody but themselves", async () => {
+    const [hung, fast, well] = [await addLine(), await addLine(), await addLine()];
+    const send = ({ number }: typeof well) =>
+      enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta" });
+    const states = ({ number }: typeof well) => sendStates(room, { number, phone: "1" });
+    const part = "messages" as const;
+    meta.faults.add({ part, phoneNumberId: hung.atMeta.id, effect: { delayMs: 2_500 } });
+    const error = { code: 130_429 };
+    meta.faults.add({ part, phoneNumberId: fast.atMeta.id, effect: { error }, when: { next: 1 } });
+    const waiting = await send(hung);
+    await send(fast);
+    const held = await until(
+      async () => {
+        const told = await room.events(fast.number);
+        return told.find(({ type }) => type === "number.restricted");
+      },
+      { label: "too fast" },
+    );
+    assert.equal(Object(held.data["restriction"])["code"], "slow_down");
+    await send(fast);
+    const one = { number: well.number, phone: "1" };
+    for (let count = 0; count < 5; count += 1) {
+      await untilSend(room, one, await send(well), "message.sent", 3_000);
+    }
+    assert.deepEqual(await states(hung), { sending: 1 });
+    assert.deepEqual(await states(fast), { queued: 2 });
+    await untilSend(room, { number: hung.number, phone: "1" }, waiting, "message.sent", 10_000);
   });
 });
