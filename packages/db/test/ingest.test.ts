@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { messageReceived, messageSent, normaliseMeta, parseMetaBody } from "@manyline/contracts";
+import {
+  messageIdFrom,
+  messageReceived,
+  messageSent,
+  normaliseMeta,
+  parseMetaBody,
+} from "@manyline/contracts";
 import { sql } from "kysely";
 import {
   askReplay,
   claimReplays,
   type Database,
   endReplays,
+  housekeeping,
   type IngestWebhook,
   listUnroutable,
   parkWebhook,
@@ -170,6 +177,32 @@ describe("messages", () => {
       webhookOf([{ id: line.wabaId, changes: [{ field: "history", value }] }]),
     );
     assert.deepEqual(types(later.events), ["message.imported"]);
+  });
+
+  test("that come again after eight days, with whatever came with them, are no news", async () => {
+    const line = await addMetaNumber(world);
+    const message = textMessage();
+    const said = webhookOf([
+      entryOf(line, {
+        messages: [
+          message,
+          textMessage({ type: "reaction", reaction: { message_id: message.id, emoji: "👍" } }),
+        ],
+        statuses: [{ id: "wamid.SENT", status: "read", recipient_id: "15550100019" }],
+      }),
+      { id: line.wabaId, changes: [{ field: "account_update", value: { event: "X" } }] },
+    ]);
+    assert.equal((await ingest(said)).events.length, 5);
+    const then = new Date(Date.now() - 8.5 * 86_400_000);
+    const { companyNo } = line.company;
+    await world.superuser.query("update messages set message_id = $1 where company_no = $2", [
+      messageIdFrom(then),
+      companyNo,
+    ]);
+    await world.superuser.query("update seen set at = $1 where company_no = $2", [then, companyNo]);
+    await housekeeping(world.worker);
+    const again = await ingest(said);
+    assert.deepEqual([types(again.events), again.repeated], [[], 4]);
   });
 
   test("that cannot be as they say are stored all the same", async () => {
