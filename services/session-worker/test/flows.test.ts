@@ -1,5 +1,6 @@
 /** Keys for flows at Meta, flow messages, people without a phone, and numbers side by side, against the simulated Meta. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { newFlowKeyId, newNumberId, normaliseMeta, shardPoke } from "@manyline/contracts";
 import { flowKeyFingerprint, newFlowKeyPair } from "@manyline/contracts/flows";
@@ -26,7 +27,7 @@ let meta: MetaSimulator;
 let room: Room;
 before(async () => {
   meta = await startMetaSimulator();
-  room = await openRoom({ env: { GRAPH_URL: meta.url } });
+  room = await openRoom({ env: { GRAPH_URL: meta.url, GRAPH_VERSION: "v21.0" } });
 });
 after(async () => {
   await room.close();
@@ -73,6 +74,10 @@ async function addKey({ companyNo }: NumberRow): Promise<string> {
   );
   return flowKeyId;
 }
+
+it("a version of the Graph API that ends soon, or has ended, is warned of", async () => {
+  assert.match(await readFile(room.log, "utf8"), /"graph.version_ends","version":"v21.0"/);
+});
 
 describe("the key for flows of a number", () => {
   it("is given to Meta and read back; what Meta has is told as it is", async () => {
