@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { messageReceived, messageSent, normaliseMeta, parseMetaBody } from "@manyline/contracts";
+import {
+  messageIdFrom,
+  messageReceived,
+  messageSent,
+  normaliseMeta,
+  parseMetaBody,
+} from "@manyline/contracts";
 import { sql } from "kysely";
 import {
   askReplay,
   claimReplays,
   type Database,
   endReplays,
+  housekeeping,
   type IngestWebhook,
   listUnroutable,
   setAside,
@@ -112,6 +119,11 @@ describe("messages", () => {
     await ingest(webhookOf([entryOf(line, { messages: [message] })]));
     const change = (type: string, body: object) =>
       textMessage({ type, text: undefined, [type]: body });
+    const metadata = {
+      phone_number_id: line.phoneNumberId,
+      display_phone_number: "15550100001",
+    };
+    const file = textMessage({ type: "media_placeholder" });
     const { events } = await ingest(
       webhookOf([
         entryOf(line, {
@@ -136,11 +148,8 @@ describe("messages", () => {
             {
               field: "history",
               value: {
-                metadata: {
-                  phone_number_id: line.phoneNumberId,
-                  display_phone_number: "15550100001",
-                },
-                history: [{ threads: [{ id: "15550100019", messages: [textMessage()] }] }],
+                metadata,
+                history: [{ threads: [{ id: "15550100019", messages: [textMessage(), file] }] }],
               },
             },
           ],
@@ -160,6 +169,40 @@ describe("messages", () => {
     );
     assert.equal(rows[0]?.text, "new");
     assert.deepEqual(Object.values(rows[0]?.reactions ?? {}), ["👍"]);
+
+    // The file that was announced comes later, under the same id.
+    const messages = [{ ...file, type: "image", image: { id: "1", mime_type: "image/png" } }];
+    const value = { metadata, messages };
+    const later = await ingest(
+      webhookOf([{ id: line.wabaId, changes: [{ field: "history", value }] }]),
+    );
+    assert.deepEqual(types(later.events), ["message.imported"]);
+  });
+
+  test("that come again after eight days, with whatever came with them, are no news", async () => {
+    const line = await addMetaNumber(world);
+    const message = textMessage();
+    const said = webhookOf([
+      entryOf(line, {
+        messages: [
+          message,
+          textMessage({ type: "reaction", reaction: { message_id: message.id, emoji: "👍" } }),
+        ],
+        statuses: [{ id: "wamid.SENT", status: "read", recipient_id: "15550100019" }],
+      }),
+      { id: line.wabaId, changes: [{ field: "account_update", value: { event: "X" } }] },
+    ]);
+    assert.equal((await ingest(said)).events.length, 5);
+    const then = new Date(Date.now() - 8.5 * 86_400_000);
+    const { companyNo } = line.company;
+    await world.superuser.query("update messages set message_id = $1 where company_no = $2", [
+      messageIdFrom(then),
+      companyNo,
+    ]);
+    await world.superuser.query("update seen set at = $1 where company_no = $2", [then, companyNo]);
+    await housekeeping(world.worker);
+    const again = await ingest(said);
+    assert.deepEqual([types(again.events), again.repeated], [[], 4]);
   });
 
   test("that cannot be as they say are stored all the same", async () => {

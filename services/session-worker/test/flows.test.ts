@@ -1,12 +1,15 @@
-/** Keys for flows at Meta, and flow messages, against the simulated Meta. */
+/** Keys for flows at Meta, flow messages, people without a phone, and numbers side by side, against the simulated Meta. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
-import { newFlowKeyId, newNumberId, shardPoke } from "@manyline/contracts";
+import { newFlowKeyId, newNumberId, normaliseMeta, shardPoke } from "@manyline/contracts";
 import { flowKeyFingerprint, newFlowKeyPair } from "@manyline/contracts/flows";
 import {
   addFlowKey,
+  commitIngest,
   createNumber,
   inTransaction,
+  openDatabase,
   openFlowToken,
   putSharedFlow,
   putTenantFlow,
@@ -17,14 +20,14 @@ import type { NumberRow } from "@manyline/db";
 import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
 import { until } from "@manyline/testkit";
 import { openRoom, type Room } from "./room.ts";
-import { enqueue, untilSend } from "./sending.ts";
+import { enqueue, sendStates, untilSend } from "./sending.ts";
 
 const ANN = "15550100019";
 let meta: MetaSimulator;
 let room: Room;
 before(async () => {
   meta = await startMetaSimulator();
-  room = await openRoom({ env: { GRAPH_URL: meta.url } });
+  room = await openRoom({ env: { GRAPH_URL: meta.url, GRAPH_VERSION: "v21.0" } });
 });
 after(async () => {
   await room.close();
@@ -71,6 +74,10 @@ async function addKey({ companyNo }: NumberRow): Promise<string> {
   );
   return flowKeyId;
 }
+
+it("a version of the Graph API that ends soon, or has ended, is warned of", async () => {
+  assert.match(await readFile(room.log, "utf8"), /"graph.version_ends","version":"v21.0"/);
+});
 
 describe("the key for flows of a number", () => {
   it("is given to Meta and read back; what Meta has is told as it is", async () => {
@@ -206,5 +213,73 @@ describe("a flow message", () => {
     const facts = openFlowToken(sealer, token, new Date());
     assert.deepEqual([facts?.messageId, facts?.flow], [messageId, "offer"]);
     assert.equal((await componentsOf("offer_plain")).components, undefined);
+  });
+});
+
+describe("a person whose phone nobody knows", () => {
+  it("is answered by the id that Meta has for them in this portfolio, and it is told what became of it", async () => {
+    const { number, atMeta, waba } = await addLine();
+    const bo = meta.world.addPerson({ phone: "15550100020", username: "@bo", isPhoneHidden: true });
+    meta.say(atMeta.id, bo.phone, "hi");
+    const userId = meta.world.userIdOf(bo.phone, waba.portfolioId);
+    const one = { number, phone: "1" };
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    const take = async (value: object) => {
+      const metadata = { phone_number_id: atMeta.id };
+      const changes = [{ field: "messages", value: { metadata, ...value } }];
+      const body = { object: "whatsapp_business_account", entry: [{ id: waba.id, changes }] };
+      const webhook = normaliseMeta(body, new Date());
+      const raw = Buffer.from(JSON.stringify(body));
+      return commitIngest(db, room.database.keyring, { service: "test" }, [
+        { webhook, body, raw, app: null },
+      ]);
+    };
+    const text = { type: "text", text: { body: "hi" } };
+    const { events } = await take({
+      messages: [{ from_user_id: userId, id: "wamid.bo.1", ...text }],
+      contacts: [{ user_id: userId, profile: { name: "Bo", username: "@bo" } }],
+    });
+    const heard = events.find(({ type }) => type === "message.received");
+    const data = Object(heard?.envelope.data) as Record<string, Record<string, unknown>>;
+    assert.deepEqual([data["from"]?.["phone"], data["from"]?.["userId"]], [null, userId]);
+    const chatId = String(data["chat"]?.["id"]);
+    const queued = await enqueue(room, one, { chatId }, { provider: "meta" });
+    await untilSend(room, one, queued, "message.sent", 20_000);
+    const sent = meta.sending.sent.find(({ callbackData }) => callbackData === queued.messageId);
+    assert.deepEqual([sent?.body["recipient"], sent?.body["to"]], [userId, undefined]);
+    await take({ statuses: [{ id: sent?.id, status: "delivered", recipient_user_id: userId }] });
+    const told = await untilSend(room, one, queued, "message.delivered", 20_000);
+    assert.deepEqual(Object(told.data["recipient"])["userId"], userId);
+  });
+});
+
+describe("numbers side by side", () => {
+  it("one that Meta lets hang and one that it finds too fast delay nobody but themselves", async () => {
+    const [hung, fast, well] = [await addLine(), await addLine(), await addLine()];
+    const send = ({ number }: typeof well) =>
+      enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta" });
+    const states = ({ number }: typeof well) => sendStates(room, { number, phone: "1" });
+    const part = "messages" as const;
+    meta.faults.add({ part, phoneNumberId: hung.atMeta.id, effect: { delayMs: 2_500 } });
+    const error = { code: 130_429 };
+    meta.faults.add({ part, phoneNumberId: fast.atMeta.id, effect: { error }, when: { next: 1 } });
+    const waiting = await send(hung);
+    await send(fast);
+    const held = await until(
+      async () => {
+        const told = await room.events(fast.number);
+        return told.find(({ type }) => type === "number.restricted");
+      },
+      { label: "too fast" },
+    );
+    assert.equal(Object(held.data["restriction"])["code"], "slow_down");
+    await send(fast);
+    const one = { number: well.number, phone: "1" };
+    for (let count = 0; count < 5; count += 1) {
+      await untilSend(room, one, await send(well), "message.sent", 3_000);
+    }
+    assert.deepEqual(await states(hung), { sending: 1 });
+    assert.deepEqual(await states(fast), { queued: 2 });
+    await untilSend(room, { number: hung.number, phone: "1" }, waiting, "message.sent", 10_000);
   });
 });

@@ -173,14 +173,7 @@ describe("a Meta number", () => {
       status: "delivered",
       biz_opaque_callback_data: lost.messageId,
     };
-    const metadata = { phone_number_id: one.number.id };
-    const changes = [{ field: "messages", value: { metadata, statuses: [status] } }];
-    const body = { object: "whatsapp_business_account", entry: [{ id: one.waba.id, changes }] };
-    const webhook = normaliseMeta(body, new Date());
-    const raw = Buffer.from(JSON.stringify(body));
-    await commitIngest(db, room.database.keyring, { service: "test" }, [
-      { webhook, body, raw, app: null },
-    ]);
+    await takeWebhook(db, one, { statuses: [status] });
     const delivered = await told(number, lost, "message.delivered");
     assert.equal(delivered.data["providerMessageId"], tries[0]?.id);
   });
@@ -233,6 +226,9 @@ describe("a Meta number", () => {
     };
     assert.deepEqual(await check(), steps);
     meta.world.wabas.get(one.waba.id)?.subscribedApps.add("1");
+    one.token.appId = "2";
+    assert.equal((await check())["subscription"], "warning");
+    one.token.appId = "1";
     one.token.expiresAt = Math.floor(Date.now() / 1_000) + 3_600;
     one.token.scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
     await addNumber({ ...other.place, accessToken: one.token.token }, number.companyNo);
@@ -369,15 +365,7 @@ describe("a Meta number", () => {
       type: "image",
       image: { id: file, mime_type: "image/png" },
     }));
-    const changes = [
-      { field: "messages", value: { metadata: { phone_number_id: one.number.id }, messages } },
-    ];
-    const body = { object: "whatsapp_business_account", entry: [{ id: one.waba.id, changes }] };
-    const webhook = normaliseMeta(body, new Date());
-    const raw = Buffer.from(JSON.stringify(body));
-    await commitIngest(db, room.database.keyring, { service: "test" }, [
-      { webhook, body, raw, app: null },
-    ]);
+    await takeWebhook(db, one, { messages });
     const files = await asSuperuser<{ media_id: string }>(
       room.database,
       `select media_id from media where number_no = ${number.numberNo} order by media_id`,

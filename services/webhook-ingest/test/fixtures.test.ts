@@ -100,6 +100,7 @@ test("file by file, what is expected is at a subscriber and in the database", as
     room.seen.length = 0;
     const raw = readFileSync(new URL(file, folder));
     assert.equal(await post(room, raw), 200, file);
+    const told = new Set<string>();
     for (const row of rows) {
       const where = `${file} ${row["row"]} ${row["id"]}`;
       const type = typeOf(row);
@@ -114,6 +115,7 @@ test("file by file, what is expected is at a subscriber and in the database", as
       const line = lines.get(`${row["entry_id"]} ${row["phone_number_id"]}`);
       assert.ok(line, where);
       assertSame(event, row, line, where);
+      told.add(event.id);
       count += 1;
       if (!/received|echoed|imported/.test(type)) continue;
       const stored = await execute(
@@ -121,6 +123,9 @@ test("file by file, what is expected is at a subscriber and in the database", as
       );
       assert.equal(stored.length, 1, where);
     }
+    const ids = [...told].map((id) => `'${id}'`).join();
+    const logged = await execute(`select from whatsapp_events where event_id in (${ids})`);
+    assert.equal(logged.length, told.size, file);
   }
   t.diagnostic(`${count} messages and statuses of ${files.size} files`);
   assert.ok(count > 150);

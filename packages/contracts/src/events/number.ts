@@ -68,7 +68,7 @@ export const numberHistoryShared = defineEvent({
   type: "number.history_shared",
   version: 1,
   description:
-    "A piece of the number's old chats came (its messages as message.imported), or (`errors`) its owner does not share them.",
+    "A piece of the number's old chats came, its messages as message.imported; or (`errors`) its owner does not share them. `details.placeholders` are messages with files: those of the last two weeks come later, as message.imported with the same ids.",
   data: notice,
 });
 export const numberGroupChanged = defineEvent({

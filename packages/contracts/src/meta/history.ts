@@ -1,4 +1,8 @@
-/** Old chats that the owner of a number shares: one notice for each chunk, and its messages. */
+/**
+ * Old chats that the owner of a number shares: one notice for each chunk, and its messages. Of a file a chunk has only
+ * that there was one; the file comes later, in a message with the same id, which must not look like a repetition. So
+ * what holds its place is told in the notice and nowhere else.
+ */
 import { type Json, isObject, listOf, objectOf, textOf } from "./json.ts";
 import { readMessage } from "./messages.ts";
 import { noticeOf, type Origin } from "./notices.ts";
@@ -17,19 +21,25 @@ export function historyOf(origin: Origin, value: Json, people: People): MetaInpu
 
 function chunkOf(origin: Origin, chunk: Json, people: People): MetaInput[] {
   const told: MetaInput[] = [];
+  const placeholders: unknown[] = [];
   let messages = 0;
   const threads = listOf(chunk["threads"]);
   for (const one of threads) {
     const thread = objectOf(one);
     for (const element of listOf(thread["messages"])) {
       messages += 1;
+      if (objectOf(element)["type"] === "media_placeholder") {
+        placeholders.push(element);
+        continue;
+      }
       const read = isObject(element) ? readMessage(element, foundIn(origin, thread, people)) : null;
       if (read?.input) told.push(read.input, ...(read.same ? [read.same] : []));
       else told.push(noticeOf(origin, { type: "number.notified", details: element }));
     }
   }
   const { threads: _told, ...rest } = chunk;
-  const details = { ...rest, threads: threads.length, messages };
+  const files = placeholders.length > 0 ? { placeholders } : {};
+  const details = { ...rest, threads: threads.length, messages, ...files };
   const errors = chunk["errors"];
   return [noticeOf(origin, { type: "number.history_shared", details, errors }), ...told];
 }

@@ -56,6 +56,24 @@ describe("messages", () => {
     assert.ok(reused.kind === "message");
     assert.deepEqual(reused.from, { phone: "15550100019", userId: "US.1" });
   });
+  it("of several people give nobody the ids of the one contact that names none of them", () => {
+    const contacts = [{ user_id: "ES.9", profile: { name: "Noa" } }];
+    const told = (...from: string[]) => {
+      const messages = from.map((one, place) => ({
+        from: one,
+        id: `wamid.${place}`,
+        type: "text",
+      }));
+      return items({ contacts, messages }).map(({ input }) =>
+        input.kind === "message" && input.from ? input.from : {},
+      );
+    };
+    assert.deepEqual(told("15550100019"), [{ phone: "15550100019", userId: "ES.9", name: "Noa" }]);
+    assert.deepEqual(told("15550100019", "15550100020"), [
+      { phone: "15550100019" },
+      { phone: "15550100020" },
+    ]);
+  });
   it("in a group belong to the group", () => {
     const one = message({ group_id: "G1", type: "text", text: { body: "hi" } });
     assert.ok(one.kind === "message");
@@ -201,6 +219,12 @@ describe("what is not live", () => {
         text: { body: "b" },
       },
       { from: "15550100001", id: "wamid.h3", timestamp: "3", type: "media_placeholder" },
+      {
+        from: "15550100019",
+        id: "wamid.h4",
+        type: "reaction",
+        reaction: { message_id: "wamid.h2" },
+      },
     ];
     const history = [{ metadata: { phase: 1 }, threads: [{ id: "15550100019", messages }] }];
     const [notice, ...old] = items({ history }, "history");
@@ -208,15 +232,17 @@ describe("what is not live", () => {
     assert.deepEqual(notice.input.data.details, {
       metadata: { phase: 1 },
       threads: 1,
-      messages: 3,
+      messages: 4,
+      placeholders: [messages[2]],
     });
     const told = old.map(({ input }) =>
-      input.kind === "message" ? [input.event, input.from !== null] : [],
+      input.kind === "message" ? [input.event, input.from !== null, input.type] : [],
     );
     assert.deepEqual(told, [
-      ["imported", true],
-      ["imported", false],
-      ["imported", false],
+      ["imported", true, "text"],
+      ["imported", false, "text"],
+      // No reaction of today's.
+      ["imported", true, "unsupported"],
     ]);
     const [media] = items({ messages: [messages[0]] }, "history");
     assert.ok(media?.input.kind === "message" && media.input.event === "imported");
@@ -295,6 +321,12 @@ describe("other news", () => {
       "call.received",
       "call.changed",
     ]);
+    const ringing = { id: "wacid.1", type: "call", status: "RINGING", recipient_id: "15550100019" };
+    const [call] = items({ statuses: [ringing] }, "calls");
+    assert.deepEqual(
+      [call?.input.kind === "notice" && call.input.event, call?.facts?.row, call?.facts?.status],
+      ["call.changed", "status", "RINGING"],
+    );
     assert.deepEqual(typesOf({ calls: [] }, "calls"), ["number.notified"]);
     assert.deepEqual(typesOf({ event: "X" }, "tomorrow"), ["number.notified"]);
     assert.deepEqual(

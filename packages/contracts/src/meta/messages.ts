@@ -39,7 +39,8 @@ export function readMessage(message: Json, found: Found): ReadMessage {
   }
   const at = timeOf(message["timestamp"], found.now);
   const piece = { providerMessageId: facts.id, ...chatted, at };
-  const changed = changeOf(message, piece);
+  // What changed an old message long ago is no news of today's: it is told as an old message of its own.
+  const changed = found.event === "imported" ? undefined : changeOf(message, piece);
   if (changed) return { facts, input: changed, same: undefined };
   const { type, text, content = {}, media = null } = said;
   const event = chatted.from === null && found.event === "received" ? "echoed" : found.event;

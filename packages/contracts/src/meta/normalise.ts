@@ -4,7 +4,7 @@ import { historyOf } from "./history.ts";
 import { type Found, readMessage } from "./messages.ts";
 import { elementOf, eventOf, noticeOf, noticesOf, type Origin } from "./notices.ts";
 import { People, phoneText } from "./people.ts";
-import { readStatus } from "./statuses.ts";
+import { readStatus, statusFacts } from "./statuses.ts";
 import type { MetaFacts, MetaInput, MetaItem, MetaRoute, MetaWebhook } from "./types.ts";
 
 /**
@@ -109,7 +109,12 @@ class Reader {
     };
     // What comes in another field (history) is not somebody who writes now.
     for (const one of listOf(value["messages"])) message(one, isLive ? "received" : "imported");
-    for (const one of field === "calls" ? [] : listOf(value["statuses"])) {
+    for (const one of listOf(value["statuses"])) {
+      if (field === "calls") {
+        const facts = isObject(one) ? statusFacts(one) : null;
+        for (const input of elementOf(origin, one, people)) add(input, facts);
+        continue;
+      }
       const { facts, input } = readStatus(objectOf(one), people, now);
       if (input) add(input, facts);
       else asNotice(one, isObject(one) ? facts : null, statusWord(one));

@@ -112,7 +112,7 @@ const LISTS: Readonly<Record<string, readonly string[]>> = {
   user_preferences: ["user_preferences"],
   user_id_update: ["user_id_update"],
   smb_app_state_sync: ["state_sync"],
-  calls: ["calls", "statuses"],
+  calls: ["calls"],
 };
 
 /** The notices of a change, never none, and the people that turn out to be one. */

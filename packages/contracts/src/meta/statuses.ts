@@ -14,8 +14,9 @@ export type ReadStatus = {
   input: MetaStatusInput | undefined;
 };
 
-export function readStatus(status: Json, people: People, now: Date): ReadStatus {
-  const facts = factsOf("status", {
+/** Also of a call, which has its news in the same list. */
+export function statusFacts(status: Json): MetaFacts {
+  return factsOf("status", {
     id: textOf(status["id"]),
     timestamp: textOf(status["timestamp"]),
     status: textOf(status["status"]),
@@ -23,6 +24,10 @@ export function readStatus(status: Json, people: People, now: Date): ReadStatus 
     recipientUserId: textOf(status["recipient_user_id"]),
     errorCode: errorCode(status["errors"]),
   });
+}
+
+export function readStatus(status: Json, people: People, now: Date): ReadStatus {
+  const facts = statusFacts(status);
   // Of a payment the same words mean the money, not the message.
   const isPayment = textOf(status["type"]) === "payment";
   const state = isPayment ? undefined : STATES.find((one) => one === facts.status);

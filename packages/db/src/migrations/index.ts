@@ -39,10 +39,11 @@ import * as queueDeliveries from "./20261121-1110-queue-deliveries.ts";
 import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 import * as commonToken from "./20261121-1310-common-token.ts";
 import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
+import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
 import * as publications from "./20261121-1400-publications.ts";
 import * as fewerJoins from "./20261121-1410-fewer-joins.ts";
 import * as webhookJournal from "./20261121-1420-webhook-journal.ts";
-import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
+import * as peopleWithoutPhone from "./20261121-1430-people-without-phone.ts";
 
 export const migrations: Record<string, Migration> = {
   "20261121-0100-tenants": tenants,
@@ -88,6 +89,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1400-publications": publications,
   "20261121-1410-fewer-joins": fewerJoins,
   "20261121-1420-webhook-journal": webhookJournal,
+  "20261121-1430-people-without-phone": peopleWithoutPhone,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

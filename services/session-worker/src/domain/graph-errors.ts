@@ -28,8 +28,9 @@ const RULES = new Map<number, GraphRule>([
   ...rules("locked", "NOT_ALLOWED", 368, 131_031),
   ...rules("slow_down", "NOT_ACCEPTED", 4, 80_007, 130_429),
   ...rules("pair", "NO_ANSWER", 131_056),
-  ...rules("rest", "NO_ANSWER", 131_057, 133_015),
-  ...rules("again", "NO_ANSWER", 1, 2, 131_000, 131_016, 133_004, 135_000),
+  // Meta itself is away, works on the number, or wants five minutes: nothing is wrong with the message.
+  ...rules("rest", "NO_ANSWER", 2, 131_016, 131_057, 133_004, 133_015),
+  ...rules("again", "NO_ANSWER", 1, 131_000, 135_000),
   ...rules(
     "fail",
     "NOT_ACCEPTED",

@@ -139,8 +139,7 @@ async function asked(
 }
 
 async function checkToken(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
-  const path = `debug_token?input_token=${encodeURIComponent(place.token)}`;
-  const data = Object((await graph.call("GET", path, place))["data"]) as Json;
+  const data = Object((await graph.call("GET", debugPath(place), place))["data"]) as Json;
   const set = tokenState(place.token);
   if (data["is_valid"] !== true) {
     return [step("token", "failed", `${set}, not valid`, "Make a new system-user token.")];
@@ -199,11 +198,30 @@ async function checkAccount(graph: Graph, place: MetaPlace): Promise<SetupCheck[
   ];
 }
 
+/** Any app that is subscribed gets the account's webhooks; mostly it is the one the token is of. */
 async function checkSubscription(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
-  const { data } = await graph.call("GET", `${place.wabaId}/subscribed_apps`, place);
-  const count = Array.isArray(data) ? data.length : 0;
+  const [{ data }, about] = await Promise.all([
+    graph.call("GET", `${place.wabaId}/subscribed_apps`, place),
+    graph.call("GET", debugPath(place), place),
+  ]);
+  const apps: unknown[] = Array.isArray(data) ? data : [];
+  const ids = apps.flatMap((app) => idOf(Object(app)["whatsapp_business_api_data"]) ?? []);
+  const own = idOf({ id: Object(about["data"])["app_id"] });
   const toDo = "POST /<account>/subscribed_apps with this token; without it no webhook comes.";
-  return [step("subscription", count > 0 ? "ok" : "failed", `${count} apps are subscribed`, toDo)];
+  const detail = `${apps.length} apps are subscribed`;
+  if (apps.length === 0) return [step("subscription", "failed", detail, toDo)];
+  const isOther = own !== undefined && ids.length > 0 && !ids.includes(own);
+  return isOther
+    ? [step("subscription", "warning", `${detail}, not the one this token is of`, toDo)]
+    : [step("subscription", "ok", detail)];
+}
+
+const debugPath = ({ token }: MetaPlace): string =>
+  `debug_token?input_token=${encodeURIComponent(token)}`;
+
+function idOf(value: unknown): string | undefined {
+  const id: unknown = Object(value)["id"];
+  return typeof id === "string" || typeof id === "number" ? String(id) || undefined : undefined;
 }
 
 /** Only whoever has the private part of the key that Meta has can read what a phone sends in a flow. */
