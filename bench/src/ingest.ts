@@ -172,7 +172,7 @@ async function untilPublished({ client }: IngestGround): Promise<void> {
   await until(
     async () => {
       const { rows } = await client.query(
-        "select from whatsapp_events where published_at is null limit 1",
+        "select from event_publications where published_at is null limit 1",
       );
       return rows.length === 0;
     },

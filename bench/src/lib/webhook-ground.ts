@@ -235,9 +235,9 @@ export class WebhookGround implements AsyncDisposable {
       chats: new Map([[newChatId() as string, 0]]),
     });
     await this.client.query(
-      // Of three days ago: what is younger, and of another stream, the relay publishes again.
-      `insert into whatsapp_events (company_no, event_id, type, subject, envelope, incarnation, stream_seq, published_at, created_at)
-        select $1, 'evt_filled' || n, $2, $3, $4, 'filled', n, now(), now() - interval '3 days' from generate_series(1, $5::int) n`,
+      // Of three days ago: what is younger the relay publishes.
+      `insert into whatsapp_events (company_no, event_id, type, subject, envelope, created_at)
+        select $1, 'evt_filled' || n, $2, $3, $4, now() - interval '3 days' from generate_series(1, $5::int) n`,
       [companyNo, envelope.type, natsSubject, JSON.stringify(envelope), count],
     );
     await this.client.query(

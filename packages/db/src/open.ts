@@ -103,12 +103,15 @@ const getTypeParser: typeof types.getTypeParser = (oid, format) => {
   if (oid === types.builtins.INT8) return Number;
   const code: number = oid;
   if (code === INT8_ARRAY) {
-    return (value: string) => (value === "{}" ? [] : value.slice(1, -1).split(",").map(Number));
+    return (value: string) =>
+      value === "{}" ? [] : value.slice(1, -1).split(",").map(numberOrNull);
   }
   // The client's own parsers are untyped.
   const parser: unknown = types.getTypeParser(oid, format);
   return parser;
 };
+
+const numberOrNull = (text: string): number | null => (text === "NULL" ? null : Number(text));
 
 /** Opens a database; lazy, see `Database`. */
 export function openDatabase(options: OpenOptions): Database {

@@ -12,7 +12,7 @@ import type { ownedNumber, World } from "./support.ts";
 
 export type Owned = Awaited<ReturnType<typeof ownedNumber>>;
 
-/** Commits `count` events of a number, without publishing them. They are as the log gives them back. */
+/** Commits `count` events of a number, without publishing them. */
 export async function commitEvents(
   world: World,
   { fence, company, number }: Owned,
@@ -41,10 +41,13 @@ export async function commitEvents(
       events.map((event) => ({ companyNo, numberNo, event })),
     ),
   );
-  return stored.map(({ text, ...event }) => {
-    assert.equal(text, JSON.stringify(event.envelope));
-    return event;
-  });
+  for (const { text, envelope } of stored) assert.equal(text, JSON.stringify(envelope));
+  return stored;
+}
+
+/** As the log gives them back. */
+export function asRead(events: readonly StoredEvent[]): StoredEvent[] {
+  return events.map(({ text: _text, publicationNo: _publicationNo, ...event }) => event);
 }
 
 export const quietLogger: EventRelayOptions["logger"] = {

@@ -13,7 +13,7 @@ import {
   listEvents,
   withCompany,
 } from "../src/index.ts";
-import { commitEvents } from "./event-support.ts";
+import { asRead, commitEvents } from "./event-support.ts";
 import { addCompany, addNumber, openWorld, ownedNumber, type World } from "./support.ts";
 
 let world: World;
@@ -36,7 +36,7 @@ const nameOf = (dayOffset: number): string =>
 describe("the log", () => {
   test("events are stored with their facts, in their order, and come back as they were", async () => {
     const owned = await ownedNumber(world);
-    const stored = await commitEvents(world, owned, 5);
+    const stored = asRead(await commitEvents(world, owned, 5));
     const { companyNo } = owned.company;
     const listed = await withCompany(world.app, companyNo, (tx) =>
       listEvents(tx, { companyNo, limit: 10 }),
@@ -103,7 +103,7 @@ describe("the feed", () => {
   test("a page is behind a position, without what was had, and says whether there is more", async () => {
     const owned = await ownedNumber(world);
     const { companyNo } = owned.company;
-    const stored = await commitEvents(world, owned, 5);
+    const stored = asRead(await commitEvents(world, owned, 5));
     const nos = stored.map(({ eventNo }) => eventNo);
     const scope = { companyNo, numberNo: null };
     const read = (more: object, limit = all) =>
@@ -139,13 +139,13 @@ describe("the feed", () => {
   test("it starts some time back, and finds there what was not committed then", async () => {
     const owned = await ownedNumber(world);
     const { companyNo } = owned.company;
-    const [old] = await commitEvents(world, owned, 1);
+    const [old] = asRead(await commitEvents(world, owned, 1));
     assert.ok(old);
     await world.superuser.query(
       "update whatsapp_events set created_at = created_at - interval '1 minute' where event_no = $1",
       [old.eventNo],
     );
-    const [recent] = await commitEvents(world, owned, 1);
+    const [recent] = asRead(await commitEvents(world, owned, 1));
     assert.ok(recent);
     const scope = { companyNo, numberNo: null };
     const late = await inTransaction(world.platform, async (tx) => {

@@ -367,6 +367,18 @@ test("old days of the event log are dropped, and the next ones are made", async 
   assert.deepEqual([done["eventDaysDropped"], done["partitionsMade"]], [1, 1]);
 });
 
+test("where events were published is forgotten after 3 days, with streams not filled from further back", async () => {
+  await world.superuser.query(`insert into event_publications
+      (publication_no, event_nos, company_nos, created_at)
+    select -n, array[-n], array[1], now() - n * interval '1 day' from generate_series(1, 5) n`);
+  const done = await housekeeping(world.worker);
+  assert.equal(done["publicationsDeleted"], 3);
+  const { rows } = await world.superuser.query<{ no: string }>(
+    "delete from event_publications where publication_no < 0 returning publication_no as no",
+  );
+  assert.deepEqual(new Set(rows.map(({ no }) => Number(no))), new Set([-1, -2]));
+});
+
 test("one rule that fails does not keep the others from running", async () => {
   await registerWorker(world.worker, { workerId: "gone", generation: 1, capacity: 1 });
   await ago("update workers set seen_at = now() - $1::interval where worker_id = 'gone'", 8);

@@ -98,7 +98,7 @@ test("events reach a real stream once, each marked with its sequence", async () 
   assert.equal((await bus.streamState(EVENTS_STREAM)).messageCount, 50);
   const { rows } = await world.superuser.query<{ seqs: string; incarnations: string[] }>(
     `select count(distinct stream_seq) as seqs, array_agg(distinct incarnation) as incarnations
-      from whatsapp_events`,
+      from event_publications, unnest(stream_seqs) as s (stream_seq)`,
   );
   const { incarnation } = await bus.streamState(EVENTS_STREAM);
   assert.deepEqual(rows, [{ seqs: "50", incarnations: [incarnation] }]);

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(relays.splice(0).map((relay) => relay.stop()));
-  await world.superuser.query("delete from whatsapp_events");
+  await world.superuser.query("delete from whatsapp_events; delete from event_publications");
 });
 after(() => world[Symbol.asyncDispose]());
 
@@ -40,7 +40,9 @@ async function marks(): Promise<{ id: string; incarnation: string | null; seq: n
     event_id: string;
     incarnation: string | null;
     stream_seq: string | null;
-  }>("select event_id, incarnation, stream_seq from whatsapp_events order by event_no");
+  }>(`select e.event_id, p.incarnation, m.stream_seq
+      from event_publications p, unnest(p.event_nos, p.stream_seqs) as m (event_no, stream_seq)
+      join whatsapp_events e on e.event_no = m.event_no order by e.event_no`);
   return rows.map((row) => ({
     id: row.event_id,
     incarnation: row.incarnation,
@@ -84,6 +86,44 @@ test("what could not be published waits, and is swept when the stream is back", 
   assert.deepEqual(stream.ids, idsOf(events));
 });
 
+test("an insert whose events are handed over in parts is whole once the last of them is marked", async () => {
+  const relay = newRelay();
+  const events = await commitEvents(world, owned, 5);
+  const publications = async () =>
+    (await world.superuser.query("select published_at from event_publications")).rows;
+  relay.publish(events.slice(3));
+  await relay.flushed();
+  assert.deepEqual(await publications(), [{ published_at: null }]);
+  relay.publish(events.slice(0, 2));
+  await relay.flushed();
+  assert.deepEqual(
+    (await marks()).map(({ seq }) => seq),
+    [3, 4, null, 1, 2],
+  );
+  assert.equal(await newRelay().sweep(), 1);
+  const [whole] = await publications();
+  assert.ok(whole?.published_at);
+  assert.deepEqual(
+    (await marks()).map(({ seq }) => seq),
+    [3, 4, 5, 1, 2],
+  );
+});
+
+test("an event that was deleted before it was published holds up nothing", async () => {
+  const events = await commitEvents(world, owned, 3);
+  await world.superuser.query("delete from whatsapp_events where event_id = $1", [
+    events[1]?.eventId,
+  ]);
+  assert.equal(await newRelay().sweep(), 2);
+  const { rows } = await world.superuser.query(
+    "select stream_seqs::text, published_at is not null as is_done from event_publications",
+  );
+  assert.deepEqual(rows, [{ stream_seqs: "{1,0,2}", is_done: true }]);
+  stream.wipe();
+  assert.equal(await newRelay().compare(), 2);
+  assert.equal(await newRelay().sweep(), 2);
+});
+
 test("the sweeper leaves fresh events to the process that committed them", async () => {
   await commitEvents(world, owned, 2);
   assert.equal(await newRelay({ unmarkedAfterMs: 60_000 }).sweep(), 0);
@@ -111,10 +151,10 @@ test("events that cannot be published do not stop the others", async () => {
 
 test("a stream that was deleted is filled again with the whole window, and nothing older", async () => {
   const relay = newRelay();
-  const events = await publish(relay, 5);
+  const events = [...(await publish(relay, 1)), ...(await publish(relay, 4))];
   await world.superuser.query(
-    "update whatsapp_events set created_at = created_at - interval '49 hours' where event_id = $1",
-    [events[0]?.eventId],
+    "update event_publications set created_at = created_at - interval '49 hours' where publication_no = $1",
+    [events[0]?.eventNo],
   );
   stream.wipe();
   assert.equal(await relay.compare(), 4);

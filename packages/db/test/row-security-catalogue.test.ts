@@ -83,6 +83,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "delete_old_journal", callers: worker },
     { proname: "delete_old_media", callers: worker },
     { proname: "delete_old_notifications", callers: worker },
+    { proname: "delete_old_publications", callers: worker },
     { proname: "delete_old_seen", callers: worker },
     { proname: "delete_old_tokens", callers: worker },
     { proname: "delete_old_unroutable", callers: worker },
@@ -100,6 +101,7 @@ test("functions that run with the owner's rights are the known ones, for the rol
     { proname: "make_notice_link", callers: ["manyline_notify"] },
     { proname: "merge_shards", callers: ["manyline_platform", "manyline_worker"] },
     { proname: "note_dropped_file", callers: [] },
+    { proname: "note_publication", callers: [] },
     { proname: "note_removed_number", callers: [] },
     { proname: "note_unknown_send", callers: [] },
     { proname: "purge_removed_numbers", callers: worker },
@@ -129,6 +131,11 @@ test("role relay reads the event log and nothing else", async () => {
     sql`update whatsapp_events set envelope = '{}'`.execute(world.relay),
     /permission denied/,
   );
+  for (const login of DB_ROLES.map(loginOf)) {
+    const isRelay = login === "manyline_relay";
+    assert.equal(await can(login, "event_publications", "select"), isRelay, login);
+    assert.equal(await can(login, "event_publications", "insert"), false, login);
+  }
 });
 
 test("credentials and wrapped keys are out of reach of whoever does not need them", async () => {

@@ -185,8 +185,8 @@ test("an endpoint with a backlog gives way while another has something, and then
   })();
   const { companyNo, subscriptionId } = key;
   await run(`with written as (
-      insert into whatsapp_events (company_no, event_id, type, subject, envelope, incarnation, stream_seq, published_at)
-      select ${companyNo}, 'evt_loud' || n, type, subject, envelope, 'filled', n, now()
+      insert into whatsapp_events (company_no, event_id, type, subject, envelope, created_at)
+      select ${companyNo}, 'evt_loud' || n, type, subject, envelope, now() - interval '3 days'
       from whatsapp_events, generate_series(1, 300) n where event_id = '${model}' returning event_id, type
     ) insert into deliveries (company_no, subscription_id, event_id, type)
       select ${companyNo}, '${subscriptionId}', event_id, type from written`);

@@ -97,7 +97,7 @@ test("NATS is down for 30 s: takeovers and commands work, and no event is lost",
   await until(
     async () => {
       const [row] = await audit.query<{ count: number }>(
-        "select count(*)::int as count from whatsapp_events where published_at is null",
+        "select count(*)::int as count from event_publications where published_at is null",
       );
       return row?.count === 0;
     },

@@ -135,7 +135,7 @@ test(`webhooks through ${ROUNDS} rounds of kills: none lost, none twice, none in
   );
   const [open] = await asSuperuser<{ count: number }>(
     database,
-    "select count(*)::int as count from whatsapp_events where published_at is null",
+    "select count(*)::int as count from event_publications where published_at is null",
   );
   t.diagnostic(
     `kill -9: webhook-ingest ${kills.ingest}, NATS ${kills.nats}, Postgres ${kills.postgres}`,

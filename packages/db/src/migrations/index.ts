@@ -39,6 +39,7 @@ import * as queueDeliveries from "./20261121-1110-queue-deliveries.ts";
 import * as oneRowEach from "./20261121-1300-one-row-each.ts";
 import * as commonToken from "./20261121-1310-common-token.ts";
 import * as oneMessageEach from "./20261121-1320-one-message-each.ts";
+import * as publications from "./20261121-1400-publications.ts";
 import * as oneChatEach from "./20261121-1330-one-chat-each.ts";
 
 export const migrations: Record<string, Migration> = {
@@ -82,6 +83,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1310-common-token": commonToken,
   "20261121-1320-one-message-each": oneMessageEach,
   "20261121-1330-one-chat-each": oneChatEach,
+  "20261121-1400-publications": publications,
 };
 
 /** The name of the newest migration: the schema version this build needs. */

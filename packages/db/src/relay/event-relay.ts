@@ -3,9 +3,10 @@ import { type Database, type Executor, inTransaction } from "../open.ts";
 import type { StoredEvent } from "../repositories/events.ts";
 import {
   highestMarked,
-  lockUnmarked,
+  lockOpen,
   type Mark,
   markPublished,
+  type Publication,
   unmarkFrom,
   unmarkOthers,
 } from "./marks.ts";
@@ -36,22 +37,25 @@ export type EventRelayOptions = {
 };
 
 /** What a round of publishing has stored, and in which incarnation at the latest. */
-type Sent = { incarnation: string; marks: Mark[] };
+/** `count`: how many events the stream has stored. */
+type Sent = { incarnation: string; marks: Mark[]; count: number };
 
 const SWEEP_BATCH = 200;
 const OWN_BATCH = 256;
 /** Own commits waiting for publication; what exceeds it is left to the sweeper. */
 const MAX_WAITING = 10_000;
+/** Marks an event that was deleted before it was published. */
+const GONE = 0;
 
 /**
  * Publishes the event log into the stream and keeps the stream filled.
  *
  * Each process publishes its own commits (`publish`, in their order). What it does not manage, because
- * NATS is away or the process died, the sweeper of any process publishes. Each row is marked with the
- * stream's incarnation and the sequence of the acknowledgement. Marks tell when the stream has lost what
- * it acknowledged: another incarnation, a last sequence below a marked one, or a sequence given twice.
- * Then the rows concerned are unmarked, and so published again with the same id: subscribers get every
- * event at least once.
+ * NATS is away or the process died, the sweeper of any process publishes. Each event is marked, in the row of
+ * the publication it belongs to, with the stream's incarnation and the sequence of the acknowledgement. Marks
+ * tell when the stream has lost what it acknowledged: another incarnation, a last sequence below a marked one,
+ * or a sequence given twice. Then the events concerned are unmarked, and so published again with the same id:
+ * subscribers get every event at least once.
  */
 export class EventRelay implements AsyncDisposable {
   readonly #db: Database;
@@ -61,7 +65,8 @@ export class EventRelay implements AsyncDisposable {
   readonly #unmarkedAfterMs: number;
   readonly #compareMs: number;
   readonly #windowMs: number;
-  readonly #waiting: StoredEvent[] = [];
+  readonly #waiting: Publication[] = [];
+  #waitingCount = 0;
   #pump: Promise<void> | undefined;
   #comparing: Promise<void> | undefined;
   #comparedAt = -Infinity;
@@ -83,8 +88,11 @@ export class EventRelay implements AsyncDisposable {
 
   /** Publishes events of a commit, right after it and in their order. Never throws; the sweeper is the net. */
   publish(events: readonly StoredEvent[]): void {
-    if (this.#stopping.signal.aborted || this.#waiting.length > MAX_WAITING) return;
-    this.#waiting.push(...events);
+    if (this.#stopping.signal.aborted || this.#waitingCount > MAX_WAITING) return;
+    for (const publication of publicationsOf(events)) {
+      this.#waiting.push(publication);
+      this.#waitingCount += publication.events.length;
+    }
     this.#pump ??= this.#publishWaiting().finally(() => {
       this.#pump = undefined;
     });
@@ -152,25 +160,22 @@ export class EventRelay implements AsyncDisposable {
     let afterNo = 0;
     for (;;) {
       if (this.#stopping.signal.aborted) return published;
-      const { found, marked, lastNo } = await inTransaction(this.#db, async (tx) => {
-        const events = await lockUnmarked(tx, {
+      const { count, isAll, lastNo } = await inTransaction(this.#db, async (tx) => {
+        const locked = await lockOpen(tx, {
           afterNo,
           unmarkedAfterMs: this.#unmarkedAfterMs,
           windowMs: this.#windowMs,
           limit: SWEEP_BATCH,
         });
-        const sent = await this.#send(events);
+        const sent = await this.#send(locked.publications);
         await this.#mark(tx, sent);
-        return {
-          found: events.length,
-          marked: sent.marks.length,
-          lastNo: events.at(-1)?.eventNo ?? 0,
-        };
+        const last = locked.publications.at(-1)?.publicationNo ?? 0;
+        return { count: sent.count, isAll: locked.isAll, lastNo: last };
       });
-      published += marked;
-      if (found < SWEEP_BATCH) return published;
+      published += count;
+      if (isAll) return published;
       // Nothing went through: NATS is away, or these events cannot be published and others wait behind.
-      if (marked === 0 && !(await this.#isReachable())) return published;
+      if (count === 0 && !(await this.#isReachable())) return published;
       afterNo = lastNo;
     }
   }
@@ -213,7 +218,7 @@ export class EventRelay implements AsyncDisposable {
 
   async #publishWaiting(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, OWN_BATCH);
+      const batch = this.#nextWaiting();
       try {
         // After a reconnect first compare: new sequences would hide that old ones were lost.
         await this.#comparing;
@@ -224,38 +229,59 @@ export class EventRelay implements AsyncDisposable {
     }
   }
 
-  /** Sends all, in their order, and returns those the stream has stored. Never throws. */
-  async #send(events: readonly StoredEvent[]): Promise<Sent> {
-    const marks: Mark[] = [];
-    if (events.length === 0) return { incarnation: "", marks };
-    let failure: unknown;
+  #nextWaiting(): Publication[] {
+    let count = 0;
+    const end = this.#waiting.findIndex(({ events }) => (count += events.length) >= OWN_BATCH);
+    const batch = this.#waiting.splice(0, end < 0 ? this.#waiting.length : end + 1);
+    this.#waitingCount -= count;
+    return batch;
+  }
+
+  /** Sends all, in their order, and returns what the stream has stored. Never throws. */
+  async #send(publications: readonly Publication[]): Promise<Sent> {
+    const nothing: Sent = { incarnation: "", marks: [], count: 0 };
+    if (publications.length === 0) return nothing;
     // Taken before publishing: read afterwards it could be that of a stream which never got the event.
     let incarnation = this.#incarnation;
     try {
       incarnation ??= (await this.#publisher.streamState()).incarnation;
       this.#incarnation ??= incarnation;
-      const answers = await Promise.allSettled(
-        events.map((event) =>
-          this.#publisher.publish(event.natsSubject, Buffer.from(eventText(event)), event.eventId),
-        ),
-      );
-      for (const [index, answer] of answers.entries()) {
-        const event = events[index];
-        if (answer.status === "rejected") failure = answer.reason;
-        else if (event !== undefined) marks.push({ event, seq: answer.value.seq });
-      }
     } catch (error) {
-      failure = error;
+      this.#report(error, publications.length);
+      return nothing;
     }
-    this.#report(failure, events.length - marks.length);
-    return { incarnation: incarnation ?? "", marks };
+    let count = 0;
+    let failure: unknown;
+    const seqOf = async (event: StoredEvent | null): Promise<number | null> => {
+      if (event === null) return GONE;
+      try {
+        const bytes = Buffer.from(eventText(event));
+        const { seq } = await this.#publisher.publish(event.natsSubject, bytes, event.eventId);
+        count += 1;
+        return seq;
+      } catch (error) {
+        failure = error;
+        return null;
+      }
+    };
+    const marks = await Promise.all(
+      publications.map(async ({ publicationNo, events }): Promise<Mark> => {
+        const eventNos = events.map(({ eventNo }) => eventNo);
+        const seqs = await Promise.all(events.map(({ event }) => seqOf(event)));
+        return { publicationNo, eventNos, seqs };
+      }),
+    );
+    this.#report(failure, publications.length);
+    // One of which nothing went out is left as it is.
+    const sent = marks.filter(({ seqs }) => seqs.some((seq) => seq !== null));
+    return { incarnation, marks: sent, count };
   }
 
   async #mark(executor: Executor, { incarnation, marks }: Sent): Promise<void> {
     if (marks.length === 0) return;
     const clash = await markPublished(executor, incarnation, marks, this.#windowMs);
     if (clash === undefined) return;
-    const own = marks.map(({ event }) => event.eventNo);
+    const own = marks.map(({ publicationNo }) => publicationNo);
     const count = await unmarkFrom(executor, incarnation, clash, this.#windowMs, own);
     this.#logger.warn(
       { event: "relay.refill", newStream: 0, rolledBack: count, incarnation },
@@ -274,6 +300,16 @@ export class EventRelay implements AsyncDisposable {
       this.#logger.warn(fields, "events are not published; they wait in the log");
     }
   }
+}
+
+/** One that does not say which it belongs to is left to the sweeper. */
+function publicationsOf(events: readonly StoredEvent[]): Publication[] {
+  const byNo = Map.groupBy(events, ({ publicationNo }) => publicationNo);
+  return [...byNo].flatMap(([publicationNo, own]) => {
+    if (publicationNo === undefined) return [];
+    const sorted = own.toSorted((a, b) => a.eventNo - b.eventNo);
+    return [{ publicationNo, events: sorted.map((event) => ({ eventNo: event.eventNo, event })) }];
+  });
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

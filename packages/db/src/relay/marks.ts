@@ -1,9 +1,19 @@
-/** The relay's statements on `whatsapp_events`: what is unmarked, marking, unmarking, comparing. */
+/** The relay's statements on `event_publications`: what is open, marking, unmarking, comparing. */
 import { sql } from "kysely";
-import { changed, type Executor, firstRow, rows, type Tx } from "../open.ts";
+import { type Executor, firstRow, rows, type Tx } from "../open.ts";
 import { eventColumns, type StoredEvent } from "../repositories/events.ts";
 
-export type Mark = { event: StoredEvent; seq: number };
+/**
+ * Events of one publication that are to be published. `publicationNo`: the number of its first event. `event` null: it
+ * is no longer in the log.
+ */
+export type Publication = {
+  publicationNo: number;
+  events: { eventNo: number; event: StoredEvent | null }[];
+};
+
+/** `seqs` by place of `eventNos`: the sequence in the stream, 0 of an event that is no longer there, null: not published. */
+export type Mark = { publicationNo: number; eventNos: number[]; seqs: (number | null)[] };
 
 /**
  * now(), not clock_timestamp(): the planner leaves out partitions only for an expression that is fixed
@@ -11,24 +21,60 @@ export type Mark = { event: StoredEvent; seq: number };
  */
 const since = (windowMs: number) => sql`now() - ${windowMs}::bigint * interval '1 millisecond'`;
 
-/** Unmarked events in the order of writing, locked; those another process is publishing are left out. */
-export async function lockUnmarked(
+type OpenRow = {
+  publicationNo: number;
+  eventNos: number[];
+  companyNos: number[];
+  streamSeqs: (number | null)[] | null;
+};
+
+/**
+ * Publications with unpublished events in the order of writing, locked; those another process is publishing are left
+ * out. At most `limit`, and no more after the one with which there are `limit` events. `isAll`: there were no others.
+ */
+export async function lockOpen(
   tx: Tx,
   options: { afterNo: number; unmarkedAfterMs: number; windowMs: number; limit: number },
-): Promise<StoredEvent[]> {
-  return rows(
+): Promise<{ publications: Publication[]; isAll: boolean }> {
+  const locked = await rows(
     tx,
-    sql<StoredEvent>`select ${eventColumns} from whatsapp_events e
-      where e.stream_seq is null and e.event_no > ${options.afterNo}
-        and e.created_at > ${since(options.windowMs)}
-        and e.created_at < now() - ${options.unmarkedAfterMs}::bigint * interval '1 millisecond'
-      order by e.event_no limit ${options.limit} for update skip locked`,
+    sql<OpenRow>`select p.publication_no, p.event_nos, p.company_nos, p.stream_seqs from event_publications p
+      where p.published_at is null and p.publication_no > ${options.afterNo}
+        and p.created_at > ${since(options.windowMs)}
+        and p.created_at < now() - ${options.unmarkedAfterMs}::bigint * interval '1 millisecond'
+      order by p.publication_no limit ${options.limit} for update skip locked`,
   );
+  let count = 0;
+  const chosen = locked.filter(({ eventNos }) => {
+    const isRoom = count < options.limit;
+    count += eventNos.length;
+    return isRoom;
+  });
+  const wanted = chosen.map(({ publicationNo, eventNos, companyNos, streamSeqs }) => {
+    const all = eventNos.map((no, place) => ({ no, company: companyNos[place] ?? 0, place }));
+    const open = all.filter(({ place }) => (streamSeqs?.[place] ?? null) === null);
+    return { publicationNo, open };
+  });
+  const places = wanted.flatMap(({ open }) => open);
+  const found = await rows(
+    tx,
+    sql<StoredEvent>`select ${eventColumns}
+      from unnest(${places.map(({ no }) => no)}::bigint[], ${places.map(({ company }) => company)}::int[])
+        as w (no, company)
+      cross join lateral (select x.* from whatsapp_events x
+        where x.company_no = w.company and x.event_no = w.no offset 0) e`,
+  );
+  const byNo = new Map(found.map((event) => [event.eventNo, event]));
+  const publications = wanted.map(({ publicationNo, open }) => ({
+    publicationNo,
+    events: open.map(({ no }) => ({ eventNo: no, event: byNo.get(no) ?? null })),
+  }));
+  return { publications, isAll: chosen.length === locked.length && locked.length < options.limit };
 }
 
 /**
- * Marks published events, in one statement. Returns the lowest sequence that another event is already
- * marked with: a sequence given twice means that the stream's store was rolled back in between.
+ * Marks what was published, in one statement. Returns the lowest sequence that an event of another publication is
+ * already marked with: a sequence given twice means that the stream's store was rolled back in between.
  */
 export async function markPublished(
   executor: Executor,
@@ -39,9 +85,10 @@ export async function markPublished(
   if (marks.length === 0) return undefined;
   const row = await firstRow(
     executor,
-    sql<{ clash: number | null }>`select mark_events(${incarnation},
-      ${marks.map(({ event }) => event.companyNo)}::int[], ${marks.map(({ event }) => event.eventNo)}::bigint[],
-      ${marks.map(({ event }) => event.createdAt)}::timestamptz[], ${marks.map(({ seq }) => seq)}::bigint[],
+    sql<{ clash: number | null }>`select mark_publications(${incarnation},
+      ${marks.map(({ publicationNo }) => publicationNo)}::bigint[],
+      ${marks.map(({ seqs }) => seqs.length)}::int[],
+      ${marks.flatMap(({ eventNos }) => eventNos)}::bigint[], ${marks.flatMap(({ seqs }) => seqs)}::bigint[],
       ${windowMs}::bigint * interval '1 millisecond') as clash`,
   );
   return row?.clash ?? undefined;
@@ -49,24 +96,35 @@ export async function markPublished(
 
 const UNMARK_BATCH = 2_000;
 
-/** Forgets where events were published, so that they are published again. Returns how many. */
+/** Forgets, many at a time, what `forget` does with the publications that `condition` finds. Returns how many events. */
 async function unmark(
   executor: Executor,
   condition: ReturnType<typeof sql>,
+  kept: ReturnType<typeof sql>,
   windowMs: number,
 ): Promise<number> {
   let total = 0;
   for (;;) {
-    const count = await changed(
+    const done = await rows(
       executor,
-      sql`update whatsapp_events e set incarnation = null, stream_seq = null, published_at = null
-        where (e.company_no, e.event_no, e.created_at) in (
-          select x.company_no, x.event_no, x.created_at from whatsapp_events x
-          where x.created_at > ${since(windowMs)} and ${condition}
-          order by x.event_no limit ${UNMARK_BATCH} for update skip locked)`,
+      sql<{ lost: number }>`with found as (
+          select p.publication_no from event_publications p
+          where p.created_at > ${since(windowMs)} and ${condition}
+          order by p.publication_no limit ${UNMARK_BATCH} for update skip locked
+        ), judged as (
+          select p.publication_no, p.stream_seqs as before, ${kept} as seqs
+          from event_publications p join found using (publication_no)
+        )
+        update event_publications p set stream_seqs = j.seqs, published_at = null,
+          last_seq = (select max(s.seq) from unnest(j.seqs) as s (seq)),
+          incarnation = case when exists (select from unnest(j.seqs) as s (seq) where s.seq is not null)
+            then p.incarnation end
+        from judged j where j.publication_no = p.publication_no
+        returning (select count(*) from unnest(j.before) as s (seq) where s.seq > 0)
+          - (select count(*) from unnest(j.seqs) as s (seq) where s.seq > 0) as lost`,
     );
-    total += count;
-    if (count < UNMARK_BATCH) return total;
+    for (const { lost } of done) total += lost;
+    if (done.length < UNMARK_BATCH) return total;
   }
 }
 
@@ -77,11 +135,12 @@ export async function unmarkOthers(
   windowMs: number,
 ): Promise<number> {
   // Two ranges of the index instead of "not equal", which would read all of it.
-  const below = await unmark(executor, sql`x.incarnation < ${incarnation}`, windowMs);
-  return below + (await unmark(executor, sql`x.incarnation > ${incarnation}`, windowMs));
+  const none = sql`null::bigint[]`;
+  const below = await unmark(executor, sql`p.incarnation < ${incarnation}`, none, windowMs);
+  return below + (await unmark(executor, sql`p.incarnation > ${incarnation}`, none, windowMs));
 }
 
-/** Events marked from `fromSeq` on in this incarnation, except those just marked. */
+/** Events marked from `fromSeq` on in this incarnation, except those of publications just marked. */
 export async function unmarkFrom(
   executor: Executor,
   incarnation: string,
@@ -91,8 +150,10 @@ export async function unmarkFrom(
 ): Promise<number> {
   return unmark(
     executor,
-    sql`x.incarnation = ${incarnation} and x.stream_seq >= ${fromSeq}
-      and not x.event_no = any (${[...except]}::bigint[])`,
+    sql`p.incarnation = ${incarnation} and p.last_seq >= ${fromSeq}
+      and p.publication_no <> all (${[...except]}::bigint[])`,
+    sql`array(select case when s.seq < ${fromSeq} then s.seq end
+      from unnest(p.stream_seqs) with ordinality as s (seq, place) order by s.place)`,
     windowMs,
   );
 }
@@ -105,8 +166,8 @@ export async function highestMarked(
 ): Promise<number> {
   const row = await firstRow(
     executor,
-    sql<{ highest: number | null }>`select max(e.stream_seq) as highest from whatsapp_events e
-      where e.incarnation = ${incarnation} and e.created_at > ${since(windowMs)}`,
+    sql<{ highest: number | null }>`select max(p.last_seq) as highest from event_publications p
+      where p.incarnation = ${incarnation} and p.created_at > ${since(windowMs)}`,
   );
   return row?.highest ?? 0;
 }

@@ -1,6 +1,7 @@
 import { type Envelope, eventText, type OutgoingEvent } from "@manyline/contracts";
 import { sql } from "kysely";
 import { type Executor, firstRow, rows } from "../open.ts";
+import { type Count, countOf, keep } from "./counted.ts";
 
 /** An event that is committed. `eventNo` grows in the order of writing, across companies. */
 export type StoredEvent = {
@@ -14,6 +15,8 @@ export type StoredEvent = {
   createdAt: Date;
   /** The envelope as JSON, of one that was just written. */
   text?: string;
+  /** Of one that was just written: the lowest number among those of the same insert, all of which the relay gets. */
+  publicationNo?: number;
 };
 
 export type EventInput = { companyNo: number; numberNo: number | null; event: OutgoingEvent };
@@ -34,11 +37,15 @@ export async function appendEvents(
   events: readonly EventInput[],
 ): Promise<StoredEvent[]> {
   if (events.length === 0) return [];
-  return storedEvents(events, await rows(executor, insertEvents(events)));
+  return storedEvents(events, byEventId(await rows(executor, insertEvents(events))));
 }
 
 /** What an insert into the log returns of each row. */
 export type WrittenEvent = { eventNo: number; eventId: string; createdAt: Date };
+
+export function byEventId(written: readonly WrittenEvent[]): Map<string, WrittenEvent> {
+  return new Map(written.map((row) => [row.eventId, row]));
+}
 
 /** The insert, for a statement that writes more than events. */
 export function insertEvents(events: readonly EventInput[]) {
@@ -57,14 +64,15 @@ export function insertEvents(events: readonly EventInput[]) {
       returning event_no, event_id, created_at`;
 }
 
-/** The events as the insert has written them, in their order. */
+/** The events as one insert has written them, in their order. `written`: all rows of that insert. */
 export function storedEvents(
   events: readonly EventInput[],
-  written: readonly WrittenEvent[],
+  written: ReadonlyMap<string, WrittenEvent>,
 ): StoredEvent[] {
-  const byId = new Map(written.map((row) => [row.eventId, row]));
+  let publicationNo = Infinity;
+  for (const { eventNo } of written.values()) publicationNo = Math.min(publicationNo, eventNo);
   return events.map(({ companyNo, numberNo, event }) => {
-    const row = byId.get(event.envelope.id);
+    const row = written.get(event.envelope.id);
     if (row === undefined) throw new Error(`event ${event.envelope.id} was not written`);
     const { type } = event.envelope;
     return {
@@ -75,6 +83,7 @@ export function storedEvents(
       natsSubject: event.natsSubject,
       envelope: event.envelope,
       text: eventText(event),
+      publicationNo,
     };
   });
 }
@@ -121,4 +130,9 @@ export async function dropOldPartitions(executor: Executor, keepDays: number): P
     sql<{ dropped: number }>`select drop_event_partitions(${keepDays}) as dropped`,
   );
   return row?.dropped ?? 0;
+}
+
+/** Publications that began more than `keepMs` ago, 100,000 at most. Role worker; returns how many. */
+export async function deleteOldPublications(executor: Executor, keepMs: number): Promise<number> {
+  return countOf(executor, sql<Count>`select delete_old_publications(${keep(keepMs)}) as count`);
 }

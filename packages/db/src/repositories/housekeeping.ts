@@ -4,7 +4,7 @@ import { type Count, countOf, keep } from "./counted.ts";
 import { deleteOldCommands, expireCommands } from "./command-operations.ts";
 import { deleteOldDeliveries } from "./delivery-log.ts";
 import { deleteOldNotifications } from "./notifications.ts";
-import { dropOldPartitions, ensurePartitions } from "./events.ts";
+import { deleteOldPublications, dropOldPartitions, ensurePartitions } from "./events.ts";
 import {
   deleteOldIdempotency,
   deleteOldJournal,
@@ -75,6 +75,7 @@ export async function housekeeping(
   const rules: [name: string, run: () => Promise<number>][] = [
     ["partitionsMade", () => ensurePartitions(executor, 3)],
     ["eventDaysDropped", () => dropOldPartitions(executor, eventDays)],
+    ["publicationsDeleted", () => deleteOldPublications(executor, 3 * DAY_MS)],
     ["commandsExpired", () => expireCommands(executor)],
     ["commandsDeleted", () => deleteOldCommands(executor, commandDays * DAY_MS)],
     ["secretsErased", () => eraseExpiredSecrets(executor)],

@@ -10,7 +10,7 @@ import { sql } from "kysely";
 import type { Keyring } from "../crypto/keyring.ts";
 import { rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
-import { type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
+import { byEventId, type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
 import type { Fence } from "./fence.ts";
 import { storable, storableJson } from "./inbound-batch.ts";
 import { type Place, shortEmoji } from "./inbound-events.ts";
@@ -83,12 +83,12 @@ export async function store(tx: Tx, all: readonly Writes[]): Promise<StoredEvent
       ${hashes.map(({ at }) => at)}::int[],
       ${hashes.map(({ hash }) => hash)}::bytea[])`,
   );
-  const byId = new Map(written.map((row) => [row.eventId, row]));
+  const byId = byEventId(written);
   return all.map(({ source, told: own }) => {
     const { companyNo, numberNo } = source.fence;
     return storedEvents(
       own.map((event) => ({ companyNo, numberNo, event })),
-      own.flatMap(({ envelope }) => byId.get(envelope.id) ?? []),
+      byId,
     );
   });
 }

@@ -19,7 +19,13 @@ import {
 } from "@manyline/contracts";
 import { sql } from "kysely";
 import { firstRow, rows, type Tx } from "../open.ts";
-import { insertEvents, type StoredEvent, storedEvents, type WrittenEvent } from "./events.ts";
+import {
+  byEventId,
+  insertEvents,
+  type StoredEvent,
+  storedEvents,
+  type WrittenEvent,
+} from "./events.ts";
 import { messageOf } from "./message-reads.ts";
 import {
   chatOf,
@@ -189,11 +195,11 @@ async function store(
   );
   const [stored] = written;
   if (stored === undefined) throw new Error(`message ${messageId} was not written`);
+  const log = written.filter(
+    (row): row is StoredSend & WrittenEvent => typeof row.eventId === "string",
+  );
   return {
-    events: storedEvents(
-      events,
-      written.filter((row): row is StoredSend & WrittenEvent => typeof row.eventId === "string"),
-    ),
+    events: storedEvents(events, byEventId(log)),
     message: queuedMessage(input, messageId, opened, { at, content, ...stored }),
   };
 }

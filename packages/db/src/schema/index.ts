@@ -4,7 +4,7 @@ import type { AuthCredsTable, AuthKeyPacksTable, AuthKeysTable } from "./auth-st
 import type { CommandsTable } from "./commands.ts";
 import type { CompaniesTable, CompanyCounterTable } from "./companies.ts";
 import type { DataKeysTable } from "./data-keys.ts";
-import type { WhatsappEventsTable } from "./events.ts";
+import type { EventPublicationsTable, WhatsappEventsTable } from "./events.ts";
 import type {
   FlowHandlersTable,
   FlowKeysTable,
@@ -93,6 +93,7 @@ export type Schema = {
   webhookIntake: WebhookIntakeTable;
   webhookSubscriptions: WebhookSubscriptionsTable;
   whatsappEvents: WhatsappEventsTable;
+  eventPublications: EventPublicationsTable;
   whatsappRateLimits: WhatsappRateLimitsTable;
   whatsappSessionHealth: WhatsappSessionHealthTable;
   workers: WorkersTable;
