@@ -19,7 +19,7 @@ import {
   startRedis,
   until,
 } from "@manyline/testkit";
-import { goThroughFlow } from "./flow-round.ts";
+import { goThroughFlows } from "./flow-round.ts";
 import { repairStale } from "./wpp-repair-round.ts";
 
 const FOLDER = join(import.meta.dirname, "..");
@@ -104,7 +104,8 @@ describe("npm start", () => {
   }
 
   test("brings everything up, mends a crash, and leaves no process after Ctrl-C", async () => {
-    const run = await startReady();
+    // A handler of flows listens on this machine.
+    const run = await startReady([], { HANDLER_OPEN_ADDRESSES: "127.0.0.1" });
     const { pid } = run.child;
     assert.ok(pid !== undefined);
 
@@ -149,7 +150,7 @@ describe("npm start", () => {
     await repairStale({ env, cli: (...args) => start("cli.ts", args) });
 
     const at = (name: string): string => `127.0.0.1:${env[`${name}_PORT`]}`;
-    await goThroughFlow({
+    await goThroughFlows({
       companyId: "962302",
       gatewayUrl: `http://${at("GATEWAY")}`,
       adminToken: (await readFile(join(env["MANYLINE_DATA"] ?? "", "admin-token"), "utf8")).trim(),

@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import { after, before, test, type TestContext } from "node:test";
 import { type KyselyPlugin, sql } from "kysely";
 import { commitInbound, type Database, type InboundItem, writeAuth } from "../src/index.ts";
-import { entry, hashOf, openLine, stranger, textFrom, type Line } from "./message-support.ts";
+import {
+  entry,
+  hashOf,
+  type Line,
+  lineOf,
+  openLine,
+  sendingIn,
+  stranger,
+  textFrom,
+} from "./message-support.ts";
+import { addMetaNumber, entryOf, ingest, textMessage, webhookOf } from "./meta-support.ts";
 import { openWorld, type World } from "./support.ts";
 
 let world: World;
@@ -64,6 +74,60 @@ const decrypt = (line: Line, name: string) =>
     journal: [entry(name)],
   });
 
+/** A company whose one chat has 3,000 messages, and what comes in for one of them or beside them, by what it is. */
+async function openLarge() {
+  const on = { worker: world.open("worker", 1), ingest: world.open("ingest", 1) };
+  const [line, meta] = [await openLine(world), await addMetaNumber(world)];
+  const { company, number } = meta;
+  const fence = { companyNo: company.companyNo, numberNo: number.numberNo, epoch: 0 };
+  const ours = await sendingIn(() => world).enqueue(lineOf(world, { company, number, fence }));
+  const anna = stranger();
+  const told = (value: object) => ingest(world, on.ingest, webhookOf([entryOf(meta, value)]));
+  const message = (more: object = {}) => told({ messages: [textMessage(more)] });
+  const status = (id: string, more: object = {}) =>
+    told({ statuses: [{ id, status: "delivered", recipient_id: "15550100019", ...more }] });
+  let last = 0;
+  const many = (): string => `many ${(last += 1)}`;
+  const works = {
+    "text of a linked number": () =>
+      commitInbound(on.worker, world.test.keyring, line.source, [textFrom(anna)]),
+    text: () => message(),
+    answer: () => message({ context: { id: many() } }),
+    reaction: () => message({ type: "reaction", reaction: { message_id: many(), emoji: "✓" } }),
+    "status of ours": () => status(many(), { biz_opaque_callback_data: ours.messageId }),
+    "status of another": () => status(many()),
+    "status of nothing": () => status(`no ${many()}`),
+  };
+  // The first of each makes the plan of its connection.
+  for (const work of Object.values(works)) await work();
+  for (const { companyNo, numberNo } of [line.source.fence, fence]) {
+    await world.superuser.query(
+      `insert into messages (company_no, number_no, message_id, chat_no, contact_no, direction, state, seq,
+          provider_message_id, type, at)
+        select $1, $2, message_id_from(now()) || lpad(i::text, 20, '0'), c.chat_no, c.contact_no, 'in', 'received', i,
+          'many ' || i, 'text', now()
+        from (select chat_no, contact_no from chats where company_no = $1 limit 1) c, generate_series(1, 3000) i`,
+      [companyNo, numberNo],
+    );
+  }
+  const assertFew = async (t: TestContext): Promise<void> => {
+    for (const [what, work] of Object.entries(works)) {
+      const db = what.includes("linked") ? on.worker : on.ingest;
+      const from = await entriesRead(db);
+      for (let one = 0; one < 5; one += 1) await work();
+      const read = (await entriesRead(db)) - from;
+      t.diagnostic(`${read / 5} entries for a ${what}`);
+      assert.ok(read < 5 * 60, `${read} entries for five times a ${what}`);
+    }
+  };
+  return { on, assertFew };
+}
+
+test("one of a company's thousands of messages is found by its name, with the plans of its first", async (t: TestContext) => {
+  const { assertFew } = await openLarge();
+  await assertFew(t);
+});
+
 test("a text of a known person: one statement with the ratchet, two with the event, five rows", async (t: TestContext) => {
   const line = await openLine(world);
   const anna = stranger();
@@ -110,9 +174,9 @@ test("what is repeated writes nothing", async () => {
   assert.equal(cost.statements, 1);
 });
 
-/** Entries of indexes that were looked at. */
-async function entriesRead(): Promise<number> {
-  await sql`select pg_stat_force_next_flush()`.execute(single);
+/** Entries of indexes that were looked at by what `db`, which has one connection, has done. */
+async function entriesRead(db = single): Promise<number> {
+  await sql`select pg_stat_force_next_flush()`.execute(db);
   const { rows } = await world.superuser.query<{ read: string }>(
     `select sum(idx_tup_read) as read from pg_stat_user_indexes
       where relname in ('contacts', 'contact_aliases', 'chats') or relname like 'messages%'`,
@@ -154,4 +218,18 @@ test("whoever else a company knows is not read for a message", async (t: TestCon
   // The plans are those of the connection's first message, made while the tables were all but empty.
   await readFor("of somebody known", () => textFrom(anna));
   await readFor("of somebody new", () => textFrom(stranger()));
+});
+
+test("and so it is where an average company has next to none, as the planner sees it", async (t: TestContext) => {
+  const { on, assertFew } = await openLarge();
+  await world.superuser.query("vacuum analyze messages");
+  await world.superuser.query(
+    `select pg_restore_attribute_stats('schemaname', 'public', 'relname', c.relname::text,
+        'attname', a.attname::text, 'inherited', false, 'null_frac', 0::real, 'avg_width', 4,
+        'n_distinct', 10000::real)
+      from pg_class c join pg_attribute a on a.attrelid = c.oid
+      where c.relkind = 'r' and a.attname in ('company_no', 'number_no') and c.relname ~ '^messages_[0-9]'`,
+  );
+  Object.assign(on, { worker: world.open("worker", 1), ingest: world.open("ingest", 1) });
+  await assertFew(t);
 });

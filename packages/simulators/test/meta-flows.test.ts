@@ -206,27 +206,23 @@ test("what an endpoint does wrong is told to it by its name", async () => {
   await assert.rejects(run.submit({}), /disabled/);
 });
 
+/** Sends Ann this message. Answers its id. */
+async function sendPart(type: string, part: object): Promise<string> {
+  const answer = await fetch(`${meta.url}/v26.0/${number.id}/messages`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ messaging_product: "whatsapp", to: `+${ANN}`, type, [type]: part }),
+  });
+  const { messages: sent } = (await answer.json()) as { messages?: { id: string }[] };
+  return sent?.[0]?.id ?? "";
+}
+
 test("the button of a message that was sent opens its flow", async () => {
   work = () => ({ body: { screen: "A", data: {} } });
   meta.say(number.id, ANN, "hello");
   const send = async (parameters: object) => {
-    const interactive = {
-      type: "flow",
-      body: { text: "x" },
-      action: { name: "flow", parameters },
-    };
-    const answer = await fetch(`${meta.url}/v26.0/${number.id}/messages`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}` },
-      body: JSON.stringify({
-        messaging_product: "whatsapp",
-        to: `+${ANN}`,
-        type: "interactive",
-        interactive,
-      }),
-    });
-    const { messages: sent } = (await answer.json()) as { messages?: { id: string }[] };
-    return sent?.[0]?.id ?? "";
+    const action = { name: "flow", parameters };
+    return sendPart("interactive", { type: "flow", body: { text: "x" }, action });
   };
   const id = await send({ flow_id: flow.id, flow_token: "t2", flow_action: "data_exchange" });
   assert.equal((await meta.flows.openSent(id)).screen, "A");
@@ -240,4 +236,54 @@ test("the button of a message that was sent opens its flow", async () => {
   await assert.rejects(meta.flows.openSent("wamid.x"), RangeError);
   const foreign = await send({ flow_id: theirs.id, flow_action: "data_exchange" });
   await assert.rejects(meta.flows.openSent(foreign), /another account/);
+});
+
+test("the page presses the button of a template, fills the screens, and shows where it is disabled", async () => {
+  work = ({ action, data }) => {
+    if (action !== "data_exchange") return { body: { screen: "DAY", data: { days: ["<Mo>"] } } };
+    if ((data as Json)["day"] === "never") return { status: 427, body: { error_msg: "too late" } };
+    const params = { ...(data as Json) };
+    return { body: { screen: "SUCCESS", data: { extension_message_response: { params } } } };
+  };
+  meta.world.addPerson({ phone: ANN });
+  const templates = ["offer", "offer_plain"].map((name) =>
+    meta.world.addTemplate({
+      wabaId: number.wabaId,
+      name,
+      flowId: name === "offer" ? flow.id : null,
+    }),
+  );
+  const language = { code: "en_US" };
+  const action = { flow_token: "t3" };
+  const parameters = [{ type: "action", action }];
+  const components = [{ type: "button", sub_type: "flow", index: "1", parameters }];
+  const id = await sendPart("template", { name: templates[0]?.name, language, components });
+  const plain = await sendPart("template", { name: templates[1]?.name, language });
+  const page = async () => (await fetch(meta.url)).text();
+  /** What the page's form sends, and where it leads. */
+  const submit = async (path: string, values: Record<string, string>) => {
+    const body = new URLSearchParams(values);
+    const url = `${meta.url}/control/${path}`;
+    const answer = await fetch(url, { method: "POST", body, redirect: "manual" });
+    assert.deepEqual([answer.status, answer.headers.get("location")], [303, "/#flows"]);
+  };
+  const shown = await page();
+  assert.ok(shown.includes(`value="${id}"><button>Press`) && !shown.includes(`value="${plain}"`));
+  await assert.rejects(meta.flows.openSent(plain), /opens no flow/);
+  await submit("flows/open", { messageId: id });
+  assert.match(await page(), /&lt;Mo&gt;/);
+  const [run] = meta.flows.runs.values();
+  assert.ok(run);
+  await submit("flows/back", { run: run.id, data: "{}" });
+  await submit("flows/submit", { run: run.id, data: '{"day":"Tu"}' });
+  assert.deepEqual(
+    [run.state, run.result, asked.map((one) => [one["action"], one["flow_token"]])],
+    ["done", { day: "Tu" }, ["INIT", "BACK", "data_exchange"].map((one) => [one, "t3"])],
+  );
+  await until(() => messages.length === 1);
+  assert.deepEqual(messages[0]?.["context"], { from: number.phone, id });
+  const late = await meta.flows.openSent(id);
+  await submit("flows/submit", { run: late.id, data: '{"day":"never"}' });
+  assert.match(await page(), /<td>disabled<\/td>/);
+  await assert.rejects(meta.flows.openSent(id), /disabled/);
 });

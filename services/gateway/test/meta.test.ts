@@ -242,6 +242,21 @@ test("the token of the environment is for the company that is named, and for no 
   assert.equal(await tokenOf(other.id, at("900000000000702")), undefined);
   const own = { ...at("900000000000703"), accessToken: TOKEN };
   assert.equal(await tokenOf("default-company", own), TOKEN);
+  // As one that was given it before it was noted whose it is.
+  const former = at("900000000000704");
+  await tokenOf("default-company", { ...former, accessToken: "EAAofTheEnvironment" });
+  const [early] = await asSuperuser<{ id: string }>(
+    world.database,
+    `update numbers set has_common_token = false where phone_number_id = '${former.phoneNumberId}'
+      returning number_id as id`,
+  );
+  const patched = await call(
+    world,
+    "PATCH",
+    `/api/whatsapp/companies/default-company/numbers/${early?.id}`,
+    { token: ADMIN_TOKEN, body: { accessToken: "EAAofTheEnvironment" } },
+  );
+  assert.equal(patched.status, 200);
 
   // Started again, with another one.
   const { config, logger } = world.deps;
@@ -266,7 +281,8 @@ test("the token of the environment is for the company that is named, and for no 
     await until(async () => (await tokens())[0] === meta.defaultToken, {
       label: "the other token",
     });
-    assert.deepEqual(await tokens(), [meta.defaultToken, undefined, TOKEN]);
+    const common = meta.defaultToken;
+    assert.deepEqual(await tokens(), [common, undefined, TOKEN, common]);
   } finally {
     await again.stop();
   }

@@ -206,12 +206,23 @@ describe("a Meta number", () => {
     const [one, other] = [line(), line()];
     const number = await addNumber(one.place);
     await reaches(number, "connected", "open");
-    const check = async () => {
+    const all = async () => {
       const { result } = await room.command(number, "check_number");
       assert.ok(!JSON.stringify(result).includes("EAA"));
-      const checks = (result?.["checks"] ?? []) as { name: string; state: string }[];
-      return Object.fromEntries(checks.map(({ name, state }) => [name, state]));
+      return (result?.["checks"] ?? []) as Record<"name" | "state" | "detail", string>[];
     };
+    const check = async () =>
+      Object.fromEntries((await all()).map(({ name, state }) => [name, state]));
+    assert.match((await all())[0]?.detail ?? "", /^SET \(\d+ chars\), valid$/);
+    const { numberNo } = number;
+    await asSuperuser(
+      room.database,
+      `update numbers set has_common_token = true where number_no = ${numberNo}`,
+    );
+    assert.match((await all())[0]?.detail ?? "", /, that of META_ACCESS_TOKEN, valid$/);
+    one.token.isRevoked = true;
+    assert.match((await all())[0]?.detail ?? "", /, that of META_ACCESS_TOKEN\. Meta answers with/);
+    one.token.isRevoked = false;
     const steps = {
       token: "ok",
       scopes: "ok",

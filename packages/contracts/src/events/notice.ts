@@ -6,8 +6,8 @@ import { ProviderField, Timestamp, nullable } from "./fields.ts";
 const text = (description: string) => nullable(Type.String({ description }));
 
 /**
- * `details` holds what came, unchanged; it is null and `isTruncated` true when that is too large for an event.
- * Then, and only then, the whole is kept with the webhooks that could not be routed.
+ * `details` holds what came, but for zero bytes and halves of characters; it is null and `isTruncated` true when that is
+ * too large for an event. Then, and only then, the whole is kept with the webhooks that could not be routed.
  */
 export const noticeFields = {
   provider: ProviderField,

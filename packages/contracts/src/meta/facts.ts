@@ -1,6 +1,6 @@
 /** Small things that messages, statuses and notices have in common. */
 import type { MessageError } from "../message.ts";
-import { listOf, numberOf, objectOf, textOf } from "./json.ts";
+import { cut, listOf, numberOf, objectOf, textOf } from "./json.ts";
 import type { MetaFacts } from "./types.ts";
 
 /** Seconds, as Meta writes them; from here on they are taken for milliseconds. */
@@ -17,9 +17,11 @@ export function timeOf(value: unknown, fallback: Date): Date {
 }
 
 const LONGEST = 2_000;
+/** There is one, rarely two. So many fit into an event, whatever is in them. */
+const MOST = 5;
 
 export function errorsOf(value: unknown): MessageError[] {
-  return listOf(value).flatMap((one) => {
+  const errors = listOf(value).flatMap((one) => {
     const error = objectOf(one);
     const code = textOf(error["code"]);
     const title = textOf(error["title"]) ?? textOf(error["message"]);
@@ -27,12 +29,13 @@ export function errorsOf(value: unknown): MessageError[] {
     const details = textOf(objectOf(error["error_data"])["details"]) ?? textOf(error["details"]);
     return [
       {
-        code: (code ?? "unknown").slice(0, LONGEST),
-        title: (title ?? "").slice(0, LONGEST),
-        ...(details === null ? {} : { details: details.slice(0, LONGEST) }),
+        code: cut(code ?? "unknown", LONGEST),
+        title: cut(title ?? "", LONGEST),
+        ...(details === null ? {} : { details: cut(details, LONGEST) }),
       },
     ];
   });
+  return errors.slice(0, MOST);
 }
 
 /** The code of the first error, as the JSON has it. */

@@ -1,7 +1,16 @@
 /** The kinds of messages: what each says, in our words. */
 import type { MessageContent, MessageType } from "../message.ts";
 import { errorsOf } from "./facts.ts";
-import { type Json, isObject, jsonText, listOf, numberOf, objectOf, textOf } from "./json.ts";
+import {
+  type Json,
+  isObject,
+  jsonText,
+  keptOf,
+  listOf,
+  numberOf,
+  objectOf,
+  textOf,
+} from "./json.ts";
 import { phoneText } from "./people.ts";
 import type { MetaMedia } from "./types.ts";
 
@@ -96,8 +105,8 @@ function understood(kind: string, message: Json): Said {
 }
 
 function originalOf(message: Json): MessageContent {
-  const text = jsonText(message);
-  return text !== undefined && text.length <= ORIGINAL_LENGTH ? { original: message } : {};
+  const { value, text } = keptOf(message);
+  return text !== undefined && text.length <= ORIGINAL_LENGTH ? { original: objectOf(value) } : {};
 }
 
 function fileOf(type: MessageType, body: Json): Said {
@@ -188,7 +197,8 @@ function interactiveOf(message: Json, body: Json): Said {
 function flowReplyOf(reply: Json): Said {
   const written = reply["response_json"];
   const text = textOf(written) ?? (isObject(written) ? (jsonText(written) ?? null) : null);
-  const response = responseOf(written);
+  const { value, text: responseText } = keptOf(responseOf(written));
+  const response = objectOf(value);
   return {
     type: "flow_reply",
     text,
@@ -196,8 +206,8 @@ function flowReplyOf(reply: Json): Said {
       flowReply: {
         name: textOf(reply["name"]) ?? "",
         body: textOf(reply["body"]),
-        token: textOf(objectOf(response)["flow_token"]),
-        ...(response && jsonText(response) !== undefined ? { response } : {}),
+        token: textOf(response["flow_token"]),
+        ...(isObject(value) && responseText !== undefined ? { response } : {}),
       },
     },
   };

@@ -1,6 +1,6 @@
 /** Everything that is neither message nor status: which event tells it, and about whom. */
 import { errorsOf, timeOf } from "./facts.ts";
-import { type Json, jsonText, listOf, objectOf, textOf } from "./json.ts";
+import { type Json, keptOf, listOf, nameOf, objectOf, textOf } from "./json.ts";
 import { isNobody, type People, personOf, phoneText } from "./people.ts";
 import type {
   MetaNoticeData,
@@ -11,7 +11,7 @@ import type {
   MetaSameInput,
 } from "./types.ts";
 
-/** So many bytes of details fit into an event beside the rest. */
+/** So many bytes of details and errors fit into an event beside the rest. */
 const DETAILS_BYTES = 200 * 1024;
 
 /** Where a notice comes from. */
@@ -34,20 +34,21 @@ export type Notice = {
 
 export function noticeOf(origin: Origin, notice: Notice): MetaNoticeInput {
   const { route, field, time, now } = origin;
-  const text = jsonText(notice.details);
-  const isTruncated = text === undefined || Buffer.byteLength(text) > DETAILS_BYTES;
+  const { value, text } = keptOf(notice.details);
   const errors = errorsOf(notice.errors);
-  const details = objectOf(notice.details);
+  const bytes = Buffer.byteLength(`${text}${JSON.stringify(errors)}`);
+  const isTruncated = text === undefined || bytes > DETAILS_BYTES;
+  const details = objectOf(value);
   const data: MetaNoticeData = {
     provider: "meta",
-    field,
-    event: notice.event === undefined ? eventOf(details) : notice.event,
-    accountId: route.wabaId,
-    phoneNumberId: route.phoneNumberId,
-    displayPhone: route.displayPhone,
+    field: nameOf(field) ?? "",
+    event: nameOf(notice.event === undefined ? eventOf(details) : notice.event),
+    accountId: nameOf(route.wabaId),
+    phoneNumberId: nameOf(route.phoneNumberId),
+    displayPhone: nameOf(route.displayPhone),
     at: timeOf(notice.at ?? time, now).toISOString(),
     ...(errors.length > 0 ? { errors } : {}),
-    details: isTruncated ? null : notice.details,
+    details: isTruncated ? null : value,
     ...(isTruncated ? { isTruncated } : {}),
     ...(notice.type.startsWith("template.") ? { template: templateOf(details) } : {}),
   };
@@ -68,9 +69,9 @@ export function eventOf(value: Json): string | null {
 
 function templateOf(value: Json): NonNullable<MetaNoticeData["template"]> {
   return {
-    id: textOf(value["message_template_id"]),
-    name: textOf(value["message_template_name"]),
-    language: textOf(value["message_template_language"]),
+    id: nameOf(value["message_template_id"]),
+    name: nameOf(value["message_template_name"]),
+    language: nameOf(value["message_template_language"]),
   };
 }
 

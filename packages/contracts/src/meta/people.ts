@@ -1,5 +1,5 @@
 /** Who is meant: by phone, by business-scoped id, or both. */
-import { type Json, listOf, objectOf, textOf } from "./json.ts";
+import { type Json, listOf, nameOf, objectOf, textOf } from "./json.ts";
 import type { MetaPerson } from "./types.ts";
 
 /** Digits without the plus where the text is a phone number in some form, else the text as it is. */
@@ -85,18 +85,12 @@ function differs(one: string | null, other: string | null): boolean {
 export function personOf(names: {
   [Name in keyof Required<MetaPerson>]?: string | null;
 }): MetaPerson {
-  const { phone, userId, username, name } = names;
-  return {
-    ...(isNamed(phone) ? { phone } : {}),
-    ...(isNamed(userId) ? { userId } : {}),
-    ...(isNamed(username) ? { username } : {}),
-    ...(isNamed(name) ? { name } : {}),
-  };
-}
-
-/** Zero bytes are stored nowhere: a text of nothing else names nobody. */
-function isNamed(text: string | null | undefined): text is string {
-  return text !== null && text !== undefined && text.replaceAll("\0", "") !== "";
+  const person: MetaPerson = {};
+  for (const name of ["phone", "userId", "username", "name"] as const) {
+    const text = nameOf(names[name]);
+    if (text !== null) person[name] = text;
+  }
+  return person;
 }
 
 export function isNobody({ phone, userId, username }: MetaPerson): boolean {

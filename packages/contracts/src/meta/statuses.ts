@@ -1,7 +1,7 @@
 /** What became of a message that was sent. */
 import type { Pricing } from "../message.ts";
 import { errorCode, errorsOf, factsOf, timeOf } from "./facts.ts";
-import { isObject, type Json, textOf } from "./json.ts";
+import { isObject, type Json, nameOf, textOf } from "./json.ts";
 import type { People } from "./people.ts";
 import { phoneText } from "./people.ts";
 import type { MetaFacts, MetaPerson, MetaStatusInput } from "./types.ts";
@@ -64,8 +64,8 @@ function pricingOf(value: unknown): Pricing | null {
   if (!isObject(value)) return null;
   return {
     isBillable: value["billable"] === true,
-    model: textOf(value["pricing_model"]),
-    kind: textOf(value["type"]),
-    category: textOf(value["category"]),
+    model: nameOf(value["pricing_model"]),
+    kind: nameOf(value["type"]),
+    category: nameOf(value["category"]),
   };
 }

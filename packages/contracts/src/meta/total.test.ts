@@ -50,12 +50,12 @@ function dice(seed: number): () => number {
 }
 
 /** A copy in which about one value in `rarity` is something else. */
-function spoiled(value: unknown, random: () => number, rarity: number): unknown {
-  if (random() * rarity < 1) return ODD[Math.floor(random() * ODD.length)];
-  if (Array.isArray(value)) return value.map((one) => spoiled(one, random, rarity));
+function spoiled(value: unknown, random: () => number, rarity: number, odd = ODD): unknown {
+  if (random() * rarity < 1) return odd[Math.floor(random() * odd.length)];
+  if (Array.isArray(value)) return value.map((one) => spoiled(one, random, rarity, odd));
   if (!isObject(value)) return value;
   const entries = Object.entries(value).filter(() => random() * rarity >= 0.5);
-  return Object.fromEntries(entries.map(([key, one]) => [key, spoiled(one, random, rarity)]));
+  return Object.fromEntries(entries.map(([key, one]) => [key, spoiled(one, random, rarity, odd)]));
 }
 
 /** Every event that the items name can be made of them. */
@@ -105,6 +105,34 @@ it("spoiled webhooks are read to the end: every change is among the items", () =
       assert.equal(places.size, changesIn(odd), JSON.stringify(odd));
       assertTellable(webhook.items);
       metaRows(webhook);
+    }
+  }
+});
+
+/** Every text in a value, names of members too. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return [...Object.keys(value), ...Object.values(value).flatMap(textsIn)];
+}
+
+it("what cannot be stored is in no text and no name, and no text makes an event too large", () => {
+  const bad = [
+    "\0",
+    "a\0\ud800",
+    { "a\0\udfff": "\\u0000\0" },
+    [{ code: "\ud800".repeat(50_000) }],
+  ];
+  const huge = Array.from({ length: 60 }, () => ({ code: "\u0001".repeat(3_000) }));
+  const odd = [...bad, "x".repeat(300_000), huge];
+  const random = dice(20_261_122);
+  for (const body of [...bodies, ...bodies]) {
+    const { items } = normaliseMeta(spoiled(body, random, 8, odd), NOW);
+    assertTellable(items);
+    for (const { route, input } of items) {
+      const texts = textsIn([route, input.kind === "notice" ? { ...input, key: "" } : input]);
+      assert.ok(texts.every((text) => text.isWellFormed() && !text.includes("\0")));
+      if (input.kind === "status") assert.ok(JSON.stringify(input.pricing).length < 10_000);
     }
   }
 });

@@ -1,6 +1,6 @@
 /** The kinds of messages: what each says, in our words. Both dialects name them as WhatsApp's web client does. */
 import type { MessageContent, MessageType } from "../message.ts";
-import { type Json, isObject, jsonText, listOf, numberOf, objectOf, textOf } from "../meta/json.ts";
+import { type Json, isObject, keptOf, listOf, numberOf, objectOf, textOf } from "../meta/json.ts";
 import { messageIdOf } from "./address.ts";
 import type { WppQr } from "./types.ts";
 import { lookUp } from "./look-up.ts";
@@ -103,8 +103,8 @@ const CONTENTS: Partial<Record<MessageType, (message: Json) => MessageContent>> 
 };
 
 function originalOf({ body: _body, content: _content, ...rest }: Json): MessageContent {
-  const original = jsonText(rest);
-  return original !== undefined && original.length <= ORIGINAL_LENGTH ? { original: rest } : {};
+  const { value, text } = keptOf(rest);
+  return text !== undefined && text.length <= ORIGINAL_LENGTH ? { original: value } : {};
 }
 
 /** The text of a kind that has its text elsewhere than in `body` or `caption`. */

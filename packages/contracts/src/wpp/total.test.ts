@@ -86,6 +86,19 @@ it("spoiled webhooks of either dialect are read by either normaliser", () => {
   }
 });
 
+it("what is kept as it came has nothing in it that cannot be stored, in names of members either", () => {
+  const odd = { "a\0\udfff": "\0b\ud800" };
+  const message = { from: "79000000001@c.us", id: "3", type: "tomorrow", ...odd };
+  for (const items of [
+    normaliseWppPlatform({ account: "1", type: "message", data: message }, { now: NOW }),
+    [normaliseWppConnect({ event: "onmessage", session: "s", ...message }, NOW)],
+  ]) {
+    const text = JSON.stringify(items);
+    assert.match(text, /"original":.*"a\ufffd":"b\ufffd"/);
+    assert.doesNotMatch(text, /\\u(0000|d[89a-f])/);
+  }
+});
+
 it("what is nested without end is read", () => {
   const deep: unknown = JSON.parse(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);
   for (const value of [

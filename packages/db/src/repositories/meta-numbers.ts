@@ -13,6 +13,8 @@ export type MetaNumber = {
   phoneNumberId: string;
   /** Meta has confirmed that the number is there and its token sees it. Only then webhooks reach it. */
   isActive: boolean;
+  /** Its token is the one of the environment, and follows it. */
+  hasCommonToken: boolean;
 };
 
 const contextOf = (numberNo: number): SealContext => ({ numberNo, kind: "secrets", key: "meta" });
@@ -94,7 +96,8 @@ export async function readMetaNumber(
 ): Promise<MetaNumber | undefined> {
   return firstRow(
     executor,
-    sql<MetaNumber>`select company_no, number_no, waba_id, phone_number_id, is_active from numbers
+    sql<MetaNumber>`select company_no, number_no, waba_id, phone_number_id, is_active, has_common_token
+      from numbers
       where company_no = ${companyNo} and number_no = ${numberNo} and waba_id is not null
         and phone_number_id is not null`,
   );

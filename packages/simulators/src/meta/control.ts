@@ -110,11 +110,25 @@ function runOf({ flows }: MetaSimulator, body: Json): FlowRun {
 
 function dataOf(body: Json): Json {
   const { data } = body;
-  return typeof data === "object" && data !== null ? { ...data } : {};
+  // A form has it as text.
+  const value: unknown = typeof data === "string" ? JSON.parse(data || "{}") : data;
+  return typeof value === "object" && value !== null ? { ...value } : {};
 }
 
 /** What the person sees of it, and what a test wants to know. */
 function viewOf(run: FlowRun): object {
-  const { id, state, screen, data, message, error, isAcknowledged, result, exchanges } = run;
-  return { run: id, state, screen, data, message, error, isAcknowledged, result, exchanges };
+  const { id, messageId, state, screen, data, message, error, isAcknowledged, result } = run;
+  const { exchanges } = run;
+  return {
+    run: id,
+    messageId,
+    state,
+    screen,
+    data,
+    message,
+    error,
+    isAcknowledged,
+    result,
+    exchanges,
+  };
 }

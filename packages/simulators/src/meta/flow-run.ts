@@ -22,6 +22,8 @@ export type FlowStart = {
   action: "navigate" | "data_exchange";
   screen: string | null;
   data: Record<string, unknown>;
+  /** The message whose button was pressed. */
+  messageId?: string | undefined;
 };
 
 const VERSION = "3.0";
@@ -29,6 +31,7 @@ const VERSION = "3.0";
 export class FlowRun {
   readonly id = `run_${randomBytes(8).toString("hex")}`;
   readonly token: string | undefined;
+  readonly messageId: string | undefined;
   readonly exchanges: FlowExchange[] = [];
   state: FlowState = "open";
   screen: string | null;
@@ -47,6 +50,7 @@ export class FlowRun {
 
   constructor(start: FlowStart, wire: FlowWire, onDone: FlowRun["finish"]) {
     this.token = start.token;
+    this.messageId = start.messageId;
     this.screen = start.screen;
     this.data = start.data;
     this.#wire = wire;

@@ -44,46 +44,71 @@ export class Flows {
 
   /** A person opens a flow. One that begins with `data_exchange` is at its first screen when this resolves. */
   async open(wish: OpenFlow): Promise<FlowRun> {
-    return this.#start(wish, undefined);
+    const { phoneNumberId, from, flowId, token, messageId, action = "data_exchange" } = wish;
+    const { screen = null, data = {} } = wish;
+    const line = this.#line(phoneNumberId, flowId);
+    const start = { token, action, screen, data, messageId };
+    const run = new FlowRun(start, this.#wire(line), (result) => {
+      const response = { ...(token === undefined ? {} : { flow_token: token }), ...result };
+      const reply = { name: "flow", body: "Sent", response_json: JSON.stringify(response) };
+      const context = { from: line.number.phone, id: messageId };
+      this.#reply(phoneNumberId, from, {
+        type: "interactive",
+        interactive: { type: "nfm_reply", nfm_reply: reply },
+        ...(messageId === undefined ? {} : { context }),
+      });
+    });
+    this.runs.set(run.id, run);
+    return action === "data_exchange" ? run.init() : run;
   }
 
-  /** A person presses the button of a flow message that a number has sent. */
+  /** A person presses the button of a flow message or template that a number has sent. */
   async openSent(messageId: string): Promise<FlowRun> {
     const message = this.#sent.find(({ id }) => id === messageId);
-    if (message?.body["type"] === "template") return this.#openTemplate(message);
-    const { type, action } = Object(message?.body["interactive"]) as Record<string, unknown>;
-    if (!message || type !== "flow") throw new RangeError(`${messageId} is no flow message`);
+    const wish = message && this.buttonOf(message);
+    if (!wish) throw new RangeError(`${messageId} opens no flow`);
+    if (this.isDisabled(messageId)) throw new RangeError(`the button of ${messageId} is disabled`);
+    return this.open(wish);
+  }
+
+  /** An endpoint has said that the token counts no more. */
+  isDisabled(messageId: string): boolean {
+    const runs = [...this.runs.values()];
+    return runs.some((run) => run.messageId === messageId && run.state === "disabled");
+  }
+
+  /** What pressing the button of a message opens; undefined: it has no such button. */
+  buttonOf(message: SentMessage): OpenFlow | undefined {
+    const { id: messageId, phoneNumberId, to: from, body } = message;
+    const place = { messageId, phoneNumberId, from };
+    if (message.type === "template") {
+      const flowId = this.#templateFlow(message);
+      return flowId === undefined ? undefined : { ...place, flowId, token: templateToken(body) };
+    }
+    const { type, action } = Object(body["interactive"]) as Record<string, unknown>;
+    if (type !== "flow") return undefined;
     const parameters = Object(Object(action)["parameters"]) as Record<string, unknown>;
     const payload = Object(parameters["flow_action_payload"]) as Record<string, unknown>;
     const { flow_id: flowId, flow_token: token, flow_action: kind } = parameters;
     const { screen, data } = payload;
-    return this.#start(
-      {
-        phoneNumberId: message.phoneNumberId,
-        from: message.to,
-        flowId: typeof flowId === "string" ? flowId : "",
-        token: typeof token === "string" ? token : undefined,
-        action: kind === "data_exchange" ? "data_exchange" : "navigate",
-        screen: typeof screen === "string" ? screen : null,
-        data: typeof data === "object" && data !== null ? { ...data } : {},
-      },
-      messageId,
-    );
+    return {
+      ...place,
+      flowId: typeof flowId === "string" ? flowId : "",
+      token: typeof token === "string" ? token : undefined,
+      action: kind === "data_exchange" ? "data_exchange" : "navigate",
+      screen: typeof screen === "string" ? screen : null,
+      data: typeof data === "object" && data !== null ? { ...data } : {},
+    };
   }
 
-  /** Meta gives the token `unused` to a button that came without one. */
-  async #openTemplate({ id, phoneNumberId, to: from, body }: SentMessage): Promise<FlowRun> {
-    const { name, components } = Object(body["template"]) as Record<string, unknown>;
-    const wabaId = this.#world.numbers.get(phoneNumberId)?.wabaId;
+  #templateFlow({ phoneNumberId, body }: SentMessage): string | undefined {
+    const { name, language } = Object(body["template"]) as Record<string, unknown>;
+    const { wabaId } = this.#world.numbers.get(phoneNumberId) ?? {};
     const template = this.#world.templates.find(
-      (one) => one.wabaId === wabaId && one.name === name,
+      (one) =>
+        one.wabaId === wabaId && one.name === name && one.language === Object(language)["code"],
     );
-    if (!template?.flowId) throw new RangeError(`${id} opens no flow`);
-    const parts: unknown[] = Array.isArray(components) ? components : [];
-    const button: unknown = parts.find((one) => Object(one)["sub_type"] === "flow");
-    const token: unknown = Object(Object(button)["parameters"]?.[0]?.action)["flow_token"];
-    const wish = { phoneNumberId, from, flowId: template.flowId };
-    return this.#start({ ...wish, token: typeof token === "string" ? token : "unused" }, id);
+    return template?.flowId ?? undefined;
   }
 
   /** Looks whether the endpoint lives, as Meta does now and then. */
@@ -98,24 +123,6 @@ export class Flows {
 
   close(): void {
     this.#stopping.abort();
-  }
-
-  async #start(wish: OpenFlow, messageId: string | undefined): Promise<FlowRun> {
-    const { phoneNumberId, from, flowId, token, action = "data_exchange" } = wish;
-    const { screen = null, data = {} } = wish;
-    const line = this.#line(phoneNumberId, flowId);
-    const run = new FlowRun({ token, action, screen, data }, this.#wire(line), (result) => {
-      const response = { ...(token === undefined ? {} : { flow_token: token }), ...result };
-      const reply = { name: "flow", body: "Sent", response_json: JSON.stringify(response) };
-      const context = { from: line.number.phone, id: messageId };
-      this.#reply(phoneNumberId, from, {
-        type: "interactive",
-        interactive: { type: "nfm_reply", nfm_reply: reply },
-        ...(messageId === undefined ? {} : { context }),
-      });
-    });
-    this.runs.set(run.id, run);
-    return action === "data_exchange" ? run.init() : run;
   }
 
   #line(phoneNumberId: string, flowId: string): Line {
@@ -175,6 +182,15 @@ export class Flows {
       return { answer: undefined, status, error: "response-decryption-error" };
     }
   }
+}
+
+/** Meta gives the token `unused` to a button of a template that came without one. */
+function templateToken(body: Record<string, unknown>): string {
+  const { components } = Object(body["template"]) as Record<string, unknown>;
+  const parts: unknown[] = Array.isArray(components) ? components : [];
+  const button: unknown = parts.find((one) => Object(one)["sub_type"] === "flow");
+  const token: unknown = Object(Object(button)["parameters"]?.[0]?.action)["flow_token"];
+  return typeof token === "string" ? token : "unused";
 }
 
 function jsonOf(text: string): unknown {

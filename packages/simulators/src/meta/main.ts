@@ -31,7 +31,7 @@ const waba = simulator.world.addWaba({ id: "800000000962302", apps: [app.id] });
 simulator.world.addNumber({ id: "900000000962302", wabaId: waba.id, phone: "15550100001" });
 const text = createHmac("sha256", app.secret).update("token").digest("base64url");
 simulator.world.addToken({ wabas: [waba.id], appId: app.id, token: `EAA${text}` });
-simulator.world.addPerson({ phone: "15550100019", name: "Ann" });
+simulator.world.addPerson({ phone: "79007654321", name: "Ann" });
 process.stdout.write(`${JSON.stringify({ url: simulator.url, appId: app.id })}\n`);
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => void simulator.close());

@@ -200,7 +200,7 @@ export class MetaSimulator implements AsyncDisposable {
         : jsonOf(body);
     const answer = await answerControl(this, request.method ?? "GET", path, value);
     if (answer !== undefined && isForm) {
-      response.writeHead(303, { location: "/" });
+      response.writeHead(303, { location: `/#${path.split("/", 1)[0]}` });
       response.end();
     } else sendJson(response, answer === undefined ? 404 : 200, answer ?? {}, {});
   }

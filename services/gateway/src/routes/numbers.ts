@@ -308,7 +308,7 @@ function refuseMeta(meta: MetaWish): void {
 
 /**
  * The number at its place with Meta; its owner asks Meta about it. A number of the company that is named for it, and
- * of no other, gets the token of the environment if it has none.
+ * of no other, gets the token of the environment if it has none. With that token, whoever gave it, it gets the next one.
  */
 async function placed(
   { keyring, config }: Pick<Deps, "keyring" | "config">,
@@ -318,10 +318,11 @@ async function placed(
   meta: MetaWish,
 ): Promise<NumberRow> {
   const { defaultCompany, defaultToken } = config.meta;
-  const common = companyId === defaultCompany && !row.hasToken ? defaultToken : undefined;
+  const isDefault = companyId === defaultCompany;
+  const common = isDefault && !row.hasToken ? defaultToken : undefined;
   const { wabaId = row.wabaId, phoneNumberId = row.phoneNumberId, accessToken = common } = meta;
   if (Object.keys(meta).length === 0 || wabaId === null || phoneNumberId === null) return row;
-  const isCommon = meta.accessToken === undefined;
+  const isCommon = isDefault && accessToken === defaultToken;
   await setMetaNumber(tx, keyring, row, { wabaId, phoneNumberId, accessToken, isCommon });
   return (await getNumber(tx, row.companyNo, row.numberId)) ?? row;
 }

@@ -59,7 +59,7 @@ async function checksOf(
     store.flowKeys(fence),
   ]);
   const [token, number, account, apps, key] = await Promise.all([
-    asked(() => checkToken(graph, place), "token"),
+    asked(() => checkToken(graph, place), "token", `${setOf(place)}. `),
     asked(() => checkNumber(graph, place), "number"),
     asked(() => checkAccount(graph, place), "account"),
     asked(() => checkSubscription(graph, place), "subscription"),
@@ -125,22 +125,28 @@ function checkEvents({ webhookAt }: MetaTraffic): SetupCheck {
 async function asked(
   work: () => Promise<SetupCheck[]>,
   name: SetupCheck["name"],
+  known = "",
 ): Promise<SetupCheck[]> {
   try {
     return await work();
   } catch (error) {
     const isRefusal = error instanceof GraphRefusal;
-    const detail = isRefusal ? `Meta answers with error ${error.code}.` : "Meta does not answer.";
+    const said = isRefusal ? `Meta answers with error ${error.code}.` : "Meta does not answer.";
     const toDo = isRefusal
       ? "See that the token is valid and sees the account."
       : "Try again; see that this machine reaches the Graph API.";
-    return [step(name, "failed", detail, toDo)];
+    return [step(name, "failed", `${known}${said}`, toDo)];
   }
+}
+
+/** What may be shown of a number's token. */
+function setOf({ token, hasCommonToken }: MetaPlace): string {
+  return `${tokenState(token)}${hasCommonToken ? ", that of META_ACCESS_TOKEN" : ""}`;
 }
 
 async function checkToken(graph: Graph, place: MetaPlace): Promise<SetupCheck[]> {
   const data = Object((await graph.call("GET", debugPath(place), place))["data"]) as Json;
-  const set = tokenState(place.token);
+  const set = setOf(place);
   if (data["is_valid"] !== true) {
     return [step("token", "failed", `${set}, not valid`, "Make a new system-user token.")];
   }

@@ -41,6 +41,8 @@ export type MetaPlace = {
   /** Of the app the token belongs to, where calls are to prove that they know it. */
   appSecret?: string | undefined;
   isActive: boolean;
+  /** The token is the one of the gateway's environment. */
+  hasCommonToken?: boolean;
 };
 
 export type MetaStoreOptions = {
