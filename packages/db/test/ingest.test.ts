@@ -451,6 +451,35 @@ describe("what belongs to nobody", () => {
     assert.ok(reasons.has("unknown_account") && reasons.has("nothing_named"));
   });
 
+  test("what names no number is guessed for none of several; the only one in an account has it", async () => {
+    const line = await addMetaNumber(world);
+    const unnamed = (field: string, value: object): IngestWebhook =>
+      webhookOf([{ id: line.wabaId, changes: [{ field, value }] }]);
+    const said = () =>
+      unnamed("messages", {
+        messages: [textMessage()],
+        statuses: [{ id: "wamid.SENT", status: "read", recipient_id: "15550100019" }],
+      });
+    const alone = await ingest(said());
+    assert.deepEqual(about(alone.events, line), [
+      "contact.created",
+      "message.received",
+      "message.read",
+    ]);
+    const tenant = await addMetaNumber(world, { wabaId: line.wabaId });
+    const webhook = said();
+    const { events, parked } = await ingest(webhook);
+    assert.deepEqual([events.length, parked], [0, 1]);
+    const rows = await listUnroutable(world.platform, 1_000);
+    const row = rows.find(({ wabaId }) => wabaId === line.wabaId);
+    assert.deepEqual([row?.reason, row?.pieces], ["number_not_named", 2]);
+    const news = await ingest(unnamed("account_update", { event: "ACCOUNT_DELETED" }));
+    assert.deepEqual(
+      [about(news.events, line), about(news.events, tenant)],
+      [["account.changed"], ["account.changed"]],
+    );
+  });
+
   test("a company's own app reaches that company's numbers and no others", async () => {
     const [victim, attacker] = [await addMetaNumber(world), await addMetaNumber(world)];
     const { companyNo, companyId } = attacker.company;
