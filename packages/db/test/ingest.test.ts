@@ -217,6 +217,13 @@ describe("messages", () => {
     assert.equal(events.filter(({ type }) => type === "message.received").length, 2);
     const again = await ingest(webhookOf([entryOf(line, { messages: [odd] })]));
     assert.equal(again.repeated, 1);
+    const alike = { ...odd, id: `${odd.id}y` };
+    const long = textMessage({ id: `wamid.${"z".repeat(400)}` });
+    const next = await ingest(webhookOf([entryOf(line, { messages: [alike, long] })]));
+    const ids = next.events.flatMap((event) =>
+      event.type === "message.received" ? dataOf([event], messageReceived).providerMessageId : [],
+    );
+    assert.deepEqual([ids.length, ids[1]], [2, long.id]);
   });
 });
 
