@@ -217,6 +217,13 @@ describe("messages", () => {
     assert.equal(events.filter(({ type }) => type === "message.received").length, 2);
     const again = await ingest(webhookOf([entryOf(line, { messages: [odd] })]));
     assert.equal(again.repeated, 1);
+    const alike = { ...odd, id: `${odd.id}y` };
+    const long = textMessage({ id: `wamid.${"z".repeat(400)}` });
+    const next = await ingest(webhookOf([entryOf(line, { messages: [alike, long] })]));
+    const ids = next.events.flatMap((event) =>
+      event.type === "message.received" ? dataOf([event], messageReceived).providerMessageId : [],
+    );
+    assert.deepEqual([ids.length, ids[1]], [2, long.id]);
   });
 });
 
@@ -449,6 +456,35 @@ describe("what belongs to nobody", () => {
     const all = await listUnroutable(world.platform, 1_000);
     const reasons = new Set(all.map(({ reason }) => reason));
     assert.ok(reasons.has("unknown_account") && reasons.has("nothing_named"));
+  });
+
+  test("what names no number is guessed for none of several; the only one in an account has it", async () => {
+    const line = await addMetaNumber(world);
+    const unnamed = (field: string, value: object): IngestWebhook =>
+      webhookOf([{ id: line.wabaId, changes: [{ field, value }] }]);
+    const said = () =>
+      unnamed("messages", {
+        messages: [textMessage()],
+        statuses: [{ id: "wamid.SENT", status: "read", recipient_id: "15550100019" }],
+      });
+    const alone = await ingest(said());
+    assert.deepEqual(about(alone.events, line), [
+      "contact.created",
+      "message.received",
+      "message.read",
+    ]);
+    const tenant = await addMetaNumber(world, { wabaId: line.wabaId });
+    const webhook = said();
+    const { events, parked } = await ingest(webhook);
+    assert.deepEqual([events.length, parked], [0, 1]);
+    const rows = await listUnroutable(world.platform, 1_000);
+    const row = rows.find(({ wabaId }) => wabaId === line.wabaId);
+    assert.deepEqual([row?.reason, row?.pieces], ["number_not_named", 2]);
+    const news = await ingest(unnamed("account_update", { event: "ACCOUNT_DELETED" }));
+    assert.deepEqual(
+      [about(news.events, line), about(news.events, tenant)],
+      [["account.changed"], ["account.changed"]],
+    );
   });
 
   test("a company's own app reaches that company's numbers and no others", async () => {

@@ -52,9 +52,16 @@ export function storableJson(value: unknown): string {
   );
 }
 
-/** What names something is short; a longer one would not fit into an index. */
-const NAME_LENGTH = 256;
-export const nameable = (text: string): string => storable(text.slice(0, NAME_LENGTH));
+/** What names something is short, Meta's ids a few hundred characters; a longer one would not fit into an index. */
+const NAME_LENGTH = 512;
+const HASH_LENGTH = 43;
+const cut = (text: string): string => storable(text.slice(0, NAME_LENGTH));
+/** Two that begin alike stay two: the end of one that is too long is its hash. */
+export const nameable = (text: string): string => {
+  if (text.length <= NAME_LENGTH) return storable(text);
+  const hash = createHash("sha256").update(text).digest("base64url");
+  return storable(`${text.slice(0, NAME_LENGTH - HASH_LENGTH)}${hash}`);
+};
 
 const orNull = (text: string | null | undefined): string | null =>
   text === undefined || text === null || text === "" ? null : nameable(text);
@@ -96,7 +103,7 @@ function personOf(input: PersonInput): Person {
     lid: orNull(input.lid),
     userId: orNull(input.userId),
     username: orNull(input.username),
-    name: orNull(input.name),
+    name: input.name ? cut(input.name) : null,
   };
   if (!(person.phone ?? person.lid ?? person.userId ?? person.username)) {
     throw new TypeError("a person without phone, LID, user id or username");
@@ -112,7 +119,11 @@ export function batchOf(all: readonly InboundItem[]): Batch {
     chats.of(
       chat.type === "direct"
         ? { person: people.of(personOf(chat.person)), group: null, name: null }
-        : { person: 0, group: nameable(chat.providerChatId), name: orNull(chat.name) },
+        : {
+            person: 0,
+            group: nameable(chat.providerChatId),
+            name: chat.name ? cut(chat.name) : null,
+          },
     );
   const chatPlaces = items.map(({ chat }) => chatPlace(chat));
   const senders = items.map(({ from }) => (from === null ? 0 : people.of(personOf(from))));

@@ -90,12 +90,14 @@ export async function routePieces(
       ${wanted.map(({ only }) => only)}::int[])`,
   );
   const byPlace = Map.groupBy(held, ({ place }) => place);
+  const targetsOf = ({ item, from }: Piece): Held[] =>
+    byPlace.get(places.get(keyOf(item.route, from.app?.companyNo ?? null)) ?? 0) ?? [];
+  const alone = await numbersAlone(tx, pieces, targetsOf);
   const groups = new Map<number, Group>();
   const lost: Piece[] = [];
   for (const piece of pieces) {
-    const { item, from } = piece;
-    const place = places.get(keyOf(item.route, from.app?.companyNo ?? null)) ?? 0;
-    const targets = byPlace.get(place) ?? [];
+    const { item } = piece;
+    const targets = targetsOf(piece).filter((one) => isFor(one, item, alone));
     if (targets.length === 0) lost.push(piece);
     for (const target of targets) {
       const group = groups.get(target.numberNo) ?? groupOf(teller, target);
@@ -108,6 +110,34 @@ export async function routePieces(
       a.companyNo - b.companyNo || a.numberNo - b.numberNo,
   );
   return { groups: sorted, lost };
+}
+
+/** News of an account are for whoever is in it; what somebody wrote, and a status, is for one number and no other. */
+const isFor = (
+  { isNumber, numberNo }: Held,
+  { input }: MetaItem,
+  alone: ReadonlySet<number>,
+): boolean => isNumber || input.kind === "notice" || alone.has(numberNo);
+
+/** Of the numbers that pieces might be for which name none: those that are the only active one in their account. */
+async function numbersAlone(
+  tx: Tx,
+  pieces: readonly Piece[],
+  targetsOf: (piece: Piece) => readonly Held[],
+): Promise<Set<number>> {
+  const unsure = new Set(
+    pieces
+      .filter(({ item: { input, route } }) => input.kind !== "notice" && !route.phoneNumberId)
+      .flatMap((piece) => targetsOf(piece).flatMap((one) => (one.isNumber ? [] : one.numberNo))),
+  );
+  if (unsure.size === 0) return unsure;
+  const found = await rows(
+    tx,
+    sql<{ numberNo: number }>`select n.number_no from numbers n
+      where n.number_no = any (${[...unsure]}::int[]) and not exists (
+        select from numbers o where o.waba_id = n.waba_id and o.is_active and o.number_no <> n.number_no)`,
+  );
+  return new Set(found.map(({ numberNo }) => numberNo));
 }
 
 function groupOf(teller: Teller, held: Held): Group {

@@ -6,7 +6,8 @@ import type { IngestWebhook, Piece } from "./ingest-routes.ts";
 
 /**
  * Why a change is for nobody. `wrong_account`: the number is known, under another account; `not_active`: it is
- * known, and Meta has not confirmed it yet; `too_large`: it was told, but its details did not fit into the event;
+ * known, and Meta has not confirmed it yet; `number_not_named`: of several in the account, nobody knows for which;
+ * `too_large`: it was told, but its details did not fit into the event;
  * `failed`: it could not be stored.
  */
 export const UNROUTABLE_REASONS = [
@@ -15,6 +16,7 @@ export const UNROUTABLE_REASONS = [
   "not_active",
   "other_company",
   "unknown_account",
+  "number_not_named",
   "nothing_named",
   "too_large",
   "failed",
@@ -134,7 +136,11 @@ async function insertParked(executor: Executor, parked: readonly Parked[]): Prom
   await sql`insert into unroutable as u (hash, reason, app_company_id, waba_id, phone_number_id, display_phone,
       field, pieces, payload)
     select distinct on (p.hash) p.hash, coalesce(p.reason, known.reason,
-        case when p.phone_number_id is null then 'unknown_account' else 'unknown_number' end),
+        case when p.phone_number_id is not null then 'unknown_number'
+          when exists (select from numbers n join companies c using (company_no)
+            where n.waba_id = p.waba_id and n.is_active and (p.app is null or p.app = c.company_id))
+            then 'number_not_named'
+          else 'unknown_account' end),
       p.app, p.waba_id, p.phone_number_id, p.display_phone, p.field, p.pieces, p.payload
     from unnest(${column("hash")}::bytea[], ${column("reason")}::text[], ${column("app")}::text[],
       ${column("wabaId")}::text[], ${column("phoneNumberId")}::text[], ${column("displayPhone")}::text[],
