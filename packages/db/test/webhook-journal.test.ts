@@ -45,7 +45,7 @@ describe("the journal", () => {
     const own = { ...textOf(line), app: { companyNo, companyId } };
     const entryNos = await journalWebhooks(db, [textOf(line), own]);
     assert.deepEqual(await entries(), entryNos);
-    const all = { olderThanMs: 0, except: [], limit: 10 };
+    const all = { olderThanMs: 0, except: [], limit: 10, bytes: 1_000_000 };
     const kept = await oldEntries(db, all);
     assert.deepEqual(
       kept.map(({ entryNo, app }) => ({ entryNo, app })),
@@ -56,6 +56,9 @@ describe("the journal", () => {
     );
     assert.deepEqual(kept[1]?.payload, own.raw);
     assert.deepEqual(await oldEntries(db, { ...all, olderThanMs: 60_000 }), []);
+    const sizes = kept.map(({ payload }) => payload.length);
+    assert.equal((await oldEntries(db, { ...all, bytes: sizes[0] ?? 0 })).length, 1);
+    assert.equal((await oldEntries(db, { ...all, bytes: (sizes[0] ?? 0) + 1 })).length, 2);
     assert.equal((await oldEntries(db, { ...all, except: entryNos.slice(0, 1) })).length, 1);
     await ingest(world, db, { ...own, entryNo: entryNos[1] });
     assert.deepEqual(await entries(), entryNos.slice(0, 1));

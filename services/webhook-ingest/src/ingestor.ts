@@ -11,7 +11,7 @@ import {
 } from "@manyline/db";
 import type { MetaItem } from "@manyline/contracts";
 import type { Clock } from "@manyline/runtime";
-import { Journal } from "./journal.ts";
+import { Journal, type Journaled } from "./journal.ts";
 import { MicroBatcher } from "./micro-batcher.ts";
 import type { Reports } from "./reports.ts";
 
@@ -121,14 +121,16 @@ export class Ingestor {
     void this.takeJournaled(kept);
   }
 
-  /** Commits what is in the journal. Never rejects: what it cannot commit stays there, to be read again. */
-  async takeJournaled(webhook: IngestWebhook & { entryNo: number }): Promise<void> {
+  /** Commits what is in the journal. False, and never a rejection: it stays there, to be read again. */
+  async takeJournaled(webhook: Journaled): Promise<boolean> {
     const { entryNo } = webhook;
     this.#journaled.add(entryNo);
     try {
       await this.#add(webhook);
+      return true;
     } catch (error) {
       this.#options.reports.leftInJournal(error);
+      return false;
     } finally {
       this.#journaled.delete(entryNo);
     }

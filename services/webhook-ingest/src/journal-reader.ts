@@ -1,14 +1,16 @@
 /** Commits what was left in the journal: by a process that died, in an outage, or for want of room. */
 import { normaliseMeta, parseMetaBody } from "@manyline/contracts";
-import { type Database, type IngestWebhook, type WebhookEntry, oldEntries } from "@manyline/db";
+import { type Database, oldEntries, type WebhookEntry } from "@manyline/db";
 import type { Clock, Logger } from "@manyline/runtime";
 import type { Ingestor } from "./ingestor.ts";
+import type { Journaled } from "./journal.ts";
 import type { Reports } from "./reports.ts";
 
 const EVERY_MS = 1_000;
 /** Younger ones are left to the process that has answered them. */
 const OLD_MS = 2_000;
 const AT_ONCE = 128;
+const BYTES_AT_ONCE = 8 * 1024 * 1024;
 /** Whoever has so many of its own to commit looks for no others. */
 const OWN = 256;
 
@@ -45,7 +47,7 @@ export class JournalReader {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        while (!signal.aborted && (await this.#round()) === AT_ONCE);
+        while (!signal.aborted && (await this.#round()));
       } catch (error) {
         logger.debug({ event: "journal.failed", err: error }, "the journal was not read");
       }
@@ -53,30 +55,27 @@ export class JournalReader {
     }
   }
 
-  /** Returns how many were taken. */
-  async #round(): Promise<number> {
+  /** False: there is nothing more for now, or not all of it could be committed. */
+  async #round(): Promise<boolean> {
     const { db, ingestor } = this.#options;
     const own = ingestor.journaled;
-    if (own.size >= OWN) return 0;
+    if (own.size >= OWN) return false;
     const entries = await oldEntries(db, {
       olderThanMs: OLD_MS,
       except: [...own, ...this.#unreadable],
       limit: AT_ONCE,
+      bytes: BYTES_AT_ONCE,
     });
-    await Promise.all(
+    const taken = await Promise.all(
       entries.map(async (entry) => {
         const webhook = this.#read(entry);
-        if (webhook) await ingestor.takeJournaled(webhook);
+        return webhook === undefined || ingestor.takeJournaled(webhook);
       }),
     );
-    return entries.length;
+    return taken.length > 0 && taken.every(Boolean);
   }
 
-  #read({
-    entryNo,
-    payload,
-    app,
-  }: WebhookEntry): (IngestWebhook & { entryNo: number }) | undefined {
+  #read({ entryNo, payload, app }: WebhookEntry): Journaled | undefined {
     try {
       const body = parseMetaBody(payload.toString());
       const webhook = normaliseMeta(body, this.#options.clock.now());

@@ -35,12 +35,12 @@ export async function endEntries(tx: Tx, entryNos: readonly number[]): Promise<S
 
 export type WebhookEntry = { entryNo: number; payload: Buffer; app: IngestWebhook["app"] };
 
-/** The oldest entries of at least that age, but for some. */
+/** The oldest entries of at least that age, but for some; `bytes`: none after the one with which there are so many. */
 export async function oldEntries(
   executor: Executor,
-  options: { olderThanMs: number; except: readonly number[]; limit: number },
+  options: { olderThanMs: number; except: readonly number[]; limit: number; bytes: number },
 ): Promise<WebhookEntry[]> {
-  const { olderThanMs, except, limit } = options;
+  const { olderThanMs, except, limit, bytes } = options;
   const found = await rows(
     executor,
     sql<{
@@ -48,11 +48,18 @@ export async function oldEntries(
       payload: Buffer;
       companyNo: number | null;
       companyId: string | null;
-    }>`select j.entry_no, j.payload, c.company_no, c.company_id
-      from webhook_journal j left join companies c on c.company_no = j.company_no
-      where j.received_at < clock_timestamp() - ${olderThanMs}::bigint * interval '1 millisecond'
-        and not j.entry_no = any (${[...except]}::bigint[])
-      order by j.entry_no limit ${limit}`,
+    }>`with old as (
+        select j.entry_no, octet_length(j.payload) as size from webhook_journal j
+        where j.received_at < clock_timestamp() - ${olderThanMs}::bigint * interval '1 millisecond'
+          and not j.entry_no = any (${[...except]}::bigint[])
+        order by j.entry_no limit ${limit}
+      ), sized as (
+        select o.entry_no, sum(o.size) over (order by o.entry_no) - o.size as before from old o
+      )
+      select j.entry_no, j.payload, c.company_no, c.company_id
+      from sized s join webhook_journal j using (entry_no)
+      left join companies c on c.company_no = j.company_no
+      where s.before < ${bytes} order by j.entry_no`,
   );
   return found.map(({ entryNo, payload, companyNo, companyId }) => ({
     entryNo,
