@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { newChatId, newContactId } from "@manyline/contracts";
 import { type RawBuilder, sql } from "kysely";
+import { bigints, byteas, ints, texts } from "../arrays.ts";
 import type {
   ChatInput,
   InboundItem,
@@ -156,23 +157,23 @@ export function openCall(
       items.push({ at, item, sender, chat: chatsBefore + (batch.chats[place] ?? 0) });
     }
   }
-  return sql`open_inbounds(${fences.map(({ companyNo }) => companyNo)}::int[],
-    ${fences.map(({ numberNo }) => numberNo)}::int[], ${fences.map(({ epoch }) => epoch)}::bigint[],
-    ${people.map(({ at }) => at)}::int[],
-    ${people.map(({ phone }) => phone)}::text[], ${people.map(({ lid }) => lid)}::text[],
-    ${people.map(({ userId }) => userId)}::text[], ${people.map(({ username }) => username)}::text[],
-    ${people.map(({ name }) => name)}::text[], ${people.map(() => newContactId())}::text[],
-    ${chats.map(({ at }) => at)}::int[],
-    ${chats.map(({ person }) => person)}::int[], ${chats.map(({ group }) => group)}::text[],
-    ${chats.map(({ name }) => name)}::text[], ${chats.map(() => newChatId())}::text[],
-    ${items.map(({ at }) => at)}::int[],
-    ${items.map(({ item }) => kindOf(item))}::text[], ${items.map(({ chat }) => chat)}::int[],
-    ${items.map(({ sender }) => sender)}::int[],
-    ${items.map(({ item }) => item.providerMessageId)}::text[],
-    ${items.map(({ item }) => targetOf(item))}::text[], ${items.map(({ item }) => seenHash(item))}::bytea[],
+  return sql`open_inbounds(${ints(fences.map(({ companyNo }) => companyNo))}::int[],
+    ${ints(fences.map(({ numberNo }) => numberNo))}::int[], ${bigints(fences.map(({ epoch }) => epoch))}::bigint[],
+    ${ints(people.map(({ at }) => at))}::int[],
+    ${texts(people.map(({ phone }) => phone))}::text[], ${texts(people.map(({ lid }) => lid))}::text[],
+    ${texts(people.map(({ userId }) => userId))}::text[], ${texts(people.map(({ username }) => username))}::text[],
+    ${texts(people.map(({ name }) => name))}::text[], ${texts(people.map(() => newContactId()))}::text[],
+    ${ints(chats.map(({ at }) => at))}::int[],
+    ${ints(chats.map(({ person }) => person))}::int[], ${texts(chats.map(({ group }) => group))}::text[],
+    ${texts(chats.map(({ name }) => name))}::text[], ${texts(chats.map(() => newChatId()))}::text[],
+    ${ints(items.map(({ at }) => at))}::int[],
+    ${texts(items.map(({ item }) => kindOf(item)))}::text[], ${ints(items.map(({ chat }) => chat))}::int[],
+    ${ints(items.map(({ sender }) => sender))}::int[],
+    ${texts(items.map(({ item }) => item.providerMessageId))}::text[],
+    ${texts(items.map(({ item }) => targetOf(item)))}::text[], ${byteas(items.map(({ item }) => seenHash(item)))}::bytea[],
     ${items.map(({ item }) => item.at.toISOString())}::timestamptz[],
-    ${named.map(({ at }) => at)}::int[], ${named.map(({ messageId }) => messageId ?? null)}::text[],
-    ${named.map(({ providerMessageId }) => providerMessageId ?? null)}::text[])`;
+    ${ints(named.map(({ at }) => at))}::int[], ${texts(named.map(({ messageId }) => messageId ?? null))}::text[],
+    ${texts(named.map(({ providerMessageId }) => providerMessageId ?? null))}::text[])`;
 }
 
 function kindOf(item: ChatItem): string {

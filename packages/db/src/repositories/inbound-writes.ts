@@ -7,6 +7,7 @@ import {
   type OutgoingEvent,
 } from "@manyline/contracts";
 import { sql } from "kysely";
+import { bigints, byteas, ints, texts } from "../arrays.ts";
 import type { Keyring } from "../crypto/keyring.ts";
 import { rows, type Tx } from "../open.ts";
 import { mediaContext } from "./auth-contexts.ts";
@@ -61,27 +62,27 @@ export async function store(tx: Tx, all: readonly Writes[]): Promise<StoredEvent
   const envelopes = told.map(({ event }) => event.envelope);
   const written = await rows(
     tx,
-    sql<WrittenEvent>`select * from store_inbounds(${fences.map(({ companyNo }) => companyNo)}::int[],
-      ${fences.map(({ numberNo }) => numberNo)}::int[],
-      ${messages.map(({ at }) => at)}::int[],
-      ${messages.map(({ message }) => message.data.messageId)}::text[],
-      ${messages.map(({ message }) => message.chatNo)}::bigint[],
-      ${messages.map(({ message }) => message.contactNo)}::bigint[],
-      ${messages.map(({ message }) => (message.item.from === null ? "echo" : "in"))}::text[],
-      ${messages.map(({ message }) => stateOf(message))}::text[],
-      ${messages.map(({ message }) => message.seq)}::bigint[],
-      ${messages.map(({ message }) => message.data.providerMessageId)}::text[],
-      ${messages.map(({ message }) => message.data.type)}::text[],
-      ${messages.map(({ message }) => message.data.text)}::text[],
-      ${messages.map(({ message }) => contentOf(message))}::text[],
+    sql<WrittenEvent>`select * from store_inbounds(${ints(fences.map(({ companyNo }) => companyNo))}::int[],
+      ${ints(fences.map(({ numberNo }) => numberNo))}::int[],
+      ${ints(messages.map(({ at }) => at))}::int[],
+      ${texts(messages.map(({ message }) => message.data.messageId))}::text[],
+      ${bigints(messages.map(({ message }) => message.chatNo))}::bigint[],
+      ${bigints(messages.map(({ message }) => message.contactNo))}::bigint[],
+      ${texts(messages.map(({ message }) => (message.item.from === null ? "echo" : "in")))}::text[],
+      ${texts(messages.map(({ message }) => stateOf(message)))}::text[],
+      ${bigints(messages.map(({ message }) => message.seq))}::bigint[],
+      ${texts(messages.map(({ message }) => message.data.providerMessageId))}::text[],
+      ${texts(messages.map(({ message }) => message.data.type))}::text[],
+      ${texts(messages.map(({ message }) => message.data.text))}::text[],
+      ${texts(messages.map(({ message }) => contentOf(message)))}::text[],
       ${messages.map(({ message }) => message.data.at)}::timestamptz[],
-      ${told.map(({ at }) => at)}::int[],
-      ${envelopes.map(({ id }) => id)}::text[],
-      ${envelopes.map(({ type }) => type)}::text[],
-      ${told.map(({ event }) => event.natsSubject)}::text[],
-      ${told.map(({ event }) => eventText(event))}::text[],
-      ${hashes.map(({ at }) => at)}::int[],
-      ${hashes.map(({ hash }) => hash)}::bytea[])`,
+      ${ints(told.map(({ at }) => at))}::int[],
+      ${texts(envelopes.map(({ id }) => id))}::text[],
+      ${texts(envelopes.map(({ type }) => type))}::text[],
+      ${texts(told.map(({ event }) => event.natsSubject))}::text[],
+      ${texts(told.map(({ event }) => eventText(event)))}::text[],
+      ${ints(hashes.map(({ at }) => at))}::int[],
+      ${byteas(hashes.map(({ hash }) => hash))}::bytea[])`,
   );
   const byId = byEventId(written);
   return all.map(({ source, told: own }) => {
@@ -118,9 +119,9 @@ export async function applyChanges(
     if (item.kind === "reaction") return item.emoji && shortEmoji(item.emoji);
     return item.kind === "edit" && item.text !== null ? storable(item.text) : null;
   };
-  await sql`select apply_changes(${fence.companyNo}, ${known.map(({ targetId }) => targetId)}::text[],
-    ${known.map(({ item }) => item.kind)}::text[], ${known.map(textOf)}::text[],
-    ${known.map(({ from }) => from.contactId ?? "me")}::text[],
+  await sql`select apply_changes(${fence.companyNo}, ${texts(known.map(({ targetId }) => targetId))}::text[],
+    ${texts(known.map(({ item }) => item.kind))}::text[], ${texts(known.map(textOf))}::text[],
+    ${texts(known.map(({ from }) => from.contactId ?? "me"))}::text[],
     ${known.map(({ item }) => item.at.toISOString())}::timestamptz[])`.execute(tx);
 }
 
@@ -149,12 +150,12 @@ export async function addMedia(tx: Tx, keyring: Keyring, all: readonly Writes[])
   await sql`insert into media (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256,
       file_name, source, location, state, stored_at)
     select f.*, case when f.location is null then 'remote' else 'stored' end,
-      case when f.location is not null then clock_timestamp() end from unnest(${files.map(({ fence }) => fence.companyNo)}::int[],
-      ${files.map(({ fence }) => fence.numberNo)}::int[], ${files.map(({ media }) => media.id)}::text[],
-      ${files.map(({ data }) => data.messageId)}::text[], ${files.map(({ type }) => type)}::text[],
-      ${files.map(({ media }) => media.mimeType)}::text[], ${files.map(({ media }) => media.bytes)}::bigint[],
-      ${files.map(({ media }) => media.sha256)}::text[], ${files.map(({ media }) => media.fileName)}::text[],
-      ${files.map(({ sealed }) => sealed)}::bytea[], ${files.map(({ location }) => location)}::text[])
+      case when f.location is not null then clock_timestamp() end from unnest(${ints(files.map(({ fence }) => fence.companyNo))}::int[],
+      ${ints(files.map(({ fence }) => fence.numberNo))}::int[], ${texts(files.map(({ media }) => media.id))}::text[],
+      ${texts(files.map(({ data }) => data.messageId))}::text[], ${texts(files.map(({ type }) => type))}::text[],
+      ${texts(files.map(({ media }) => media.mimeType))}::text[], ${bigints(files.map(({ media }) => media.bytes))}::bigint[],
+      ${texts(files.map(({ media }) => media.sha256))}::text[], ${texts(files.map(({ media }) => media.fileName))}::text[],
+      ${byteas(files.map(({ sealed }) => sealed))}::bytea[], ${texts(files.map(({ location }) => location))}::text[])
       as f (company_no, number_no, media_id, message_id, kind, mime_type, bytes, sha256, file_name, source, location)`.execute(
     tx,
   );

@@ -1,19 +1,20 @@
 /** Webhooks that are kept as they came until they are committed. Role ingest. */
 import { sql } from "kysely";
+import { bigints, byteas, ints } from "../arrays.ts";
 import { type Executor, rows, type Tx } from "../open.ts";
 import type { IngestWebhook } from "./ingest-routes.ts";
 
 /** One insert for all. Answers the entries' numbers, in the order of the webhooks. */
 export async function journalWebhooks(
   executor: Executor,
-  webhooks: readonly IngestWebhook[],
+  webhooks: readonly Pick<IngestWebhook, "raw" | "app">[],
 ): Promise<number[]> {
   const written = await rows(
     executor,
     sql<{ entryNo: number }>`insert into webhook_journal (company_no, payload)
       select w.company_no, w.payload
-      from unnest(${webhooks.map(({ app }) => app?.companyNo ?? null)}::int[],
-        ${webhooks.map(({ raw }) => raw)}::bytea[]) with ordinality as w (company_no, payload, place)
+      from unnest(${ints(webhooks.map(({ app }) => app?.companyNo ?? null))}::int[],
+        ${byteas(webhooks.map(({ raw }) => raw))}::bytea[]) with ordinality as w (company_no, payload, place)
       order by w.place returning entry_no`,
   );
   return written.map(({ entryNo }) => entryNo);
@@ -28,7 +29,7 @@ export async function endEntries(tx: Tx, entryNos: readonly number[]): Promise<S
   const ended = await rows(
     tx,
     sql<{ entryNo: number }>`delete from webhook_journal
-      where entry_no = any (${entryNos.toSorted((a, b) => a - b)}::bigint[]) returning entry_no`,
+      where entry_no = any (${bigints(entryNos.toSorted((a, b) => a - b))}::bigint[]) returning entry_no`,
   );
   return new Set(ended.map(({ entryNo }) => entryNo));
 }
@@ -51,7 +52,7 @@ export async function oldEntries(
     }>`with old as (
         select j.entry_no, octet_length(j.payload) as size from webhook_journal j
         where j.received_at < clock_timestamp() - ${olderThanMs}::bigint * interval '1 millisecond'
-          and not j.entry_no = any (${[...except]}::bigint[])
+          and not j.entry_no = any (${bigints([...except])}::bigint[])
         order by j.entry_no limit ${limit}
       ), sized as (
         select o.entry_no, sum(o.size) over (order by o.entry_no) - o.size as before from old o
