@@ -135,10 +135,16 @@ function build(r: ConfigReader) {
           "commits under way at a time, a further one when one takes long; webhooks of one account go one after the other",
       }),
       size: r.integer("COMMIT_WEBHOOKS", {
-        default: 256,
+        default: 128,
         min: 1,
         max: 1_000,
         meaning: "webhooks in one commit at most",
+      }),
+      ahead: r.integer("ANSWERED_WEBHOOKS", {
+        default: 32_768,
+        min: 1,
+        meaning:
+          "webhooks of Meta that are answered before they are committed at most; the next ones wait for room",
       }),
       waitingBytes: r.integer("WAITING_BYTES", {
         default: 64 * 1024 * 1024,

@@ -14,6 +14,7 @@ import type { Clock } from "@manyline/runtime";
 import { Journal, type Journaled } from "./journal.ts";
 import { MicroBatcher } from "./micro-batcher.ts";
 import type { Reports } from "./reports.ts";
+import { readTaken, type Taken } from "./taken.ts";
 
 const SERVICE = "webhook-ingest";
 
@@ -25,8 +26,13 @@ const PIECES = 256;
 
 /** While so many webhooks wait or are being committed, the next ones are kept as they came and answered first. */
 const MANY = 16;
-/** So many answered webhooks wait at most; then the next ones are answered when they are committed. */
-const MOST = 16_384;
+/**
+ * While webhooks press, answering comes first: so many times as long as a commit took is left to it at the beginning of
+ * a burst, nothing after so long. A burst is over when less is left to commit than fits into one.
+ */
+const REST = 5;
+const MAX_REST_MS = 100;
+const BURST_MS = 5_000;
 
 /**
  * The pieces of the webhooks in their order, so many at a time. An entry of the journal ends with the last piece of its
@@ -40,6 +46,8 @@ export function* slices(
   let room = most;
   for (const one of webhooks) {
     const { items } = one.webhook;
+    // Nothing in it, but its entry ends.
+    if (items.length === 0) slice.push(one);
     for (let from = 0; from < items.length;) {
       const part = items.slice(from, from + room);
       from += part.length;
@@ -62,6 +70,9 @@ function partOf(one: IngestWebhook, items: MetaItem[], isLast: boolean): IngestW
   };
 }
 
+/** `body`: of one that did not go through the journal. */
+type Waiting = Taken & { body?: unknown };
+
 export type IngestorOptions = {
   db: Database;
   keyring: Keyring;
@@ -70,26 +81,32 @@ export type IngestorOptions = {
   reports: Reports;
   lanes: number;
   size: number;
+  /** So many answered webhooks wait at most; the next ones are answered when some of these are committed. */
+  ahead: number;
   waitingBytes: number;
 };
 
 /** Commits webhooks, many at a time, and hands their events on. */
 export class Ingestor {
   readonly #options: IngestorOptions;
-  readonly #batcher: MicroBatcher<IngestWebhook>;
+  readonly #batcher: MicroBatcher<Waiting>;
   readonly #journal: Journal;
   readonly #journaled = new Set<number>();
+  /** When the burst began. */
+  #burstAt: number | undefined;
+  #untilRoom: PromiseWithResolvers<void> | undefined;
 
   constructor(options: IngestorOptions) {
     this.#options = options;
     const { db, clock, lanes, size, waitingBytes: capacity } = options;
-    this.#journal = new Journal({ db, clock, waitingBytes: capacity });
+    this.#journal = new Journal({ db, clock, waitingBytes: capacity, room: () => this.#room() });
     this.#batcher = new MicroBatcher({
       lanes,
       size,
       capacity,
       commit: (webhooks) => this.#commit(webhooks),
       isWorthSplitting: (error) => !isUnavailable(error),
+      restMs: (commitMs) => this.#restMs(commitMs),
     });
   }
 
@@ -107,16 +124,17 @@ export class Ingestor {
    * Resolves when the webhook is committed, or, while many wait, when it is in the journal. Rejects with BusyError, or
    * with an error of `isUnavailable` or `isRetriable`: it is neither, and should come again.
    */
-  async take(webhook: IngestWebhook): Promise<void> {
-    const [first] = webhook.webhook.items;
-    if (!first) return;
+  async take(webhook: Taken, body: unknown): Promise<void> {
     // What comes while others are on their way into the journal follows them.
     const isQuiet = this.#batcher.count < MANY && this.#journal.waitingBytes === 0;
-    if (isQuiet || this.#journaled.size >= MOST) {
-      await this.#add(webhook);
+    if (isQuiet) {
+      await this.#add({ ...webhook, body });
       return;
     }
-    const kept = await this.#journal.add(webhook);
+    // Bytes of its own: those that came share their memory with others, and would keep all of it.
+    const raw = Buffer.allocUnsafeSlow(webhook.raw.length);
+    webhook.raw.copy(raw);
+    const kept = await this.#journal.add({ ...webhook, raw });
     this.#options.reports.journaled(1);
     void this.takeJournaled(kept);
   }
@@ -133,12 +151,31 @@ export class Ingestor {
       return false;
     } finally {
       this.#journaled.delete(entryNo);
+      if (this.#journaled.size < this.#options.ahead) {
+        this.#untilRoom?.resolve();
+        this.#untilRoom = undefined;
+      }
     }
   }
 
-  async #add(webhook: IngestWebhook): Promise<void> {
-    const key = webhook.webhook.items[0]?.route.wabaId ?? "";
-    await this.#batcher.add(key, webhook, webhook.raw.length);
+  /** Undefined: there is room for more that are answered before they are committed. */
+  #room(): Promise<void> | undefined {
+    if (this.#journaled.size < this.#options.ahead) return undefined;
+    this.#untilRoom ??= Promise.withResolvers<void>();
+    return this.#untilRoom.promise;
+  }
+
+  async #add(webhook: Waiting): Promise<void> {
+    await this.#batcher.add(webhook.account, webhook, webhook.raw.length);
+  }
+
+  #restMs(commitMs: number): number {
+    if (this.#journaled.size < this.#options.size) this.#burstAt = undefined;
+    if (!this.#journal.isPressed) return 0;
+    const now = this.#options.clock.monotonic();
+    this.#burstAt ??= now;
+    const left = Math.max(0, 1 - (now - this.#burstAt) / BURST_MS);
+    return Math.min(MAX_REST_MS, REST * commitMs * left);
   }
 
   async idle(): Promise<void> {
@@ -147,7 +184,9 @@ export class Ingestor {
   }
 
   /** What was committed before one slice failed stays: when all of it comes again there is less left to do. */
-  async #commit(webhooks: readonly IngestWebhook[]): Promise<void> {
+  async #commit(waiting: readonly Waiting[]): Promise<void> {
+    const now = this.#options.clock.now();
+    const webhooks = waiting.map((one) => readTaken(one, now, one.body));
     for (const some of slices(webhooks, PIECES)) await this.#commitSome(some);
   }
 

@@ -1,10 +1,10 @@
 /** Commits what was left in the journal: by a process that died, in an outage, or for want of room. */
-import { normaliseMeta, parseMetaBody } from "@manyline/contracts";
 import { type Database, oldEntries, type WebhookEntry } from "@manyline/db";
 import type { Clock, Logger } from "@manyline/runtime";
 import type { Ingestor } from "./ingestor.ts";
 import type { Journaled } from "./journal.ts";
 import type { Reports } from "./reports.ts";
+import { takenOf } from "./taken.ts";
 
 const EVERY_MS = 1_000;
 /** Younger ones are left to the process that has answered them. */
@@ -77,9 +77,7 @@ export class JournalReader {
 
   #read({ entryNo, payload, app }: WebhookEntry): Journaled | undefined {
     try {
-      const body = parseMetaBody(payload.toString());
-      const webhook = normaliseMeta(body, this.#options.clock.now());
-      return { webhook, body, raw: payload, app, entryNo };
+      return { ...takenOf(payload, app), entryNo };
     } catch (error) {
       this.#unreadable.add(entryNo);
       this.#options.reports.notStored(error);

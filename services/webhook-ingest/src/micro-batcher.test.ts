@@ -138,3 +138,56 @@ it("refuses what exceeds its capacity, but never the only one", async () => {
   gates[1]?.resolve();
   await next;
 });
+
+it("while two full commits wait, one is prepared beside the other; not of the same key", async () => {
+  const { batcher, commits, gates } = open({ lanes: 4, size: 2, capacity: 1_000 });
+  const add = (key: string) => batcher.add(key, key, 1);
+  const all = ["a", "a", "b", "b", "c", "c", "c"].map(add);
+  await turn();
+  assert.deepEqual(commits, [
+    ["a", "a"],
+    ["b", "b"],
+  ]);
+  gates[0]?.resolve();
+  await turn();
+  // Fewer than two full ones wait now.
+  assert.equal(commits.length, 2);
+  gates[1]?.resolve();
+  await turn();
+  assert.deepEqual(commits[2], ["c", "c"]);
+  gates[2]?.resolve();
+  await turn();
+  gates[3]?.resolve();
+  await Promise.all(all);
+  await batcher.idle();
+});
+
+it("a rest after a commit delays the next one, not whoever waits for the first", async () => {
+  const rests: number[] = [];
+  let restMs = 40;
+  const { batcher, commits, gates } = open({
+    lanes: 4,
+    size: 1,
+    restMs: (commitMs) => {
+      rests.push(commitMs);
+      return restMs;
+    },
+  });
+  const all = ["a", "b", "c"].map((key) => batcher.add(key, key, 1));
+  await turn();
+  assert.equal(commits.length, 1, "none beside it while there are rests");
+  gates[0]?.resolve();
+  await all[0];
+  await turn();
+  assert.equal(commits.length, 1, "resting");
+  const restedAt = performance.now();
+  await until(() => commits.length === 2, { label: "the next commit" });
+  assert.ok(performance.now() - restedAt < 1_000);
+  restMs = 0;
+  gates[1]?.resolve();
+  await turn();
+  gates[2]?.resolve();
+  await Promise.all(all);
+  await batcher.idle();
+  assert.ok(rests.length > 0);
+});

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 export class BusyError extends Error {
   override name = "BusyError";
 }
@@ -13,6 +15,8 @@ export type MicroBatcherOptions<Item> = {
   commit: (items: readonly Item[]) => Promise<void>;
   /** Whether a failed commit may succeed with fewer items: then each is tried alone. */
   isWorthSplitting: (error: unknown) => boolean;
+  /** How long to leave the processor to others after a commit that took so long, ms; while above 0 there is one lane. */
+  restMs?: (commitMs: number) => number;
 };
 
 type Waiting<Item> = {
@@ -27,6 +31,8 @@ type Waiting<Item> = {
  * that takes longer may be held up by something that holds up no others.
  */
 const PATIENCE_MS = 200;
+/** Commits beside each other while more than enough waits; more of them take turns at the same processors. */
+const BESIDE = 2;
 
 /**
  * Puts together what comes while a commit is under way: under little load an item is committed at once and alone,
@@ -105,13 +111,20 @@ export class MicroBatcher<Item> {
     this.#isDue = true;
     setImmediate(() => {
       this.#isDue = false;
-      if (this.#readyCount > 0 && this.#running.size === 0) this.#start();
+      while (this.#isWorthStarting() && this.#start());
       if (this.#readyCount === 0) return;
       this.#patience ??= setTimeout(() => {
         this.#patience = undefined;
         if (this.#readyCount > 0 && this.#start()) this.#look();
       }, PATIENCE_MS);
     });
+  }
+
+  /** One beside the other only if both are full: the one is prepared while Postgres has the other. */
+  #isWorthStarting(): boolean {
+    if (this.#running.size === 0) return this.#readyCount > 0;
+    const { size, restMs } = this.#options;
+    return this.#running.size < BESIDE && this.#readyCount >= 2 * size && !restMs?.(1);
   }
 
   /** False: as many are under way as may be. */
@@ -131,7 +144,7 @@ export class MicroBatcher<Item> {
     }
     this.#readyCount = 0;
     for (const waiting of this.#ready.values()) this.#readyCount += waiting.length;
-    const run = this.#commit(batch).finally(() => {
+    const run = this.#commitAndRest(batch).finally(() => {
       this.#running.delete(run);
       for (const key of keys) {
         const waiting = this.#held.get(key) ?? [];
@@ -142,6 +155,13 @@ export class MicroBatcher<Item> {
     });
     this.#running.add(run);
     return true;
+  }
+
+  async #commitAndRest(batch: readonly Waiting<Item>[]): Promise<void> {
+    const startedAt = performance.now();
+    await this.#commit(batch);
+    const restMs = this.#options.restMs?.(performance.now() - startedAt) ?? 0;
+    if (restMs > 0) await delay(restMs);
   }
 
   async #commit(batch: readonly Waiting<Item>[]): Promise<void> {

@@ -1,5 +1,4 @@
 /** Reads webhooks again that belonged to nobody, when somebody asks for it. */
-import { normaliseMeta, parseMetaBody } from "@manyline/contracts";
 import {
   claimReplays,
   type Database,
@@ -12,6 +11,7 @@ import type { Clock, Logger } from "@manyline/runtime";
 import type { CompanyApps } from "./apps.ts";
 import type { Ingestor } from "./ingestor.ts";
 import type { Reports } from "./reports.ts";
+import { readTaken } from "./taken.ts";
 
 const EVERY_MS = 1_000;
 const AT_ONCE = 50;
@@ -86,8 +86,6 @@ export class Replayer {
     const company =
       appCompanyId === null ? null : (await this.#options.apps.find(appCompanyId))?.company;
     if (company === undefined) return undefined;
-    const body = parseMetaBody(payload.toString());
-    const webhook = normaliseMeta(body, this.#options.clock.now());
-    return { webhook, body, raw: payload, app: company };
+    return readTaken({ raw: payload, app: company }, this.#options.clock.now());
   }
 }

@@ -7,6 +7,22 @@ import { People, phoneText } from "./people.ts";
 import { readStatus, statusFacts } from "./statuses.ts";
 import type { MetaFacts, MetaInput, MetaItem, MetaRoute, MetaWebhook } from "./types.ts";
 
+/** `wabaId`: of the first entry, for the order of webhooks. `isEmpty`: there is nothing in it. */
+export type MetaHead = { isWhatsapp: boolean; wabaId: string | null; isEmpty: boolean };
+
+/** What has to be known of a webhook before what is in it is read. */
+export function readMetaHead(body: unknown): MetaHead {
+  const webhook = objectOf(body);
+  const entries = listOf(webhook["entry"]);
+  return {
+    isWhatsapp: textOf(webhook["object"]) === WHATSAPP,
+    wabaId: textOf(objectOf(entries[0])["id"]),
+    isEmpty: entries.length === 0,
+  };
+}
+
+const WHATSAPP = "whatsapp_business_account";
+
 /**
  * Reads a webhook of the Meta Cloud API: every entry, change, message and status, in their order. Pure and
  * total: whatever the JSON is, nothing is thrown and nothing left out; what has no shape of its own becomes a
@@ -14,7 +30,7 @@ import type { MetaFacts, MetaInput, MetaItem, MetaRoute, MetaWebhook } from "./t
  */
 export function normaliseMeta(body: unknown, now: Date): MetaWebhook {
   const webhook = objectOf(body);
-  const isWhatsapp = textOf(webhook["object"]) === "whatsapp_business_account";
+  const { isWhatsapp } = readMetaHead(body);
   const reader = new Reader(now);
   for (const [entryPlace, one] of listOf(webhook["entry"]).entries()) {
     const entry = objectOf(one);

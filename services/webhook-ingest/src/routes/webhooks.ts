@@ -1,5 +1,5 @@
 /** Meta's webhooks: `/webhooks/meta` for the app of all, `/webhooks/meta/:companyId` for a company's own. */
-import { normaliseMeta, parseCompanyId, parseMetaBody } from "@manyline/contracts";
+import { parseCompanyId, parseMetaBody, readMetaHead } from "@manyline/contracts";
 import { isRetriable, isUnavailable, noteHandshake } from "@manyline/db";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../apps.ts";
@@ -112,9 +112,10 @@ async function takeWebhook(deps: Deps, request: FastifyRequest): Promise<Webhook
     if (!app) return "bad_signature";
     const body = bodyOf(raw);
     if (body === undefined) return "unreadable";
-    const webhook = normaliseMeta(body.value, deps.clock.now());
-    if (!webhook.isWhatsapp) return "other_object";
-    await deps.ingestor.take({ webhook, body: body.value, raw, app: app.company ?? null });
+    const { isWhatsapp, isEmpty, wabaId } = readMetaHead(body.value);
+    if (!isWhatsapp) return "other_object";
+    const account = wabaId ?? "";
+    if (!isEmpty) await deps.ingestor.take({ raw, app: app.company ?? null, account }, body.value);
     return "taken";
   } catch (error) {
     if (error instanceof BusyError || isUnavailable(error) || isRetriable(error))
