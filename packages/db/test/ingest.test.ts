@@ -553,6 +553,26 @@ describe("what belongs to nobody", () => {
     assert.deepEqual([row?.reason, row?.appCompanyId], ["other_company", companyId]);
   });
 
+  test("more of a change counts with it, except in a replay: what does not grow there would be deleted", async () => {
+    const line = await addMetaNumber(world, { isActive: false });
+    const webhook = webhookOf([entryOf(line, { messages: [textMessage()] })]);
+    const more = { ...webhook, after: [0, 0] as const };
+    await ingest(webhook);
+    await ingest(more);
+    assert.deepEqual(
+      (await listed(line)).map(({ times }) => times),
+      [1],
+    );
+    await askReplay(world.platform, { phoneNumberId: line.phoneNumberId });
+    const replays = await claimReplays(db, 100);
+    await ingest(more);
+    await endReplays(db, replays);
+    assert.deepEqual(
+      (await listed(line)).map(({ times }) => times),
+      [1],
+    );
+  });
+
   test("details that fit into no event are kept whole; so is a webhook that cannot be stored", async () => {
     const line = await addMetaNumber(world);
     const webhook = webhookOf([
