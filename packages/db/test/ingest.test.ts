@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import {
+  type MessageData,
   messageIdFrom,
   messageReceived,
   messageSent,
@@ -177,6 +178,50 @@ describe("messages", () => {
       webhookOf([{ id: line.wabaId, changes: [{ field: "history", value }] }]),
     );
     assert.deepEqual(types(later.events), ["message.imported"]);
+  });
+
+  test("what the number's own app changes is told as the number's, without a contactId", async () => {
+    const line = await addMetaNumber(world);
+    const [theirs, own] = [textMessage(), textMessage({ from: "15550100001", to: "15550100019" })];
+    const reaction = { type: "reaction", text: undefined };
+    const said = await ingest(
+      webhookOf([
+        entryOf(line, {
+          messages: [
+            theirs,
+            textMessage({ ...reaction, reaction: { message_id: theirs.id, emoji: "❤️" } }),
+          ],
+        }),
+      ]),
+    );
+    const echo = (type: string, body: object) =>
+      textMessage({ from: "15550100001", to: "15550100019", type, text: undefined, [type]: body });
+    const message = { type: "text", text: { body: "better" } };
+    const value = {
+      metadata: { phone_number_id: line.phoneNumberId },
+      message_echoes: [
+        own,
+        echo("reaction", { message_id: theirs.id, emoji: "👍" }),
+        echo("edit", { original_message_id: own.id, message }),
+        echo("revoke", { original_message_id: own.id }),
+      ],
+    };
+    const { events } = await ingest(
+      webhookOf([{ id: line.wabaId, changes: [{ field: "smb_message_echoes", value }] }]),
+    );
+    assert.deepEqual(types(events), [
+      "message.echoed",
+      "message.reaction",
+      "message.edited",
+      "message.deleted",
+    ]);
+    const contactsOf = (some: readonly StoredEvent[]) =>
+      some
+        .filter(({ type }) => type.startsWith("message."))
+        .map(({ envelope }) => (envelope.data as Pick<MessageData, "from">).from.contactId);
+    assert.deepEqual(contactsOf(events), [null, null, null, null]);
+    const [received, reacted] = contactsOf(said.events);
+    assert.ok(typeof reacted === "string" && received === reacted, "theirs has theirs");
   });
 
   test("that come again after eight days, with whatever came with them, are no news", async () => {
@@ -506,6 +551,26 @@ describe("what belongs to nobody", () => {
     assert.deepEqual(about(events, attacker), ["contact.created", "message.received"]);
     const [row] = await listed(victim);
     assert.deepEqual([row?.reason, row?.appCompanyId], ["other_company", companyId]);
+  });
+
+  test("more of a change counts with it, except in a replay: what does not grow there would be deleted", async () => {
+    const line = await addMetaNumber(world, { isActive: false });
+    const webhook = webhookOf([entryOf(line, { messages: [textMessage()] })]);
+    const more = { ...webhook, after: [0, 0] as const };
+    await ingest(webhook);
+    await ingest(more);
+    assert.deepEqual(
+      (await listed(line)).map(({ times }) => times),
+      [1],
+    );
+    await askReplay(world.platform, { phoneNumberId: line.phoneNumberId });
+    const replays = await claimReplays(db, 100);
+    await ingest(more);
+    await endReplays(db, replays);
+    assert.deepEqual(
+      (await listed(line)).map(({ times }) => times),
+      [1],
+    );
   });
 
   test("details that fit into no event are kept whole; so is a webhook that cannot be stored", async () => {

@@ -266,6 +266,18 @@ describe("people", () => {
       ),
     );
   });
+
+  test("who are written to by another phone are named by their own, in answers and statuses", async () => {
+    meta.world.addPerson({ phone: "551187654321", dialled: ["5511987654321"] });
+    meta.say(number.id, "551187654321", "oi");
+    const to = "+5511987654321";
+    const answer = await send(text(), { to: to.slice(1) });
+    assert.deepEqual(answer.json["contacts"], [{ input: to, wa_id: "551187654321" }]);
+    await until(() => statuses().length === 3);
+    assert.ok(statuses().every((one) => one["recipient_id"] === "551187654321"));
+    const own = await send(text(), { to: "551187654321" });
+    assert.deepEqual(own.json["contacts"], [{ input: "+551187654321", wa_id: "551187654321" }]);
+  });
 });
 
 describe("files", () => {

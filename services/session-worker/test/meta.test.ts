@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
-import { newNumberId, shardPoke } from "@manyline/contracts";
+import { type MessageData, newNumberId, parseMetaBody, shardPoke } from "@manyline/contracts";
 import {
   commitIngest,
   createNumber,
@@ -15,7 +18,7 @@ import {
   setMetaNumber,
   withCompany,
 } from "@manyline/db";
-import type { Database, NumberRow } from "@manyline/db";
+import type { Database, NumberRow, SendInput } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
 import { normaliseMeta } from "@manyline/contracts";
 import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
@@ -49,6 +52,39 @@ async function takeWebhook(db: Database, { place }: Line, value: object): Promis
   await commitIngest(db, room.database.keyring, { service: "webhook-ingest" }, [
     { webhook, body, raw, app: null },
   ]);
+}
+
+/** An address for webhooks, which commits them as webhook-ingest does. */
+async function openHook() {
+  const db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+  const statuses: Record<string, unknown>[] = [];
+  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const raw = await buffer(request);
+    const body = parseMetaBody(raw.toString());
+    const webhook = normaliseMeta(body, new Date());
+    const { keyring } = room.database;
+    await commitIngest(db, keyring, { service: "webhook-ingest" }, [
+      { webhook, body, raw, app: null },
+    ]);
+    const { entry } = body as { entry: { changes: { value: { statuses?: object[] } }[] }[] };
+    for (const { changes } of entry)
+      for (const { value } of changes)
+        statuses.push(...((value.statuses ?? []) as typeof statuses));
+    response.end();
+  };
+  const server = createServer((request, response) => void take(request, response));
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    statuses,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await db.stop();
+    },
+  };
 }
 
 /** What a person sets over REST. */
@@ -414,5 +450,71 @@ describe("a Meta number", () => {
     }
     await assert.rejects(upload(undefined, null), GraphRefusal);
     await assert.rejects(upload("another", null), GraphRefusal);
+  });
+
+  it("whom it writes to by another phone than Meta knows them by is one person, in one chat", async () => {
+    const [dialled, waId] = ["5511987654321", "551187654321"];
+    meta.world.addPerson({ phone: waId, dialled: [dialled], name: "Ana" });
+    await using hook = await openHook();
+    const app = meta.world.addApp({ callbackUrl: hook.url });
+    const { number: there, waba, token } = meta.world.addLine({ appId: app.id });
+    const place = { wabaId: waba.id, phoneNumberId: there.id, accessToken: token.token };
+    const number = await addNumber(place);
+    await reaches(number, "connected", "open");
+    const one = { number, phone: there.phone };
+    const write = (more: Partial<SendInput>) =>
+      enqueue(room, one, { phone: dialled }, { provider: "meta", ...more });
+    const heard = (count: number) =>
+      until(async () => {
+        const all = (await room.events(number)).filter(({ type }) => type === "message.received");
+        return all.length === count ? all : undefined;
+      });
+    meta.world.addTemplate({ wabaId: waba.id, name: "hello" });
+    const template = { name: "hello", language: "en_US" };
+    const first = await write({ type: "template", text: null, content: { template } });
+    const read = await untilSend(room, one, first, "message.read", 20_000);
+    assert.deepEqual(
+      [...new Set(hook.statuses.map((status) => status["recipient_id"]))],
+      [waId],
+      "Meta has named them otherwise",
+    );
+    const chatOf = (event: { data: unknown }) => (event.data as MessageData).chat.id;
+    // Its statuses may be noted before the answer to it is.
+    const names = `select from contact_aliases where company_no = ${number.companyNo} and value = '${waId}'`;
+    await until(async () => (await asSuperuser(room.database, names)).length === 1);
+    meta.say(there.id, waId, "obrigada");
+    const [answer] = await heard(1);
+    assert.ok(answer);
+    assert.deepEqual(
+      [chatOf(answer), (answer.data as MessageData).from.phone],
+      [chatOf(read), dialled],
+    );
+    const second = await write({ text: "de nada" });
+    assert.equal(chatOf(await untilSend(room, one, second, "message.sent", 20_000)), chatOf(read));
+    meta.say(there.id, waId, "até logo");
+    assert.equal(chatOf((await heard(2))[1] ?? read), chatOf(read));
+    const types = (await room.events(number)).map(({ type }) => type);
+    assert.equal(types.filter((type) => type === "contact.created").length, 1);
+    assert.ok(!types.includes("contact.merged"));
+
+    // And somebody who wrote before the number wrote to them by the other phone.
+    const [theirs, known] = ["5215512345678", "525512345678"];
+    meta.world.addPerson({ phone: theirs, dialled: [known], name: "Luz" });
+    meta.say(there.id, theirs, "hola");
+    const [, , hello] = await heard(3);
+    assert.ok(hello);
+    await enqueue(room, one, { phone: known }, { provider: "meta" });
+    const merged = await until(async () =>
+      (await room.events(number)).find(({ type }) => type === "contact.merged"),
+    );
+    const { contactId, chats } = merged.data;
+    assert.equal(contactId, (hello.data as MessageData).from.contactId);
+    assert.deepEqual(
+      (chats as { into: string }[]).map(({ into }) => into),
+      [chatOf(hello)],
+    );
+    const last = await enqueue(room, one, { phone: known }, { provider: "meta" });
+    const sent = await untilSend(room, one, last, "message.sent", 20_000);
+    assert.equal(chatOf(sent), chatOf(hello));
   });
 });

@@ -63,9 +63,12 @@ export function* slices(
 
 function partOf(one: IngestWebhook, items: MetaItem[], isLast: boolean): IngestWebhook {
   const { entryNo, ...rest } = one;
+  const [first] = items;
+  const before = first && one.webhook.items[one.webhook.items.indexOf(first) - 1];
   return {
     ...rest,
     ...(isLast ? { entryNo } : {}),
+    ...(before ? { after: before.place } : {}),
     webhook: { ...one.webhook, items },
   };
 }

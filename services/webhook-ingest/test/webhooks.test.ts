@@ -247,6 +247,36 @@ describe("what belongs to nobody", () => {
     await until(async () => (await listed()) === undefined, { label: "nothing is left" });
   });
 
+  test("counts how often it came, however many commits it takes", async () => {
+    const line = await addLine(room, { isActive: false });
+    const messages = Array.from({ length: 600 }, () => textMessage());
+    const few = webhookOf(
+      entryOf(line, { messages: messages.slice(0, 300) }),
+      entryOf(line, { messages: messages.slice(300) }),
+    );
+    const times = async () =>
+      (await listUnroutable(room.platform, 100)).find(
+        ({ phoneNumberId }) => phoneNumberId === line.phoneNumberId,
+      )?.times;
+    assert.equal(await post(room, few), 200);
+    assert.equal(await times(), 2, "two changes, once each");
+    assert.equal(await post(room, few), 200);
+    assert.equal(await times(), 4);
+    assert.equal(await post(room, webhookOf(entryOf(line, { messages }))), 200);
+    assert.equal(await times(), 5);
+
+    await askReplay(room.platform, { phoneNumberId: line.phoneNumberId });
+    const waiting = `select from unroutable where replay_at is not null and phone_number_id = '${line.phoneNumberId}'`;
+    await until(async () => (await asSuperuser(room.database, waiting)).length === 0);
+    assert.equal(await times(), 5, "kept: the number is not active");
+    await activate(room, line);
+    await askReplay(room.platform, { phoneNumberId: line.phoneNumberId });
+    await until(async () => (await times()) === undefined, { label: "nothing is left" });
+    await until(() =>
+      messages.every(({ id }) => eventsOf(room, "message.received", id).length === 1),
+    );
+  });
+
   test("a piece that cannot be stored keeps none of its webhook from being told, and is replayed when it can", async () => {
     const lines = [await addLine(room), await addLine(room)];
     const poison = textMessage({ text: { body: "cannot be stored" } });

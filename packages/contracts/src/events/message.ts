@@ -26,7 +26,11 @@ const target = {
   providerMessageId: Type.String({ description: "WhatsApp's id of the message that is changed" }),
   provider: ProviderField,
   chat: ChatField,
-  from: PersonField,
+  from: Type.Object(PersonField.properties, {
+    title: "person",
+    description:
+      "who changed it; without a contactId the number itself, in its own app or through us: nothing to answer",
+  }),
   at: Timestamp,
   changeProviderMessageId: Type.Optional(
     Type.String({ description: "WhatsApp's id of the change itself, where it has one" }),

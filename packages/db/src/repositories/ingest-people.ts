@@ -1,11 +1,9 @@
-import type { Person } from "@manyline/contracts";
 import { sql } from "kysely";
-import { firstRow, rows, type Tx } from "../open.ts";
+import { firstRow, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { nameable } from "./inbound-batch.ts";
-import { mergedEvent } from "./inbound-events.ts";
 import type { Group, SamePiece } from "./ingest-routes.ts";
-import { personOf, type PersonRow } from "./message-rows.ts";
+import { mergeEvents, type MergedPeople } from "./merges.ts";
 
 /**
  * Where names are to be joined: the people of all companies, in one order, before anything else is locked that others
@@ -23,17 +21,14 @@ export async function joinPeople(tx: Tx, { source, same }: Group): Promise<Store
   const { companyNo, numberNo } = source.fence;
   const events: StoredEvent[] = [];
   for (const one of same) {
-    const merged = await join(tx, companyNo, numberNo, one);
+    const merged = await join(tx, companyNo, one);
     if (!merged) continue;
-    const { person, lostId, chats } = merged;
-    const told = mergedEvent(source, person, lostId, chats);
+    const told = await mergeEvents(tx, source, merged);
     const inputs = told.map((event) => ({ companyNo, numberNo, event }));
     events.push(...(await appendEvents(tx, inputs)));
   }
   return events;
 }
-
-type Merged = { person: Person; lostId: string; chats: { chatId: string; into: string }[] };
 
 const orNull = (text: string | undefined): string | null =>
   text === undefined ? null : nameable(text);
@@ -41,30 +36,13 @@ const orNull = (text: string | undefined): string | null =>
 async function join(
   tx: Tx,
   companyNo: number,
-  numberNo: number,
   { was, is }: SamePiece,
-): Promise<Merged | undefined> {
+): Promise<MergedPeople | undefined> {
   const found = await firstRow(
     tx,
     sql<{ intoNo: number; lostNo: number | null }>`select * from same_person(${companyNo},
       ${orNull(was.phone)}, ${orNull(was.userId)}, ${orNull(is.phone)}, ${orNull(is.userId)})`,
   );
   if (!found || found.lostNo === null) return undefined;
-  const { intoNo, lostNo } = found;
-  const chats = await rows(
-    tx,
-    sql<{ chatId: string; into: string }>`select chat_id, into_id as into
-      from merge_chats(${companyNo}, ${numberNo}, ${lostNo}, ${intoNo})`,
-  );
-  const row = await firstRow(
-    tx,
-    sql<{
-      person: PersonRow;
-      lostId: string;
-    }>`select json_build_array(c.contact_no, c.contact_id, c.phone, c.lid,
-        c.user_id, c.username, c.name, false, '{}'::text[]) as person, l.contact_id as lost_id
-      from contacts c join contacts l on l.company_no = ${companyNo} and l.contact_no = ${lostNo}
-      where c.company_no = ${companyNo} and c.contact_no = ${intoNo}`,
-  );
-  return row && { person: personOf(row.person), lostId: row.lostId, chats };
+  return { intoNo: found.intoNo, lostNo: found.lostNo };
 }

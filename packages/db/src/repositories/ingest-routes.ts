@@ -21,6 +21,8 @@ export type IngestWebhook = {
   app: { companyNo: number; companyId: string } | null;
   /** It is in the journal, and ends there with this commit. */
   entryNo?: number | undefined;
+  /** Of a part of a webhook: the place of the piece before, which is in an earlier part. */
+  after?: MetaItem["place"] | undefined;
 };
 
 /** A piece of one of the webhooks. */

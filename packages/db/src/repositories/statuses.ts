@@ -22,6 +22,7 @@ import { appendEvents, type EventInput, type StoredEvent } from "./events.ts";
 import { noteChanges } from "./changes.ts";
 import { storableJson } from "./inbound-batch.ts";
 import type { InboundSource } from "./inbound-items.ts";
+import { joinPhones } from "./merges.ts";
 import { chatOf, type ChatRow, personOf, type PersonRow, tell } from "./message-rows.ts";
 import type { SendContent } from "./sends.ts";
 import { togetherOrAlone } from "./together.ts";
@@ -35,6 +36,8 @@ export type Status = {
   at: Date;
   error?: MessageError | undefined;
   pricing?: Pricing | undefined;
+  /** WhatsApp has answered that it knows the phone that was written to (the first) by the other: both are one person. */
+  samePhones?: readonly [string, string] | undefined;
 } & (
   | { messageId: string; providerMessageId?: string | undefined }
   | { messageId?: undefined; providerMessageId: string }
@@ -124,7 +127,14 @@ export async function noteTogetherIn(
   const results: (StoredEvent[] | FencedError)[] = batches.map(({ source, statuses }) =>
     statuses.length > 0 ? new FencedError(source.fence) : [],
   );
-  const told: (EventInput & { place: number })[] = [];
+  // Before the chats are locked: whoever joins people locks those first.
+  const merges = await joinPhones(tx, wanted.flatMap(pairsOf));
+  const told: (EventInput & { place: number })[] = [...merges].flatMap(
+    ([{ source, place }, events]) => {
+      const { companyNo, numberNo } = source.fence;
+      return events.map((event) => ({ companyNo, numberNo, event, place }));
+    },
+  );
   for (const [{ place, ...batch }, news] of await note(tx, wanted)) {
     results[place] = [];
     const { companyNo, numberNo } = batch.source.fence;
@@ -138,6 +148,9 @@ export async function noteTogetherIn(
   }
   return results;
 }
+
+const pairsOf = ({ place, source, statuses }: StatusBatch & { place: number }) =>
+  statuses.flatMap(({ samePhones }) => (samePhones ? [{ place, source, phones: samePhones }] : []));
 
 /** What is news of each batch. Left out: those whose fence is another's. */
 async function note<One extends StatusBatch>(

@@ -51,6 +51,8 @@ type Parked = {
   field: string;
   pieces: number;
   payload: Buffer;
+  /** The change came with a part that is committed already; this is more of it. */
+  isMore: boolean;
 };
 
 /** Keeps the changes of these pieces, each once. Returns how many changes. Role ingest. */
@@ -79,6 +81,7 @@ export async function parkWebhook(executor: Executor, webhook: IngestWebhook): P
   const parked = changesOf(pieces);
   for (const one of parked) {
     one.reason = "failed";
+    one.isMore = false;
     // Beside what else of the same change is kept for another reason.
     one.hash = createHash("sha256").update("failed").update(one.hash).digest();
   }
@@ -110,6 +113,7 @@ function parkedOf(pieces: readonly Piece[]): Parked[] {
       field: nameable(item.field),
       pieces: pieces.length,
       payload,
+      isMore: from.after !== undefined && String(from.after) === String(item.place),
     },
   ];
 }
@@ -133,6 +137,8 @@ function payloadOf({ body, raw }: IngestWebhook, [at, place]: readonly [number, 
 async function insertParked(executor: Executor, parked: readonly Parked[]): Promise<void> {
   const column = <Name extends keyof Parked>(name: Name): Parked[Name][] =>
     parked.map((one) => one[name]);
+  // What is replayed counts in any case: what has not grown would be deleted.
+  const more = parked.flatMap(({ isMore, hash }) => (isMore ? [hash] : []));
   await sql`insert into unroutable as u (hash, reason, app_company_id, waba_id, phone_number_id, display_phone,
       field, pieces, payload)
     select distinct on (p.hash) p.hash, coalesce(p.reason, known.reason,
@@ -153,7 +159,8 @@ async function insertParked(executor: Executor, parked: readonly Parked[]): Prom
       order by n.waba_id is not distinct from p.waba_id desc, n.is_active desc limit 1
     ) known on true
     order by p.hash
-    on conflict (hash) do update set times = u.times + 1, last_at = clock_timestamp()`.execute(
+    on conflict (hash) do update set last_at = clock_timestamp(), times = u.times + case
+      when u.replay_at is null and u.hash = any (${more}::bytea[]) then 0 else 1 end`.execute(
     executor,
   );
 }

@@ -178,7 +178,13 @@ export class Sending {
     isToPhone: boolean,
   ): void {
     const { id, callbackData, type } = message;
-    const stranger = { phone: message.to, name: "", username: null, isPhoneHidden: false };
+    const stranger = {
+      phone: message.to,
+      dialled: [],
+      name: "",
+      username: null,
+      isPhoneHidden: false,
+    };
     const recipient = person ?? { ...stranger, isOnWhatsapp: false, isReading: false };
     const heardAt = this.#heard.get(`${number.id}/${message.to}`) ?? -Infinity;
     const isOpen = Date.now() - heardAt < this.#options.windowMs;

@@ -58,8 +58,10 @@ export type AccessToken = {
 };
 
 export type Person = {
-  /** Digits. */
+  /** Digits; the `wa_id`. */
   phone: string;
+  /** Other phones that reach them: in Brazil, Mexico and Argentina a `wa_id` lacks or has a digit that is dialled or not. */
+  dialled: string[];
   name: string;
   /** Who has one may hide the phone. */
   username: string | null;
@@ -152,6 +154,7 @@ export class MetaWorld {
   addPerson(person: Partial<Person> & { phone: string }): Person {
     const made: Person = {
       name: `Person ${person.phone.slice(-4)}`,
+      dialled: [],
       username: null,
       isPhoneHidden: false,
       isOnWhatsapp: true,
@@ -187,9 +190,14 @@ export class MetaWorld {
 
   /** By what an app calls them: the phone, or the id within the portfolio. */
   findPerson(name: { phone?: string; userId?: string }, portfolioId: string): Person | undefined {
-    if (name.phone !== undefined) return this.people.get(name.phone);
-    return [...this.people.values()].find(
-      ({ phone }) => this.userIdOf(phone, portfolioId) === name.userId,
+    if (name.phone !== undefined) {
+      const known = this.people.get(name.phone);
+      if (known) return known;
+    }
+    return [...this.people.values()].find(({ phone, dialled }) =>
+      name.phone === undefined
+        ? this.userIdOf(phone, portfolioId) === name.userId
+        : dialled.includes(name.phone),
     );
   }
 

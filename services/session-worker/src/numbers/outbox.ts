@@ -287,13 +287,7 @@ export class Outbox {
   async #hear(flight: Flight, outcome: SendOutcome, connection: LoginConnection): Promise<boolean> {
     switch (outcome.kind) {
       case "taken":
-        await this.#settle(flight, {
-          state: "sent",
-          at: outcome.at,
-          ...(outcome.providerMessageId === undefined
-            ? {}
-            : { providerMessageId: outcome.providerMessageId }),
-        });
+        await this.#taken(flight, outcome);
         return true;
       case "later":
         await this.#putBack(flight, this.#in(outcome.inMs ?? LATER_MS));
@@ -310,6 +304,19 @@ export class Outbox {
         if (connection !== this.#connection) return false;
         return this.#pause(flight);
     }
+  }
+
+  async #taken(
+    flight: Flight,
+    { at, providerMessageId, otherPhone }: Extract<SendOutcome, { kind: "taken" }>,
+  ): Promise<void> {
+    const { phone } = flight.send;
+    await this.#settle(flight, {
+      state: "sent",
+      at,
+      ...(providerMessageId === undefined ? {} : { providerMessageId }),
+      ...(phone === null || otherPhone === undefined ? {} : { samePhones: [phone, otherPhone] }),
+    });
   }
 
   async #refused(flight: Flight, code: string, known?: RefusalRule): Promise<boolean> {
@@ -354,7 +361,7 @@ export class Outbox {
 
   async #settle(
     flight: Flight,
-    status: Pick<Status, "state" | "at" | "error"> & { providerMessageId?: string },
+    status: Pick<Status, "state" | "at" | "error" | "samePhones"> & { providerMessageId?: string },
   ): Promise<void> {
     flight.isSettled = true;
     for (;;) {

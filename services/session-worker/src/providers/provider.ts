@@ -81,8 +81,11 @@ export type Told = {
 
 /** What became of one try to send a message. */
 export type SendOutcome =
-  /** WhatsApp has it. */
-  | { kind: "taken"; at: Date; /** If it was not chosen before. */ providerMessageId?: string }
+  /**
+   * WhatsApp has it. `providerMessageId`: if it was not chosen before. `otherPhone`: it knows the person by this phone,
+   * which is another than the one written to.
+   */
+  | { kind: "taken"; at: Date; providerMessageId?: string; otherPhone?: string }
   /** WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. */
   | { kind: "refused"; code: string; rule?: RefusalRule }
   /** Not now; nothing has left. Only this chat waits. `inMs`: for so long; else as long as is usual. */

@@ -26,6 +26,7 @@ import { uploadFile } from "./upload.ts";
 export const ENDS = { token: 471, place: 472, locked: 403, unavailable: 503 } as const;
 
 const REST_MS = 90_000;
+const PHONE = /^[1-9][0-9]{5,14}$/;
 /** So many chats are remembered as written to too often. */
 const PAIRS = 1_000;
 
@@ -147,10 +148,12 @@ export async function openMetaLogin(
       steps.note("sent", { send: one });
       pairs.delete(one.chatId);
       const id = messageIdIn(answer);
+      const otherPhone = otherPhoneIn(answer, one);
       return {
         kind: "taken",
         at: new Date(),
         ...(id === undefined ? {} : { providerMessageId: id }),
+        ...(otherPhone === undefined ? {} : { otherPhone }),
       };
     } catch (error) {
       steps.note("sent", { send: one, error });
@@ -214,7 +217,7 @@ async function confirmPlace(
   const limit = number["whatsapp_business_manager_messaging_limit"];
   const level: unknown = Object(number["throughput"])["level"];
   return {
-    phone: /^[1-9][0-9]{5,14}$/.test(digits) ? digits : null,
+    phone: PHONE.test(digits) ? digits : null,
     facts: {
       ...(typeof limit === "string" ? { messagingLimit: limit } : {}),
       ...(typeof level === "string" ? { throughput: level } : {}),
@@ -237,4 +240,15 @@ function messageIdIn(answer: Record<string, unknown>): string | undefined {
   const [first] = Array.isArray(answer["messages"]) ? (answer["messages"] as unknown[]) : [];
   const id: unknown = Object(first)["id"];
   return typeof id === "string" ? id : undefined;
+}
+
+/** The phone by which Meta knows the person, where it is not the one written to: of some countries it drops or adds a digit. */
+function otherPhoneIn(
+  answer: Record<string, unknown>,
+  { phone, groupId }: Send,
+): string | undefined {
+  if (phone === null || groupId !== null) return undefined;
+  const [first] = Array.isArray(answer["contacts"]) ? (answer["contacts"] as unknown[]) : [];
+  const waId: unknown = Object(first)["wa_id"];
+  return typeof waId === "string" && PHONE.test(waId) && waId !== phone ? waId : undefined;
 }
