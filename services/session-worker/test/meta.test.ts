@@ -2,100 +2,18 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { after, before, describe, it } from "node:test";
-import { newNumberId, shardPoke } from "@manyline/contracts";
-import {
-  commitIngest,
-  createNumber,
-  inTransaction,
-  noteHandshake,
-  openDatabase,
-  putMetaApp,
-  readPortfolio,
-  setMetaNumber,
-  withCompany,
-} from "@manyline/db";
-import type { Database, NumberRow } from "@manyline/db";
+import { after, describe, it } from "node:test";
+import { noteHandshake, openDatabase, putMetaApp, readPortfolio, withCompany } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
-import { normaliseMeta } from "@manyline/contracts";
-import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
 import { until } from "@manyline/testkit";
 import { Graph, GraphRefusal } from "../src/providers/meta/graph.ts";
 import { uploadFile } from "../src/providers/meta/upload.ts";
-import { openRoom, type Room } from "./room.ts";
-import { enqueue, sendStates, untilSend } from "./sending.ts";
+import { ANN, openMetaRoom, takeWebhook } from "./meta-room.ts";
+import { enqueue, sendStates } from "./sending.ts";
 
-type Place = { wabaId: string; phoneNumberId: string; accessToken: string };
-const ANN = "15550100019";
-
-let meta: MetaSimulator;
-let room: Room;
-before(async () => {
-  meta = await startMetaSimulator();
-  room = await openRoom({ env: { GRAPH_URL: meta.url } });
-});
-after(async () => {
-  await room.close();
-  await meta.close();
-});
-
-/** What webhook-ingest does with a webhook for the number. */
-async function takeWebhook(db: Database, { place }: Line, value: object): Promise<void> {
-  const metadata = { phone_number_id: place.phoneNumberId };
-  const changes = [{ field: "messages", value: { metadata, ...value } }];
-  const body = { object: "whatsapp_business_account", entry: [{ id: place.wabaId, changes }] };
-  const raw = Buffer.from(JSON.stringify(body));
-  const webhook = normaliseMeta(body, new Date());
-  await commitIngest(db, room.database.keyring, { service: "webhook-ingest" }, [
-    { webhook, body, raw, app: null },
-  ]);
-}
-
-/** What a person sets over REST. */
-async function setPlace(number: NumberRow, place: Place): Promise<void> {
-  await withCompany(room.app, number.companyNo, (tx) =>
-    setMetaNumber(tx, room.database.keyring, number, place),
-  );
-  room.bus.poke(shardPoke(number.shardId));
-}
-
-async function addNumber(place: Place, companyNo?: number): Promise<NumberRow> {
-  const company = companyNo ?? (await room.company()).companyNo;
-  const number = await inTransaction(room.platform, (tx) =>
-    createNumber(tx, company, {
-      numberId: newNumberId(),
-      provider: "meta",
-      phone: null,
-      name: null,
-      maxNumbers: 500,
-    }),
-  );
-  await setPlace(number, place);
-  return number;
-}
-
-type Line = ReturnType<typeof line>;
-
-/** A number at Meta, with a token, and a person who wrote to it. */
-function line() {
-  const { number, waba, token } = meta.world.addLine();
-  meta.say(number.id, ANN, "hello");
-  const place = { wabaId: waba.id, phoneNumberId: number.id, accessToken: token.token };
-  return { number, waba, token, place };
-}
-
-const reaches = (number: NumberRow, status: string, reason: string) =>
-  until(
-    async () => {
-      const { number: row } = await room.status(number);
-      return row.status === status && row.reason === reason ? row : undefined;
-    },
-    { label: `${status}/${reason}`, deadlineMs: 15_000 },
-  );
-const send = (number: NumberRow, more: Parameters<typeof enqueue>[3] = {}) =>
-  enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta", ...more });
-const told = (number: NumberRow, queued: { messageId: string }, type: string) =>
-  untilSend(room, { number, phone: "1" }, queued, type, 20_000);
+const parts = await openMetaRoom();
+const { meta, room, line, setPlace, addNumber, reaches, send, told } = parts;
+after(() => parts.close());
 
 describe("a Meta number", () => {
   it("is active once Meta has confirmed it, sends with its own token, and knows Meta's id", async () => {
@@ -173,7 +91,7 @@ describe("a Meta number", () => {
       status: "delivered",
       biz_opaque_callback_data: lost.messageId,
     };
-    await takeWebhook(db, one, { statuses: [status] });
+    await takeWebhook(db, room, one, { statuses: [status] });
     const delivered = await told(number, lost, "message.delivered");
     assert.equal(delivered.data["providerMessageId"], tries[0]?.id);
   });
@@ -252,7 +170,9 @@ describe("a Meta number", () => {
     });
     await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
     await noteHandshake(db, "");
-    await takeWebhook(db, one, { messages: [{ from: ANN, id: "wamid.check", type: "text" }] });
+    await takeWebhook(db, room, one, {
+      messages: [{ from: ANN, id: "wamid.check", type: "text" }],
+    });
     const found = await check();
     assert.deepEqual([found["verify_token"], found["test_event"]], ["ok", "ok"]);
     await withCompany(room.app, number.companyNo, (tx) =>
@@ -376,7 +296,7 @@ describe("a Meta number", () => {
       type: "image",
       image: { id: file, mime_type: "image/png" },
     }));
-    await takeWebhook(db, one, { messages });
+    await takeWebhook(db, room, one, { messages });
     const files = await asSuperuser<{ media_id: string }>(
       room.database,
       `select media_id from media where number_no = ${number.numberNo} order by media_id`,

@@ -14,6 +14,7 @@ import type {
   SetupCheck,
 } from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
+import type { PaceFigures } from "../domain/pace.ts";
 import type { RefusalRule } from "../domain/refusals.ts";
 
 /** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
@@ -115,6 +116,8 @@ export type LoginHandlers = {
   onReceipts(receipts: readonly Receipt[]): Promise<void>;
   /** WhatsApp has told of itself that the account is restricted, or (undefined) is not any more. */
   onTimelock(timelock: Timelock | undefined): void;
+  /** So fast the engine lets the number be: told before it is open, and when it changes. */
+  onPace?(pace: PaceFigures): void;
   /** A phone and a LID are the same person. */
   onPerson(person: { phone: string; lid: string }): void;
   /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
