@@ -1,13 +1,18 @@
 /** How fast numbers of the Cloud API go: as Meta says of each of them, against the simulated Meta. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import type { NumberRow } from "@manyline/db";
 import { until } from "@manyline/testkit";
 import { metaPace } from "../src/domain/pace.ts";
+import { Graph, GraphRefusal } from "../src/providers/meta/graph.ts";
 import { type Line, openMetaRoom } from "./meta-room.ts";
+import { sendStates } from "./sending.ts";
 
 const parts = await openMetaRoom();
-const { meta, line, setPlace, addNumber, reaches, send } = parts;
+const { meta, room, line, setPlace, addNumber, reaches, send, told } = parts;
 after(() => parts.close());
 
 /** Puts so many messages into the queue, each to somebody else who has written. */
@@ -56,5 +61,84 @@ describe("the pace of a Meta number", () => {
     const most = underWay + burst + 2 * perSecond;
     assert.ok(mostWithin(times, 2_000) <= most, `${mostWithin(times, 2_000)} in 2 s`);
     assert.equal(times.length, 120);
+  });
+});
+
+describe("a Meta number that Meta finds too fast", () => {
+  const part = "messages" as const;
+  const connected = async (one: Line): Promise<NumberRow> => {
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    return number;
+  };
+  /** The waits that were told, ms. */
+  const waits = async (number: NumberRow): Promise<number[]> =>
+    (await room.events(number)).flatMap(({ type, data }) => {
+      const { since, until: end } = Object(data["restriction"]) as Record<string, string>;
+      return type === "number.restricted" && since && end
+        ? Date.parse(end) - Date.parse(since)
+        : [];
+    });
+  const wait = (number: NumberRow): Promise<number> =>
+    until(async () => (await waits(number))[0], { label: "told to wait" });
+
+  it("waits for as long as Meta asks, and no other number does", async () => {
+    const [one, other] = [line(), line()];
+    const [number, well] = [await connected(one), await connected(other)];
+    const error = { code: 130_429, httpStatus: 429, retryAfter: 5 };
+    const fault = { part, phoneNumberId: one.number.id, when: { next: 1 } };
+    meta.faults.add({ ...fault, effect: { error } });
+    const startedAt = Date.now();
+    const held = await send(number);
+    assert.ok((await wait(number)) <= 5_000);
+    await told(well, await send(well), "message.sent");
+    assert.deepEqual(sentAt(one), []);
+    await told(number, held, "message.sent");
+    assert.ok((sentAt(one)[0] ?? 0) - startedAt >= 5_000, "not before that");
+  });
+
+  it("waits ten minutes at most, whatever Meta asks, and a minute when it asks nothing", async () => {
+    for (const [more, leastMs, mostMs] of [
+      [{ code: 80_007, retryAfter: 86_400 }, 60_001, 600_000],
+      [{ code: 4 }, 1, 60_000],
+    ] as const) {
+      const one = line();
+      const number = await connected(one);
+      meta.faults.add({ part, phoneNumberId: one.number.id, effect: { error: more } });
+      await send(number);
+      const ms = await wait(number);
+      assert.ok(ms >= leastMs && ms <= mostMs, String(ms));
+    }
+  });
+
+  it("says so once, however many were under way", async () => {
+    const one = line();
+    const number = await connected(one);
+    const fault = { part, phoneNumberId: one.number.id };
+    // All are there before the first one is refused.
+    meta.faults.add({ ...fault, effect: { delayMs: 1_500 } });
+    meta.faults.add({ ...fault, effect: { error: { code: 130_429, retryAfter: 120 } } });
+    await sendMany(number, one, 10);
+    const states = () => sendStates(room, { number, phone: "1" });
+    await until(async () => (await states())["sending"] === 10, { label: "all under way" });
+    await until(async () => (await states())["queued"] === 10, { label: "all held" });
+    assert.equal((await waits(number)).length, 1);
+  });
+
+  it("by something before Meta's servers, which does not speak JSON, is told so", async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(429, { "retry-after": "7" }).end("too many");
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const graph = new Graph({ url, version: "v26.0", timeoutMs: 10_000 });
+    const call = graph.call("POST", "1/messages", "token", { json: {} });
+    await assert.rejects(call, (error: unknown) => {
+      assert.ok(error instanceof GraphRefusal);
+      assert.deepEqual([error.httpStatus, error.retryAfterMs], [429, 7_000]);
+      return true;
+    });
+    server.close();
+    server.closeAllConnections();
   });
 });

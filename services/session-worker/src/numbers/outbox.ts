@@ -15,7 +15,7 @@ import {
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
 import { metaPace, type PaceFigures, TokenBucket, TRIES } from "../domain/pace.ts";
-import { refusalRule, SLOW_DOWN_MS, type RefusalRule } from "../domain/refusals.ts";
+import { refusalRule, SLOW_DOWN_MS } from "../domain/refusals.ts";
 import type { LoginConnection, Receipt, SendOutcome } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
@@ -309,7 +309,7 @@ export class Outbox {
         await this.#fail(flight, outcome.error);
         return true;
       case "refused":
-        return this.#refused(flight, outcome.code, outcome.rule);
+        return this.#refused(flight, outcome);
       case "lost":
         flight.mayHaveLeft ||= outcome.mayHaveLeft;
         // Over the next connection at once; over the same one after a pause.
@@ -319,12 +319,15 @@ export class Outbox {
     }
   }
 
-  async #refused(flight: Flight, code: string, known?: RefusalRule): Promise<boolean> {
-    const { reaction, error } = known ?? refusalRule(code, flight.send.chatType);
+  async #refused(
+    flight: Flight,
+    { code, rule, inMs }: Extract<SendOutcome, { kind: "refused" }>,
+  ): Promise<boolean> {
+    const { reaction, error } = rule ?? refusalRule(code, flight.send.chatType);
     this.#context.reports.refused(this.#number(), code);
     if (reaction === "again" && flight.tries === 1) return this.#pause(flight);
     if (reaction === "slow_down") {
-      await this.#restrictions.slowDown(this.#context.clock.scaled(SLOW_DOWN_MS));
+      await this.#restrictions.slowDown(inMs ?? this.#context.clock.scaled(SLOW_DOWN_MS));
       await this.#putBack(flight, this.#restrictions.until("slow_down"));
       return true;
     }

@@ -84,8 +84,11 @@ export type Told = {
 export type SendOutcome =
   /** WhatsApp has it. */
   | { kind: "taken"; at: Date; /** If it was not chosen before. */ providerMessageId?: string }
-  /** WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. */
-  | { kind: "refused"; code: string; rule?: RefusalRule }
+  /**
+   * WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. `inMs`: so long it
+   * wants everything to wait, where it has sent too fast.
+   */
+  | { kind: "refused"; code: string; rule?: RefusalRule; inMs?: number | undefined }
   /** Not now; nothing has left. Only this chat waits. `inMs`: for so long; else as long as is usual. */
   | { kind: "later"; inMs?: number }
   /** It can never be sent; nothing has left. */

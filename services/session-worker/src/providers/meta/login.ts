@@ -4,7 +4,7 @@
  */
 import { FencedError, type MetaFacts, type Send } from "@manyline/db";
 import type { Logger } from "@manyline/runtime";
-import { graphRule, pairPauseMs } from "../../domain/graph-errors.ts";
+import { askedWaitMs, graphRule, pairPauseMs } from "../../domain/graph-errors.ts";
 import {
   FileGoneError,
   type FileSource,
@@ -102,6 +102,7 @@ export async function openMetaLogin(
   const refused = (send: Send, error: GraphRefusal): SendOutcome => {
     const rule = graphRule(error);
     const { reaction } = rule;
+    const inMs = askedWaitMs(error.retryAfterMs);
     switch (reaction) {
       case "token":
       case "place":
@@ -109,7 +110,7 @@ export async function openMetaLogin(
         end(ENDS[reaction], error.message);
         return { kind: "lost", mayHaveLeft: false, isOver: true };
       case "rest":
-        return { kind: "later", inMs: error.retryAfterMs ?? REST_MS };
+        return { kind: "later", inMs: inMs ?? REST_MS };
       case "pair": {
         const tries = pairs.get(send.chatId) ?? 0;
         pairs.delete(send.chatId);
@@ -122,7 +123,7 @@ export async function openMetaLogin(
       case "restriction":
       case "again":
       case "fail":
-        return { kind: "refused", code: String(error.code), rule: { ...rule, reaction } };
+        return { kind: "refused", code: String(error.code), rule: { ...rule, reaction }, inMs };
     }
   };
 
