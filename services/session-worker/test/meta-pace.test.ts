@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
-import type { NumberRow } from "@manyline/db";
+import { type NumberRow, openDatabase } from "@manyline/db";
 import { until } from "@manyline/testkit";
 import { metaPace } from "../src/domain/pace.ts";
 import { Graph, GraphRefusal } from "../src/providers/meta/graph.ts";
-import { type Line, openMetaRoom } from "./meta-room.ts";
+import { type Line, openMetaRoom, takeWebhook } from "./meta-room.ts";
 import { sendStates } from "./sending.ts";
 
 const parts = await openMetaRoom();
@@ -61,6 +61,43 @@ describe("the pace of a Meta number", () => {
     const most = underWay + burst + 2 * perSecond;
     assert.ok(mostWithin(times, 2_000) <= most, `${mostWithin(times, 2_000)} in 2 s`);
     assert.equal(times.length, 120);
+  });
+
+  it("is another as soon as Meta has told that it is, without a restart; what it says is kept", async () => {
+    const one = line();
+    one.number.isOnApp = true;
+    const number = await addNumber(one.place);
+    await reaches(number, "connected", "open");
+    // As many are under way as may be: each for so long.
+    const effect = { delayMs: 2_000 };
+    meta.faults.add({ part: "messages", phoneNumberId: one.number.id, effect });
+    const most = metaPace({ isOnApp: true }).underWay;
+    await sendMany(number, one, most + 8);
+    const slow = await allSent(one, most + 8);
+    assert.ok(mostWithin(slow, 1_900) <= most, `${mostWithin(slow, 1_900)} at once`);
+    const kept = async () => {
+      const rows = await room.superuser<{ settings: Record<string, unknown> }>(
+        `select settings from numbers where number_no = ${number.numberNo}`,
+      );
+      return rows[0]?.settings ?? {};
+    };
+    assert.equal((await kept())["isOnApp"], true);
+
+    Object.assign(one.number, { isOnApp: false, perSecond: 1_000, quality: "YELLOW" });
+    await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
+    const value = { display_phone_number: `+${one.number.phone}`, event: "THROUGHPUT_UPGRADE" };
+    await takeWebhook(db, room, one, value, "phone_number_quality_update");
+    const settings = await until(
+      async () => {
+        const now = await kept();
+        return now["throughput"] === "HIGH" ? now : undefined;
+      },
+      { label: "the new level", deadlineMs: 15_000 },
+    );
+    assert.deepEqual([settings["isOnApp"], settings["quality"]], [false, "YELLOW"]);
+    await sendMany(number, one, most + 8);
+    const fast = (await allSent(one, 2 * (most + 8))).slice(most + 8);
+    assert.ok(mostWithin(fast, 1_900) > most, `${mostWithin(fast, 1_900)} at once`);
   });
 });
 

@@ -173,7 +173,7 @@ export type LoginConnection = {
   markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
   /** `lastMessageId`: the provider's id of the latest message that came from there. */
   showTyping(chat: ChatAddress, state: TypingState, lastMessageId?: string): Promise<void>;
-  /** The number's server has news of its session: it is asked at once. */
+  /** The number's server has news of its session, or of what it may do: it is asked at once. */
   nudge?(event: string): void;
   /** Quiet is over: what was held back goes on. */
   heard(): void;
