@@ -79,6 +79,11 @@ export const COMMANDS = {
    * Fails with MEDIA_NOT_FOUND (and its row says `gone`) or NOT_CONNECTED.
    */
   fetch_media: { args: Type.Object({ mediaId: Type.String() }), deadlineMs: 25_000 },
+  /**
+   * Its server has told of a change in what the number may do (Meta: quality, limits, how fast): ask what holds now.
+   * Written by webhook-ingest together with the event. Result: `{}` at once; a number that is not open asks when it is.
+   */
+  observed: { args: Type.Object({}), deadlineMs: 3_600_000 },
   /** Log out at WhatsApp and erase the credentials; a live attempt is cancelled. Result: `{ wasLinked, told }`; told: WhatsApp has confirmed. */
   unlink: { args: Type.Object({}), deadlineMs: 25_000 },
 } as const;

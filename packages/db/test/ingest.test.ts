@@ -365,6 +365,46 @@ describe("other news", () => {
     );
   });
 
+  test("about limits gives the owner of each number concerned one command, and no other number", async () => {
+    const phone = `1555${someId().slice(0, 7)}`;
+    const line = await addMetaNumber(world, { phone });
+    const { company, wabaId } = line;
+    const sister = await addMetaNumber(world, { company, wabaId });
+    await addMetaNumber(world, { company, wabaId, isActive: false });
+    await addMetaNumber(world, { company });
+    const tenant = await addMetaNumber(world, { wabaId });
+    const observed = async (): Promise<number[]> => {
+      const { rows } = await world.superuser.query<{ number_no: number }>(
+        "select number_no from commands where verb = 'observed' and company_no = any ($1) order by number_no",
+        [[company.companyNo, tenant.company.companyNo]],
+      );
+      return rows.map((row) => Object.values(row)[0] ?? 0);
+    };
+    const own = line.number.numberNo;
+    const quality = (event: string, time: number) =>
+      account(line, { display_phone_number: phone, event }, "phone_number_quality_update", time);
+    await ingest(account(line, { event: "ACCOUNT_DELETED" }, "account_update"));
+    assert.deepEqual(await observed(), []);
+    await ingest(quality("FLAGGED", 1));
+    assert.deepEqual(await observed(), [own]);
+    // It waits still.
+    await ingest(quality("THROUGHPUT_UPGRADE", 2));
+    assert.deepEqual(await observed(), [own]);
+    const limit = { max_daily_conversations_per_business: "TIER_10K" };
+    const webhook = account(line, limit, "business_capability_update");
+    await ingest(webhook);
+    const all = [line, sister, tenant].map(({ number }) => number.numberNo);
+    assert.deepEqual(
+      await observed(),
+      all.toSorted((a, b) => a - b),
+    );
+    await world.superuser.query(
+      "update commands set state = 'done', finished_at = clock_timestamp()",
+    );
+    await ingest(webhook);
+    assert.equal((await observed()).length, 3);
+  });
+
   test("about a person names our contact, and a new id goes on with the same one", async () => {
     const line = await addMetaNumber(world);
     const contacts = [{ user_id: "ES.1", profile: { name: "Noa" } }];

@@ -2,136 +2,26 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { buffer } from "node:stream/consumers";
-import { after, before, describe, it } from "node:test";
-import { type MessageData, newNumberId, parseMetaBody, shardPoke } from "@manyline/contracts";
+import { after, describe, it } from "node:test";
+import type { MessageData } from "@manyline/contracts";
 import {
-  commitIngest,
-  createNumber,
-  inTransaction,
+  type SendInput,
   noteHandshake,
   openDatabase,
   putMetaApp,
   readPortfolio,
-  setMetaNumber,
   withCompany,
 } from "@manyline/db";
-import type { Database, NumberRow, SendInput } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
-import { normaliseMeta } from "@manyline/contracts";
-import { type MetaSimulator, startMetaSimulator } from "@manyline/simulators/meta";
 import { until } from "@manyline/testkit";
 import { Graph, GraphRefusal } from "../src/providers/meta/graph.ts";
 import { uploadFile } from "../src/providers/meta/upload.ts";
-import { openRoom, type Room } from "./room.ts";
+import { ANN, openHook, openMetaRoom, takeWebhook } from "./meta-room.ts";
 import { enqueue, sendStates, untilSend } from "./sending.ts";
 
-type Place = { wabaId: string; phoneNumberId: string; accessToken: string };
-const ANN = "15550100019";
-
-let meta: MetaSimulator;
-let room: Room;
-before(async () => {
-  meta = await startMetaSimulator();
-  room = await openRoom({ env: { GRAPH_URL: meta.url } });
-});
-after(async () => {
-  await room.close();
-  await meta.close();
-});
-
-/** What webhook-ingest does with a webhook for the number. */
-async function takeWebhook(db: Database, { place }: Line, value: object): Promise<void> {
-  const metadata = { phone_number_id: place.phoneNumberId };
-  const changes = [{ field: "messages", value: { metadata, ...value } }];
-  const body = { object: "whatsapp_business_account", entry: [{ id: place.wabaId, changes }] };
-  const raw = Buffer.from(JSON.stringify(body));
-  const webhook = normaliseMeta(body, new Date());
-  await commitIngest(db, room.database.keyring, { service: "webhook-ingest" }, [
-    { webhook, body, raw, app: null },
-  ]);
-}
-
-/** An address for webhooks, which commits them as webhook-ingest does. */
-async function openHook() {
-  const db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
-  const statuses: Record<string, unknown>[] = [];
-  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const raw = await buffer(request);
-    const body = parseMetaBody(raw.toString());
-    const webhook = normaliseMeta(body, new Date());
-    const { keyring } = room.database;
-    await commitIngest(db, keyring, { service: "webhook-ingest" }, [
-      { webhook, body, raw, app: null },
-    ]);
-    const { entry } = body as { entry: { changes: { value: { statuses?: object[] } }[] }[] };
-    for (const { changes } of entry)
-      for (const { value } of changes)
-        statuses.push(...((value.statuses ?? []) as typeof statuses));
-    response.end();
-  };
-  const server = createServer((request, response) => void take(request, response));
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    statuses,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      await db.stop();
-    },
-  };
-}
-
-/** What a person sets over REST. */
-async function setPlace(number: NumberRow, place: Place): Promise<void> {
-  await withCompany(room.app, number.companyNo, (tx) =>
-    setMetaNumber(tx, room.database.keyring, number, place),
-  );
-  room.bus.poke(shardPoke(number.shardId));
-}
-
-async function addNumber(place: Place, companyNo?: number): Promise<NumberRow> {
-  const company = companyNo ?? (await room.company()).companyNo;
-  const number = await inTransaction(room.platform, (tx) =>
-    createNumber(tx, company, {
-      numberId: newNumberId(),
-      provider: "meta",
-      phone: null,
-      name: null,
-      maxNumbers: 500,
-    }),
-  );
-  await setPlace(number, place);
-  return number;
-}
-
-type Line = ReturnType<typeof line>;
-
-/** A number at Meta, with a token, and a person who wrote to it. */
-function line() {
-  const { number, waba, token } = meta.world.addLine();
-  meta.say(number.id, ANN, "hello");
-  const place = { wabaId: waba.id, phoneNumberId: number.id, accessToken: token.token };
-  return { number, waba, token, place };
-}
-
-const reaches = (number: NumberRow, status: string, reason: string) =>
-  until(
-    async () => {
-      const { number: row } = await room.status(number);
-      return row.status === status && row.reason === reason ? row : undefined;
-    },
-    { label: `${status}/${reason}`, deadlineMs: 15_000 },
-  );
-const send = (number: NumberRow, more: Parameters<typeof enqueue>[3] = {}) =>
-  enqueue(room, { number, phone: "1" }, { phone: ANN }, { provider: "meta", ...more });
-const told = (number: NumberRow, queued: { messageId: string }, type: string) =>
-  untilSend(room, { number, phone: "1" }, queued, type, 20_000);
+const parts = await openMetaRoom();
+const { meta, room, line, setPlace, addNumber, reaches, send, told } = parts;
+after(() => parts.close());
 
 describe("a Meta number", () => {
   it("is active once Meta has confirmed it, sends with its own token, and knows Meta's id", async () => {
@@ -209,7 +99,7 @@ describe("a Meta number", () => {
       status: "delivered",
       biz_opaque_callback_data: lost.messageId,
     };
-    await takeWebhook(db, one, { statuses: [status] });
+    await takeWebhook(db, room, one, { statuses: [status] });
     const delivered = await told(number, lost, "message.delivered");
     assert.equal(delivered.data["providerMessageId"], tries[0]?.id);
   });
@@ -288,7 +178,9 @@ describe("a Meta number", () => {
     });
     await using db = openDatabase({ url: room.database.urls.ingest, applicationName: "test" });
     await noteHandshake(db, "");
-    await takeWebhook(db, one, { messages: [{ from: ANN, id: "wamid.check", type: "text" }] });
+    await takeWebhook(db, room, one, {
+      messages: [{ from: ANN, id: "wamid.check", type: "text" }],
+    });
     const found = await check();
     assert.deepEqual([found["verify_token"], found["test_event"]], ["ok", "ok"]);
     await withCompany(room.app, number.companyNo, (tx) =>
@@ -412,7 +304,7 @@ describe("a Meta number", () => {
       type: "image",
       image: { id: file, mime_type: "image/png" },
     }));
-    await takeWebhook(db, one, { messages });
+    await takeWebhook(db, room, one, { messages });
     const files = await asSuperuser<{ media_id: string }>(
       room.database,
       `select media_id from media where number_no = ${number.numberNo} order by media_id`,
@@ -455,7 +347,7 @@ describe("a Meta number", () => {
   it("whom it writes to by another phone than Meta knows them by is one person, in one chat", async () => {
     const [dialled, waId] = ["5511987654321", "551187654321"];
     meta.world.addPerson({ phone: waId, dialled: [dialled], name: "Ana" });
-    await using hook = await openHook();
+    await using hook = await openHook(room);
     const app = meta.world.addApp({ callbackUrl: hook.url });
     const { number: there, waba, token } = meta.world.addLine({ appId: app.id });
     const place = { wabaId: waba.id, phoneNumberId: there.id, accessToken: token.token };

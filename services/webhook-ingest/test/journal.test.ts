@@ -71,11 +71,11 @@ test("so many are answered before they are committed; the next ones wait for roo
   // One insert takes what waits, so it may be a few more.
   await until(() => answered.length >= AHEAD, { label: "what is in the journal is answered" });
   await delay(50);
-  const before = answered.length;
+  const inJournal = answered.length;
   send(40);
   await delay(200);
-  assert.equal(answered.length, before, "no room");
-  assert.equal(room.deps.ingestor.journaled.size, before);
+  assert.equal(answered.length, inJournal, "no room");
+  assert.equal(room.deps.ingestor.journaled.size, inJournal);
   await release();
   await Promise.all(posts);
   assert.equal(answered.length, ids.length);

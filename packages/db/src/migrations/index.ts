@@ -44,6 +44,7 @@ import * as publications from "./20261121-1400-publications.ts";
 import * as fewerJoins from "./20261121-1410-fewer-joins.ts";
 import * as webhookJournal from "./20261121-1420-webhook-journal.ts";
 import * as peopleWithoutPhone from "./20261121-1430-people-without-phone.ts";
+import * as observed from "./20261121-1440-observed.ts";
 import * as twoPhones from "./20261121-1450-two-phones.ts";
 
 export const migrations: Record<string, Migration> = {
@@ -91,6 +92,7 @@ export const migrations: Record<string, Migration> = {
   "20261121-1410-fewer-joins": fewerJoins,
   "20261121-1420-webhook-journal": webhookJournal,
   "20261121-1430-people-without-phone": peopleWithoutPhone,
+  "20261121-1440-observed": observed,
   "20261121-1450-two-phones": twoPhones,
 };
 

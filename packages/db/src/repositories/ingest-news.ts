@@ -26,6 +26,8 @@ export type News = {
   companyNo: number;
   numberNo: number | null;
   hash: Buffer;
+  /** What it was made of, unless that was a status. */
+  notice?: NoticePiece;
   told: () => EventInput;
 };
 
@@ -116,6 +118,7 @@ export function newsOf(
     companyNo,
     numberNo: place,
     hash: hashOf(one),
+    ...(one.kind === "notice" ? { notice: one } : {}),
     told: () => ({ companyNo, numberNo: place, event: make() }),
   });
   return [

@@ -4,6 +4,7 @@ import { type Database, inTransaction, rows, type Tx } from "../open.ts";
 import { appendEvents, type StoredEvent } from "./events.ts";
 import { storeTogether } from "./inbound.ts";
 import { type News, newsOf, notedStatuses, type Resolved, sentNameOf } from "./ingest-news.ts";
+import { noteObserved } from "./ingest-observed.ts";
 import { joinPeople, lockPeople } from "./ingest-people.ts";
 import {
   type Group,
@@ -84,6 +85,7 @@ export async function storeGroups(
   result.repeated += news.length - fresh.length;
   const told = fresh.map((one) => one.told());
   result.events.push(...(await appendEvents(tx, told)));
+  await noteObserved(tx, fresh);
   return result;
 }
 

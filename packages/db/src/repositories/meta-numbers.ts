@@ -15,6 +15,8 @@ export type MetaNumber = {
   isActive: boolean;
   /** Its token is the one of the environment, and follows it. */
   hasCommonToken: boolean;
+  /** What Meta told when it was asked last. */
+  facts: MetaFacts;
 };
 
 const contextOf = (numberNo: number): SealContext => ({ numberNo, kind: "secrets", key: "meta" });
@@ -96,7 +98,9 @@ export async function readMetaNumber(
 ): Promise<MetaNumber | undefined> {
   return firstRow(
     executor,
-    sql<MetaNumber>`select company_no, number_no, waba_id, phone_number_id, is_active, has_common_token
+    sql<MetaNumber>`select company_no, number_no, waba_id, phone_number_id, is_active, has_common_token,
+        jsonb_strip_nulls(jsonb_build_object('messagingLimit', settings -> 'messagingLimit', 'quality', settings -> 'quality',
+          'throughput', settings -> 'throughput', 'isOnApp', settings -> 'isOnApp')) as facts
       from numbers
       where company_no = ${companyNo} and number_no = ${numberNo} and waba_id is not null
         and phone_number_id is not null`,
@@ -164,7 +168,15 @@ export async function setMetaActive(
 }
 
 /** What Meta tells of a number and its portfolio, kept in `settings`. */
-export type MetaFacts = { portfolioId?: string; messagingLimit?: string; throughput?: string };
+export type MetaFacts = {
+  portfolioId?: string;
+  /** In Meta's words, as are the others: such as `TIER_2K`, `GREEN`, `STANDARD`. */
+  messagingLimit?: string;
+  quality?: string;
+  throughput?: string;
+  /** It lives in the WhatsApp Business app as well. */
+  isOnApp?: boolean;
+};
 
 /** Keeps what Meta told. Role worker, in `fencedTransaction`. */
 export async function setMetaFacts(tx: Tx, fence: Fence, facts: MetaFacts): Promise<void> {

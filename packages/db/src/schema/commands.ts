@@ -7,7 +7,7 @@ import type { Generated } from "kysely";
  * commands are claimed together; any other (a chat) is worked off one by one. `replay_of`: the dead command
  * that an operator had repeated.
  *
- * Writer: gateway inserts; the owner claims and finishes, fenced; past its deadline whoever looks first ends it.
+ * Writer: gateway inserts, webhook-ingest `observed`; the owner claims and finishes, fenced; past its deadline whoever looks first ends it.
  * Retention: 7 days after it was finished.
  */
 export type CommandsTable = {

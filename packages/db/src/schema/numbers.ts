@@ -14,7 +14,8 @@ import type { Generated, GeneratedAlways } from "kysely";
  *
  * Of a Meta number the pair of `waba_id` and `phone_number_id` is unique among active ones; `is_active` is true
  * once Meta has confirmed that its token (in `secrets`, sealed) sees it there. `token_hash` tells two tokens apart;
- * `has_common_token`: it is the one of the gateway's environment.
+ * `has_common_token`: it is the one of the gateway's environment. `settings` has what Meta told of it (`MetaFacts`), and
+ * which end of its token was told (`tokenEnd`).
  *
  * Of a WPP number `settings` has `wppAccountNumber` (the platform's session), `wppSubOrgId` (the organisation it was
  * made under, if that is not its company), `wppNextSubOrgId` (the one a new client was asked for under) and `wppKeyHash`; session and key are unique among all numbers. Its key is

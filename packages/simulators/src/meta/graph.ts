@@ -160,6 +160,8 @@ function numberFields(number: BusinessNumber, fields: string | null): object {
     code_verification_status: "VERIFIED",
     throughput: { level: number.perSecond >= 1_000 ? "HIGH" : "STANDARD" },
     whatsapp_business_manager_messaging_limit: "TIER_2K",
+    is_on_biz_app: number.isOnApp,
+    platform_type: "CLOUD_API",
   };
   const wanted = fields?.split(",") ?? ["display_phone_number", "verified_name", "quality_rating"];
   const picked = wanted.flatMap((name) => (name in all ? [[name, all[name]] as const] : []));

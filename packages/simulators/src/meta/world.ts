@@ -24,6 +24,8 @@ export type BusinessNumber = {
   quality: "GREEN" | "YELLOW" | "RED";
   /** Messages a second. */
   perSecond: number;
+  /** A phone has it in the WhatsApp Business app as well. */
+  isOnApp: boolean;
   /** The public key for flows, and whether Meta holds its signature for good. */
   encryptionKey: string | null;
   encryptionStatus: "VALID" | "MISMATCH";
@@ -127,7 +129,8 @@ export class MetaWorld {
       name: "Manyline Test",
       isRegistered: true,
       quality: "GREEN",
-      perSecond: 80,
+      perSecond: number.isOnApp ? 20 : 80,
+      isOnApp: false,
       encryptionKey: null,
       encryptionStatus: "VALID",
       ...number,

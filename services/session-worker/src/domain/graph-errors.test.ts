@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { graphRule, pairPauseMs, versionEnd } from "./graph-errors.ts";
+import { askedWaitMs, graphRule, pairPauseMs, versionEnd } from "./graph-errors.ts";
 
 it("each error has its reaction; what nobody knows fails the message, not the number", () => {
   const of = (code: number, more: { subcode?: number; httpStatus?: number } = {}): string => {
@@ -29,11 +29,21 @@ it("each error has its reaction; what nobody knows fails the message, not the nu
   assert.equal(of(100, { subcode: 33 }), "place NOT_ALLOWED");
   assert.equal(of(999_999), "fail NOT_ACCEPTED");
   assert.equal(of(999_999, { httpStatus: 503 }), "again NOT_ACCEPTED");
+  assert.equal(of(999_999, { httpStatus: 429 }), "slow_down NOT_ACCEPTED");
 });
 
 it("a chat waits four times longer each time, up to an hour or so", () => {
   assert.deepEqual([0, 1, 2, 3].map(pairPauseMs), [1_000, 4_000, 16_000, 64_000]);
   assert.equal(pairPauseMs(50), 4_096_000);
+});
+
+it("what Meta asks to wait is waited, up to ten minutes", () => {
+  assert.deepEqual([undefined, 1_000, 90_000, 86_400_000].map(askedWaitMs), [
+    undefined,
+    1_000,
+    90_000,
+    600_000,
+  ]);
 });
 
 it("a version is warned about 90 days before its end", () => {

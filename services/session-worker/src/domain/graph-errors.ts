@@ -68,7 +68,16 @@ export function graphRule(error: {
   if (error.code >= 200 && error.code <= 299) return { reaction: "token", error: "NOT_ALLOWED" };
   const known = RULES.get(error.code);
   if (known) return known;
+  if (error.httpStatus === 429) return { reaction: "slow_down", error: "NOT_ACCEPTED" };
   return { reaction: error.httpStatus >= 500 ? "again" : "fail", error: "NOT_ACCEPTED" };
+}
+
+/** Longer than this nothing waits without asking again: somebody may have got another answer meanwhile. */
+const LONGEST_WAIT_MS = 600_000;
+
+/** How long to wait when Meta asks for so long; undefined: it does not say. */
+export function askedWaitMs(retryAfterMs: number | undefined): number | undefined {
+  return retryAfterMs === undefined ? undefined : Math.min(retryAfterMs, LONGEST_WAIT_MS);
 }
 
 /** How long a chat waits after so many messages too many, as Meta asks: 4^n seconds. */

@@ -14,13 +14,32 @@ export type PaceFigures = {
 /** What a person at a phone could do; a number that is known for answering may do more. */
 export const PACE: PaceFigures = { perSecond: 2, burst: 10, underWay: 6, firstContactsPerDay: 200 };
 
-/** What Meta allows a number of the Cloud API; it says so when that is too much. */
-export const META_PACE: PaceFigures = {
-  perSecond: 80,
-  burst: 80,
-  underWay: 32,
-  firstContactsPerDay: Infinity,
+/** What Meta says of how fast a number may be. */
+export type MetaThroughput = {
+  /** Its level, in Meta's word. */
+  throughput?: string;
+  /** It lives in the WhatsApp Business app as well. */
+  isOnApp?: boolean;
 };
+
+/** Messages a second. A number that a phone has as well keeps up with the phone, whatever its level. */
+const META_PER_SECOND = { onApp: 20, HIGH: 1_000, otherwise: 80 } as const;
+/** Meta takes so long to answer, s. */
+const META_ANSWER_S = 0.4;
+/** Of a slow number, too: the answer to a file takes longer. */
+const META_LEAST_UNDER_WAY = 16;
+
+/** What Meta allows a number of the Cloud API; it says so when that is too much. */
+export function metaPace({ throughput, isOnApp = false }: MetaThroughput = {}): PaceFigures {
+  const { onApp, HIGH, otherwise } = META_PER_SECOND;
+  const perSecond = isOnApp ? onApp : throughput === "HIGH" ? HIGH : otherwise;
+  return {
+    perSecond,
+    burst: perSecond,
+    underWay: Math.max(META_LEAST_UNDER_WAY, perSecond * META_ANSWER_S),
+    firstContactsPerDay: Infinity,
+  };
+}
 
 /** How often and how long one message is tried; each try carries the same id. */
 export const TRIES = {
@@ -32,8 +51,8 @@ export const TRIES = {
 
 /** A bucket that fills with time; each message takes one out. Times are monotonic milliseconds. */
 export class TokenBucket {
-  readonly #perMs: number;
-  readonly #burst: number;
+  #perMs: number;
+  #burst: number;
   #tokens: number;
   #at: number;
 
@@ -42,6 +61,14 @@ export class TokenBucket {
     this.#burst = burst;
     this.#tokens = burst;
     this.#at = now;
+  }
+
+  /** From `now` on it fills otherwise; what is in it stays, up to the new burst. */
+  change({ perSecond, burst }: Pick<PaceFigures, "perSecond" | "burst">, now: number): void {
+    this.#fill(now);
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+    this.#tokens = Math.min(this.#tokens, burst);
   }
 
   /** How many messages may go now. */

@@ -32,5 +32,5 @@ export function refusalRule(code: string, chatType: ChatType): RefusalRule {
   return code === "403" && chatType === "group" ? { ...rule, reaction: "fail" } : rule;
 }
 
-/** How long everything waits after `slow_down`. */
+/** How long everything waits after `slow_down`, unless WhatsApp has said it. */
 export const SLOW_DOWN_MS = 60_000;

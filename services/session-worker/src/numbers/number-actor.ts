@@ -186,6 +186,9 @@ export class NumberActor {
       case "open_wpp":
         // In the queue: of two that come at once, the second finds the client of the first.
         return this.#openWpp(command);
+      case "observed":
+        this.#keeper.nudge();
+        return this.#done(command, {});
       case "check_phones":
       case "check_number":
       case "upload_flow_key":

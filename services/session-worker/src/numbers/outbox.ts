@@ -14,8 +14,8 @@ import {
   type Status,
 } from "@manyline/db";
 import { withSpan } from "@manyline/runtime";
-import { META_PACE, type PaceFigures, TokenBucket, TRIES } from "../domain/pace.ts";
-import { refusalRule, SLOW_DOWN_MS, type RefusalRule } from "../domain/refusals.ts";
+import { metaPace, type PaceFigures, TokenBucket, TRIES } from "../domain/pace.ts";
+import { refusalRule, SLOW_DOWN_MS } from "../domain/refusals.ts";
 import type { LoginConnection, Receipt, SendOutcome } from "../providers/provider.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NumberJournal } from "./journal.ts";
@@ -53,7 +53,7 @@ export class Outbox {
   readonly #statuses: StatusPump;
   readonly #signal: AbortSignal;
   readonly #onRoom: () => void;
-  readonly #pace: PaceFigures;
+  #pace: PaceFigures;
   readonly #bucket: TokenBucket;
   readonly #restrictions: Restrictions;
   readonly #flights = new Map<string, Flight>();
@@ -80,7 +80,7 @@ export class Outbox {
     this.#statuses = statuses;
     this.#signal = signal;
     this.#onRoom = onRoom;
-    this.#pace = number().provider === "meta" ? META_PACE : context.pace;
+    this.#pace = number().provider === "meta" ? metaPace() : context.pace;
     this.#bucket = new TokenBucket(this.#pace, context.clock.monotonic());
     this.#restrictions = new Restrictions(context, number(), journal, signal, onRoom);
     if (number().hasLostSends) this.#doubtUntil = context.clock.monotonic();
@@ -117,6 +117,13 @@ export class Outbox {
     if (this.#restrictions.until("slow_down")) return 0;
     const places = this.#pace.underWay - this.#flights.size;
     return Math.max(0, Math.min(places, this.#bucket.available(this.#context.clock.monotonic())));
+  }
+
+  /** From now on it goes so fast; what is under way goes on. */
+  changePace(pace: PaceFigures): void {
+    this.#pace = pace;
+    this.#bucket.change(pace, this.#context.clock.monotonic());
+    if (this.room > 0) this.#onRoom();
   }
 
   /** Messages that are claimed and known here. */
@@ -296,7 +303,7 @@ export class Outbox {
         await this.#fail(flight, outcome.error);
         return true;
       case "refused":
-        return this.#refused(flight, outcome.code, outcome.rule);
+        return this.#refused(flight, outcome);
       case "lost":
         flight.mayHaveLeft ||= outcome.mayHaveLeft;
         // Over the next connection at once; over the same one after a pause.
@@ -319,12 +326,15 @@ export class Outbox {
     });
   }
 
-  async #refused(flight: Flight, code: string, known?: RefusalRule): Promise<boolean> {
-    const { reaction, error } = known ?? refusalRule(code, flight.send.chatType);
+  async #refused(
+    flight: Flight,
+    { code, rule, inMs }: Extract<SendOutcome, { kind: "refused" }>,
+  ): Promise<boolean> {
+    const { reaction, error } = rule ?? refusalRule(code, flight.send.chatType);
     this.#context.reports.refused(this.#number(), code);
     if (reaction === "again" && flight.tries === 1) return this.#pause(flight);
     if (reaction === "slow_down") {
-      await this.#restrictions.slowDown(this.#context.clock.scaled(SLOW_DOWN_MS));
+      await this.#restrictions.slowDown(inMs ?? this.#context.clock.scaled(SLOW_DOWN_MS));
       await this.#putBack(flight, this.#restrictions.until("slow_down"));
       return true;
     }

@@ -14,8 +14,10 @@ import { SerialQueue } from "./serial-queue.ts";
 const ASK_AGAIN_MS = 600_000;
 /** When WhatsApp does not say how long. */
 const UNKNOWN_MS = 3_600_000;
-/** Held messages go at some time within this after the end, not all numbers at once. */
+/** Held messages go at some time within this after the end, not all numbers at once; sooner after a short wait. */
 const JITTER_MS = 30_000;
+/** Of several messages that are refused one after another each moves the end by less than this. */
+const SAME_END_MS = 5_000;
 
 export class Restrictions {
   readonly #context: WorkerContext;
@@ -109,10 +111,18 @@ export class Restrictions {
       const isSame = this.#current?.code === code;
       const until = end === null ? null : end.toISOString();
       if (isSame && this.#current?.until === until) return;
+      if (code === "slow_down" && isSame && this.#coversAlready(end)) return;
       const since = isSame ? this.#current?.since : undefined;
       await this.#store({ code, since: since ?? this.#context.clock.now().toISOString(), until });
       this.#lookAtEnd();
     });
+  }
+
+  /** What is under way together is refused together: that is told once, and nothing shortens the wait. */
+  #coversAlready(end: Date | null): boolean {
+    if (end === null || !this.#current?.until) return false;
+    const known = Date.parse(this.#current.until);
+    return known > this.#context.clock.now().getTime() && end.getTime() - known < SAME_END_MS;
   }
 
   #lift(): Promise<void> {
@@ -153,6 +163,9 @@ export class Restrictions {
   }
 
   #later(end: Date): Date {
-    return new Date(end.getTime() + Math.random() * this.#context.clock.scaled(JITTER_MS));
+    const { clock } = this.#context;
+    const leftMs = end.getTime() - clock.now().getTime();
+    const jitterMs = Math.min(clock.scaled(JITTER_MS), leftMs / 2);
+    return new Date(end.getTime() + Math.random() * jitterMs);
   }
 }

@@ -27,7 +27,7 @@ export type Resting = { reason: SessionReason; until: Date | null };
 /** What happens over the connection, and when it is there. */
 export type Traffic = Pick<
   LoginHandlers,
-  "onUnread" | "onReceived" | "onReceipts" | "onTimelock" | "onPerson" | "findSent"
+  "onUnread" | "onReceived" | "onReceipts" | "onTimelock" | "onPace" | "onPerson" | "findSent"
 > & {
   onUp(connection: LoginConnection): void;
   onDown(): void;
@@ -266,6 +266,9 @@ export class SessionKeeper {
         onReceived: this.#traffic.onReceived,
         onReceipts: this.#traffic.onReceipts,
         onTimelock: this.#traffic.onTimelock,
+        onPace: (pace) => {
+          if (generation === this.#generation) this.#traffic.onPace?.(pace);
+        },
         onPerson: this.#traffic.onPerson,
         findSent: this.#traffic.findSent,
         onBadFrame: (error) => this.#context.reports.failed("frame", this.#number, error),

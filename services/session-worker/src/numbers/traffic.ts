@@ -56,6 +56,7 @@ export function createTraffic(
         return outbox.receive(receipts);
       },
       onTimelock: (timelock) => inPassing("restriction", outbox.restrictions.note(timelock)),
+      onPace: (pace) => outbox.changePace(pace),
       onPerson: (person) => {
         const commit = async (): Promise<void> => {
           const item = { kind: "person", person } as const;

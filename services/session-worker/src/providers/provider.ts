@@ -14,6 +14,7 @@ import type {
   SetupCheck,
 } from "@manyline/contracts";
 import type { Fence, InboundItem, OpenEntry, Send } from "@manyline/db";
+import type { PaceFigures } from "../domain/pace.ts";
 import type { RefusalRule } from "../domain/refusals.ts";
 
 /** How a connection ended. `code` as in domain/closing-reasons.ts; undefined: we closed it. */
@@ -86,8 +87,11 @@ export type SendOutcome =
    * which is another than the one written to.
    */
   | { kind: "taken"; at: Date; providerMessageId?: string; otherPhone?: string }
-  /** WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. */
-  | { kind: "refused"; code: string; rule?: RefusalRule }
+  /**
+   * WhatsApp does not take it; `code` as in domain/refusals.ts, unless the engine knows the rule. `inMs`: so long it
+   * wants everything to wait, where it has sent too fast.
+   */
+  | { kind: "refused"; code: string; rule?: RefusalRule; inMs?: number | undefined }
   /** Not now; nothing has left. Only this chat waits. `inMs`: for so long; else as long as is usual. */
   | { kind: "later"; inMs?: number }
   /** It can never be sent; nothing has left. */
@@ -118,6 +122,8 @@ export type LoginHandlers = {
   onReceipts(receipts: readonly Receipt[]): Promise<void>;
   /** WhatsApp has told of itself that the account is restricted, or (undefined) is not any more. */
   onTimelock(timelock: Timelock | undefined): void;
+  /** So fast the engine lets the number be: told before it is open, and when it changes. */
+  onPace?(pace: PaceFigures): void;
   /** A phone and a LID are the same person. */
   onPerson(person: { phone: string; lid: string }): void;
   /** A device could not read this message: what was sent under its id, if it may be sent to it again. */
@@ -170,7 +176,7 @@ export type LoginConnection = {
   markRead(chat: ChatAddress, messages: readonly ReadMessage[]): Promise<void>;
   /** `lastMessageId`: the provider's id of the latest message that came from there. */
   showTyping(chat: ChatAddress, state: TypingState, lastMessageId?: string): Promise<void>;
-  /** The number's server has news of its session: it is asked at once. */
+  /** The number's server has news of its session, or of what it may do: it is asked at once. */
   nudge?(event: string): void;
   /** Quiet is over: what was held back goes on. */
   heard(): void;

@@ -15,6 +15,7 @@ export class GraphRefusal extends Error {
   readonly code: number;
   readonly subcode?: number;
   readonly httpStatus: number;
+  /** So long Meta asks to wait; undefined: it does not say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(httpStatus: number, body: unknown, retryAfter: string | null) {
@@ -25,9 +26,15 @@ export class GraphRefusal extends Error {
     this.httpStatus = httpStatus;
     this.code = Number.isFinite(code) ? code : -1;
     if (Number.isFinite(subcode)) this.subcode = subcode;
-    const seconds = Number(retryAfter);
-    this.retryAfterMs = retryAfter !== null && seconds > 0 ? seconds * 1_000 : undefined;
+    this.retryAfterMs = retryAfter === null ? undefined : waitMs(retryAfter);
   }
+}
+
+/** Seconds, or a date. */
+function waitMs(retryAfter: string): number | undefined {
+  const seconds = Number(retryAfter);
+  const ms = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;
+  return ms > 0 ? ms : undefined;
 }
 
 /** There was no answer: nobody knows whether Meta has done it. */
@@ -81,7 +88,8 @@ export class Graph {
         ...(body ? contentOf(body) : {}),
         signal: AbortSignal.timeout(timeoutMs),
       });
-      value = await answer.json();
+      // Whatever stands before Meta's servers says it in its own way; nothing was done.
+      value = await (answer.status === 429 ? answer.json().catch(() => undefined) : answer.json());
     } catch (error) {
       throw new GraphSilence(`no answer to ${method} of the Graph API`, { cause: error });
     }

@@ -4,7 +4,7 @@
  */
 import { FencedError, type MetaFacts, type Send } from "@manyline/db";
 import type { Logger } from "@manyline/runtime";
-import { graphRule, pairPauseMs } from "../../domain/graph-errors.ts";
+import { askedWaitMs, graphRule, pairPauseMs } from "../../domain/graph-errors.ts";
 import {
   FileGoneError,
   type FileSource,
@@ -16,6 +16,7 @@ import {
 import { graphMessage, UnwritableError } from "./contents.ts";
 import { withFlow } from "./flows.ts";
 import { type Graph, GraphRefusal } from "./graph.ts";
+import { appOf, LIMIT_FIELDS, limitsIn, watchLimits } from "./limits.ts";
 import { createSteps } from "./steps.ts";
 import type { TemplateBook } from "./templates.ts";
 import type { MetaPlace, MetaStore } from "./store.ts";
@@ -42,9 +43,11 @@ export async function openMetaLogin(
   steps.note("token_read");
   if (!place) return undefined;
   let isOver = false;
+  const limits = watchLimits({ number, place, graph, store, steps, handlers });
   let endWatch = (): void => undefined;
   const stop = (): void => {
     isOver = true;
+    limits.end();
     endWatch();
   };
   const end = (code: number, message: string): void => {
@@ -64,11 +67,11 @@ export async function openMetaLogin(
   };
 
   /** Of what follows nothing keeps the number from working. */
-  const keep = async (facts: MetaFacts): Promise<void> => {
+  const keep = async (): Promise<void> => {
     endWatch = watchToken({ number, place, graph, store, steps, handlers });
     try {
-      const all = { ...facts, ...(await portfolioOf(graph, place)) };
-      await store.keepFacts(number.fence, all, place.token);
+      const portfolio = await portfolioOf(graph, place);
+      await store.keepFacts(number.fence, { ...limits.known, ...portfolio }, place.token);
     } catch (error) {
       if (error instanceof FencedError) handlers.onFenced();
       else steps.note("facts", { error });
@@ -84,8 +87,9 @@ export async function openMetaLogin(
         return;
       }
       steps.note("confirmed");
+      limits.start(facts);
       handlers.onOpen();
-      void keep(facts);
+      void keep();
     } catch (error) {
       steps.note("confirmed", { error });
       if (error instanceof FencedError) handlers.onFenced();
@@ -99,6 +103,7 @@ export async function openMetaLogin(
   const refused = (send: Send, error: GraphRefusal): SendOutcome => {
     const rule = graphRule(error);
     const { reaction } = rule;
+    const inMs = askedWaitMs(error.retryAfterMs);
     switch (reaction) {
       case "token":
       case "place":
@@ -106,7 +111,7 @@ export async function openMetaLogin(
         end(ENDS[reaction], error.message);
         return { kind: "lost", mayHaveLeft: false, isOver: true };
       case "rest":
-        return { kind: "later", inMs: error.retryAfterMs ?? REST_MS };
+        return { kind: "later", inMs: inMs ?? REST_MS };
       case "pair": {
         const tries = pairs.get(send.chatId) ?? 0;
         pairs.delete(send.chatId);
@@ -119,7 +124,7 @@ export async function openMetaLogin(
       case "restriction":
       case "again":
       case "fail":
-        return { kind: "refused", code: String(error.code), rule: { ...rule, reaction } };
+        return { kind: "refused", code: String(error.code), rule: { ...rule, reaction }, inMs };
     }
   };
 
@@ -177,6 +182,7 @@ export async function openMetaLogin(
     isRepeatable: false,
     close: stop,
     heard: () => undefined,
+    nudge: () => limits.look(),
     send,
     askTimelock: () => Promise.resolve(undefined),
     checkPhones: () => Promise.reject(new Error("the Cloud API does not tell who has WhatsApp")),
@@ -205,23 +211,20 @@ async function confirmPlace(
   place: MetaPlace,
 ): Promise<{ phone: string | null; facts: MetaFacts }> {
   const { wabaId, phoneNumberId } = place;
-  const fields =
-    "display_phone_number,verified_name,quality_rating,status,throughput,whatsapp_business_manager_messaging_limit";
+  const fields = `display_phone_number,verified_name,status,${LIMIT_FIELDS}`;
   const number = await graph.call("GET", `${phoneNumberId}?fields=${fields}`, place);
-  const list = await graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, place);
+  const [list, app] = await Promise.all([
+    graph.call("GET", `${wabaId}/phone_numbers?fields=id&limit=500`, place),
+    appOf(graph, place),
+  ]);
   const data: unknown[] = Array.isArray(list["data"]) ? list["data"] : [];
   const isThere = data.some((one) => String(Object(one)["id"]) === phoneNumberId);
   if (!isThere) throw new NotThereError("the account does not have this number");
   const shown = number["display_phone_number"];
   const digits = typeof shown === "string" ? shown.replaceAll(/[^0-9]/g, "") : "";
-  const limit = number["whatsapp_business_manager_messaging_limit"];
-  const level: unknown = Object(number["throughput"])["level"];
   return {
     phone: PHONE.test(digits) ? digits : null,
-    facts: {
-      ...(typeof limit === "string" ? { messagingLimit: limit } : {}),
-      ...(typeof level === "string" ? { throughput: level } : {}),
-    },
+    facts: { ...limitsIn(number), ...app },
   };
 }
 

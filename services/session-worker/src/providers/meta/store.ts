@@ -41,6 +41,8 @@ export type MetaPlace = {
   /** Of the app the token belongs to, where calls are to prove that they know it. */
   appSecret?: string | undefined;
   isActive: boolean;
+  /** What Meta told when it was asked last. */
+  facts?: MetaFacts;
   /** The token is the one of the gateway's environment. */
   hasCommonToken?: boolean;
 };
