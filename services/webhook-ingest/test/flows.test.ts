@@ -4,7 +4,9 @@ import { spawn } from "node:child_process";
 import { createPrivateKey, createPublicKey, type JsonWebKey } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, describe, test } from "node:test";
 import { newFlowKeyId, type FlowRequest } from "@manyline/contracts";
@@ -12,7 +14,7 @@ import { flowKeyFingerprint } from "@manyline/contracts/flows";
 import { addFlowKey, endFlowKey, sealFlowToken, withCompany } from "@manyline/db";
 import { asSuperuser } from "@manyline/db/testing";
 import type { FlowRun, MetaSimulator } from "@manyline/simulators/meta";
-import { startPostgres, until, type PostgresServer } from "@manyline/testkit";
+import { selfSigned, startPostgres, until, type PostgresServer } from "@manyline/testkit";
 import { signatureOf } from "@manyline/contracts/webhooks";
 import { type FlowRoom, openFlowRoom } from "./flow-room.ts";
 import { addLine, giveApp, post, type Room, sign } from "./room.ts";
@@ -268,6 +270,42 @@ describe("a handler behind an address", () => {
       child.kill();
       await once(child, "exit");
     }
+  });
+
+  test("is asked over TLS when its certificate is one we trust and is of its address, else not at all", async () => {
+    const line = await flows.open();
+    const asked: string[] = [];
+    const trusted = selfSigned([127, 0, 0, 1]);
+    const elsewhere = selfSigned([10, 0, 0, 1]);
+    const unknown = selfSigned([127, 0, 0, 1]);
+    const usual = getCACertificates("default");
+    try {
+      for (const [tls, known, status] of [
+        [trusted, trusted, 200],
+        [elsewhere, elsewhere, 503],
+        [unknown, trusted, 503],
+      ] as const) {
+        setDefaultCACertificates([...usual, known.cert]);
+        const server = createTlsServer(tls, (request, response) => {
+          asked.push(String(request.headers["webhook-id"]));
+          request.resume();
+          response.end(JSON.stringify({ screen: "SAFE", data: {} }));
+        });
+        server.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        const { port } = server.address() as AddressInfo;
+        const url = `https://127.0.0.1:${port}/flows`;
+        await flows.setHandler(line, { kind: "https", url, secret });
+        const run = await flows.press(line);
+        assert.equal(statuses(run)[0], status);
+        if (status === 200) assert.equal(run.screen, "SAFE");
+        server.closeAllConnections();
+        server.close();
+      }
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+    assert.equal(asked.length, 1, "nobody else was told anything");
   });
 
   test("that leads into our own network is not called", async () => {
