@@ -12,7 +12,7 @@ import {
 import type { MetaItem } from "@manyline/contracts";
 import type { Clock } from "@manyline/runtime";
 import { Journal, type Journaled } from "./journal.ts";
-import { MicroBatcher } from "./micro-batcher.ts";
+import { BusyError, MicroBatcher } from "./micro-batcher.ts";
 import type { Reports } from "./reports.ts";
 import { readTaken, type Taken } from "./taken.ts";
 
@@ -102,7 +102,7 @@ export class Ingestor {
   constructor(options: IngestorOptions) {
     this.#options = options;
     const { db, clock, lanes, size, waitingBytes: capacity } = options;
-    this.#journal = new Journal({ db, clock, waitingBytes: capacity, room: () => this.#room() });
+    this.#journal = new Journal({ db, clock, room: () => this.#room() });
     this.#batcher = new MicroBatcher({
       lanes,
       size,
@@ -130,6 +130,10 @@ export class Ingestor {
   async take(webhook: Taken, body: unknown): Promise<void> {
     // What comes while others are on their way into the journal follows them.
     const isQuiet = this.#batcher.count < MANY && this.#journal.waitingBytes === 0;
+    // What is answered has its place in the queue: without one it would be committed after those that came later.
+    const waiting = this.waitingBytes;
+    if (waiting > 0 && waiting + webhook.raw.length > this.#options.waitingBytes)
+      throw new BusyError("too much waits to be committed");
     if (isQuiet) {
       await this.#add({ ...webhook, body });
       return;
