@@ -1,5 +1,5 @@
 /** Keeps webhooks as they came, many in one insert, so that they can be answered before they are committed. */
-import { type Database, journalWebhooks } from "@manyline/db";
+import { type Database, isUnavailable, journalWebhooks } from "@manyline/db";
 import type { Clock } from "@manyline/runtime";
 import type { Taken } from "./taken.ts";
 
@@ -121,7 +121,12 @@ export class Journal {
         else resolve({ ...webhook, entryNo });
       }
     } catch (error) {
-      for (const { reject } of some) reject(error);
+      // One that cannot be kept, of a company that has just been deleted, leaves the others alone.
+      const isSplit = some.length > 1 && !isUnavailable(error);
+      for (const one of some) {
+        if (isSplit) await this.#insert([one]);
+        else one.reject(error);
+      }
     }
   }
 }

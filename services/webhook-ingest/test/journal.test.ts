@@ -134,6 +134,19 @@ test("whatever comes while the journal ends its work is not left lying", async (
   }
 });
 
+test("a webhook for a company that was deleted a moment ago fails alone", async () => {
+  const { db, clock } = room.deps;
+  const journal = new Journal({ db, clock, room: () => undefined });
+  const raw = webhookOf(entryOf(line, { messages: [textMessage()] }));
+  const gone = { companyNo: 2 ** 31 - 1, companyId: "gone" };
+  const added = [null, gone, null].map((app) => journal.add(takenOf(raw, app)));
+  const outcomes = await Promise.allSettled(added);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["fulfilled", "rejected", "fulfilled"],
+  );
+});
+
 test("when the bytes that wait reach their limit the next ones are refused; whatever was answered has its place", async () => {
   await using small = await openRoom({ env: { WAITING_BYTES: "16384" } });
   const own = await addLine(small);
