@@ -39,7 +39,7 @@ const BURST_MS = 5_000;
  * webhook.
  */
 export function* slices(
-  webhooks: readonly IngestWebhook[],
+  webhooks: Iterable<IngestWebhook>,
   most: number,
 ): Generator<IngestWebhook[]> {
   let slice: IngestWebhook[] = [];
@@ -75,6 +75,11 @@ function partOf(one: IngestWebhook, items: MetaItem[], isLast: boolean): IngestW
 
 /** `body`: of one that did not go through the journal. */
 type Waiting = Taken & { body?: unknown };
+
+/** All of them read at once may not fit into the memory. */
+function* readOneByOne(waiting: readonly Waiting[], now: Date): Generator<IngestWebhook> {
+  for (const one of waiting) yield readTaken(one, now, one.body);
+}
 
 export type IngestorOptions = {
   db: Database;
@@ -193,8 +198,7 @@ export class Ingestor {
   /** What was committed before one slice failed stays: when all of it comes again there is less left to do. */
   async #commit(waiting: readonly Waiting[]): Promise<void> {
     const now = this.#options.clock.now();
-    const webhooks = waiting.map((one) => readTaken(one, now, one.body));
-    for (const some of slices(webhooks, PIECES)) await this.#commitSome(some);
+    for (const some of slices(readOneByOne(waiting, now), PIECES)) await this.#commitSome(some);
   }
 
   async #commitSome(webhooks: readonly IngestWebhook[]): Promise<void> {
