@@ -32,3 +32,15 @@ test("many pieces are committed in slices, in their order, each with the webhook
   assert.deepEqual(cut("abc"), [["abc:abc"]]);
   assert.deepEqual(cut(), []);
 });
+
+test("a webhook is read when its slice is filled, not before", () => {
+  const read: string[] = [];
+  function* webhooks(): Generator<IngestWebhook> {
+    for (const fields of ["ab", "cd", "ef", "gh"]) {
+      read.push(fields);
+      yield webhookOf(fields);
+    }
+  }
+  slices(webhooks(), 3).next();
+  assert.deepEqual(read, ["ab", "cd"]);
+});

@@ -12,7 +12,7 @@ import {
 import type { MetaItem } from "@manyline/contracts";
 import type { Clock } from "@manyline/runtime";
 import { Journal, type Journaled } from "./journal.ts";
-import { MicroBatcher } from "./micro-batcher.ts";
+import { BusyError, MicroBatcher } from "./micro-batcher.ts";
 import type { Reports } from "./reports.ts";
 import { readTaken, type Taken } from "./taken.ts";
 
@@ -39,7 +39,7 @@ const BURST_MS = 5_000;
  * webhook.
  */
 export function* slices(
-  webhooks: readonly IngestWebhook[],
+  webhooks: Iterable<IngestWebhook>,
   most: number,
 ): Generator<IngestWebhook[]> {
   let slice: IngestWebhook[] = [];
@@ -76,6 +76,11 @@ function partOf(one: IngestWebhook, items: MetaItem[], isLast: boolean): IngestW
 /** `body`: of one that did not go through the journal. */
 type Waiting = Taken & { body?: unknown };
 
+/** All of them read at once may not fit into the memory. */
+function* readOneByOne(waiting: readonly Waiting[], now: Date): Generator<IngestWebhook> {
+  for (const one of waiting) yield readTaken(one, now, one.body);
+}
+
 export type IngestorOptions = {
   db: Database;
   keyring: Keyring;
@@ -102,7 +107,7 @@ export class Ingestor {
   constructor(options: IngestorOptions) {
     this.#options = options;
     const { db, clock, lanes, size, waitingBytes: capacity } = options;
-    this.#journal = new Journal({ db, clock, waitingBytes: capacity, room: () => this.#room() });
+    this.#journal = new Journal({ db, clock, room: () => this.#room() });
     this.#batcher = new MicroBatcher({
       lanes,
       size,
@@ -130,6 +135,10 @@ export class Ingestor {
   async take(webhook: Taken, body: unknown): Promise<void> {
     // What comes while others are on their way into the journal follows them.
     const isQuiet = this.#batcher.count < MANY && this.#journal.waitingBytes === 0;
+    // What is answered has its place in the queue: without one it would be committed after those that came later.
+    const waiting = this.waitingBytes;
+    if (waiting > 0 && waiting + webhook.raw.length > this.#options.waitingBytes)
+      throw new BusyError("too much waits to be committed");
     if (isQuiet) {
       await this.#add({ ...webhook, body });
       return;
@@ -189,8 +198,7 @@ export class Ingestor {
   /** What was committed before one slice failed stays: when all of it comes again there is less left to do. */
   async #commit(waiting: readonly Waiting[]): Promise<void> {
     const now = this.#options.clock.now();
-    const webhooks = waiting.map((one) => readTaken(one, now, one.body));
-    for (const some of slices(webhooks, PIECES)) await this.#commitSome(some);
+    for (const some of slices(readOneByOne(waiting, now), PIECES)) await this.#commitSome(some);
   }
 
   async #commitSome(webhooks: readonly IngestWebhook[]): Promise<void> {

@@ -1,7 +1,6 @@
 /** Keeps webhooks as they came, many in one insert, so that they can be answered before they are committed. */
-import { type Database, journalWebhooks } from "@manyline/db";
+import { type Database, isUnavailable, journalWebhooks } from "@manyline/db";
 import type { Clock } from "@manyline/runtime";
-import { BusyError } from "./micro-batcher.ts";
 import type { Taken } from "./taken.ts";
 
 const AT_ONCE = 256;
@@ -20,8 +19,6 @@ export type Journaled = Taken & { entryNo: number };
 export type JournalOptions = {
   db: Database;
   clock: Clock;
-  /** Bytes of webhooks that wait for their insert at most; then `add` rejects with BusyError. */
-  waitingBytes: number;
   /** Resolves when more may be inserted; undefined: now. */
   room: () => Promise<void> | undefined;
 };
@@ -47,6 +44,7 @@ export class Journal {
     this.#options = options;
   }
 
+  /** Bytes of webhooks that wait for their insert. */
   get waitingBytes(): number {
     return this.#weight;
   }
@@ -60,15 +58,11 @@ export class Journal {
   /** Resolves to the webhook with its entry, once that is there; rejects when it is not. */
   async add(webhook: Taken): Promise<Journaled> {
     const weight = webhook.raw.length;
-    if (this.#weight > 0 && this.#weight + weight > this.#options.waitingBytes)
-      throw new BusyError("too much waits for the journal");
     const one = { webhook, ...Promise.withResolvers<Journaled>() };
     this.#weight += weight;
     this.#waiting.push(one);
     if (this.#waiting.length >= ENOUGH) this.#endRest?.();
-    this.#pump ??= this.#run().finally(() => {
-      this.#pump = undefined;
-    });
+    this.#pump ??= this.#run();
     try {
       return await one.promise;
     } finally {
@@ -90,6 +84,8 @@ export class Journal {
       const isRested = !isEnough && (await this.#rest(startedAt + EVERY_MS - clock.monotonic()));
       this.#judge(isRested);
     }
+    // In the same breath: what comes after the last look at what waits needs another run.
+    this.#pump = undefined;
   }
 
   /** Until enough wait, or the time is over. False: enough did. */
@@ -125,7 +121,12 @@ export class Journal {
         else resolve({ ...webhook, entryNo });
       }
     } catch (error) {
-      for (const { reject } of some) reject(error);
+      // One that cannot be kept, of a company that has just been deleted, leaves the others alone.
+      const isSplit = some.length > 1 && !isUnavailable(error);
+      for (const one of some) {
+        if (isSplit) await this.#insert([one]);
+        else one.reject(error);
+      }
     }
   }
 }

@@ -188,6 +188,10 @@ describe("a webhook", () => {
     assert.equal(await post(room, Buffer.from("{")), 400);
     assert.equal(await post(room, Buffer.alloc(0)), 400);
     const line = await addLine(room);
+    const manyThings = webhookOf(
+      entryOf(line, { messages: Array.from({ length: 100_001 }, () => 1) }),
+    );
+    assert.equal(await post(room, manyThings), 413);
     const message = textMessage();
     const other = { object: "page", entry: [entryOf(line, { messages: [message] })] };
     for (const value of [other, {}, [], null, "x", { object: "whatsapp_business_account" }]) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { parseMetaBody } from "./json.ts";
-import { normaliseMeta } from "./normalise.ts";
+import { isOvergrown, normaliseMeta } from "./normalise.ts";
 import { metaLine, metaRows } from "./table.ts";
 
 const folder = new URL("../../fixtures/meta/", import.meta.url);
@@ -26,4 +26,15 @@ describe("the fixtures", () => {
       assert.deepEqual(rows, expected);
     });
   }
+});
+
+it("knows a webhook whose lists have more than fits into the memory, wherever they are", () => {
+  const lists = (count: number): unknown => ({
+    entry: [{ changes: [{ value: { messages: Array.from({ length: count }, () => [1]) } }] }],
+  });
+  const isSo = (body: unknown): boolean =>
+    isOvergrown(body, Buffer.byteLength(JSON.stringify(body)));
+  assert.equal(isSo(lists(49_999)), false);
+  assert.equal(isSo(lists(50_000)), true);
+  assert.equal(isSo({ text: "x".repeat(300_000) }), false);
 });

@@ -23,6 +23,26 @@ export function readMetaHead(body: unknown): MetaHead {
 
 const WHATSAPP = "whatsapp_business_account";
 
+/** Each may become an event. Meta's largest webhooks have some thousands. */
+const MOST_LISTED = 100_000;
+/** An element of a list takes no less: one and its comma. */
+const LEAST_BYTES = 2;
+
+/** Whether its lists have more than any webhook of Meta, and read it would not fit into the memory. `bytes`: its length. */
+export function isOvergrown(body: unknown, bytes: number): boolean {
+  if (bytes < MOST_LISTED * LEAST_BYTES) return false;
+  let listed = 0;
+  const open: unknown[] = [body];
+  while (open.length > 0) {
+    const one = open.pop();
+    if (typeof one !== "object" || one === null) continue;
+    if (Array.isArray(one)) listed += one.length;
+    if (listed > MOST_LISTED) return true;
+    for (const inner of Object.values(one)) open.push(inner);
+  }
+  return false;
+}
+
 /**
  * Reads a webhook of the Meta Cloud API: every entry, change, message and status, in their order. Pure and
  * total: whatever the JSON is, nothing is thrown and nothing left out; what has no shape of its own becomes a

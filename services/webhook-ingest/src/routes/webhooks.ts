@@ -1,5 +1,5 @@
 /** Meta's webhooks: `/webhooks/meta` for the app of all, `/webhooks/meta/:companyId` for a company's own. */
-import { parseCompanyId, parseMetaBody, readMetaHead } from "@manyline/contracts";
+import { isOvergrown, parseCompanyId, parseMetaBody, readMetaHead } from "@manyline/contracts";
 import { isRetriable, isUnavailable, noteHandshake } from "@manyline/db";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../apps.ts";
@@ -114,6 +114,7 @@ async function takeWebhook(deps: Deps, request: FastifyRequest): Promise<Webhook
     if (body === undefined) return "unreadable";
     const { isWhatsapp, isEmpty, wabaId } = readMetaHead(body.value);
     if (!isWhatsapp) return "other_object";
+    if (isOvergrown(body.value, raw.length)) return "too_large";
     const account = wabaId ?? "";
     if (!isEmpty) await deps.ingestor.take({ raw, app: app.company ?? null, account }, body.value);
     return "taken";
