@@ -163,31 +163,23 @@ it("while two full commits wait, one is prepared beside the other; not of the sa
 });
 
 it("a rest after a commit delays the next one, not whoever waits for the first", async () => {
-  const rests: number[] = [];
-  let restMs = 40;
-  const { batcher, commits, gates } = open({
-    lanes: 4,
-    size: 1,
-    restMs: (commitMs) => {
-      rests.push(commitMs);
-      return restMs;
-    },
-  });
+  let restMs = 150;
+  const { batcher, commits, gates } = open({ lanes: 4, size: 1, restMs: () => restMs });
   const all = ["a", "b", "c"].map((key) => batcher.add(key, key, 1));
   await turn();
   assert.equal(commits.length, 1, "none beside it while there are rests");
+  const endedAt = performance.now();
   gates[0]?.resolve();
   await all[0];
-  await turn();
-  assert.equal(commits.length, 1, "resting");
-  const restedAt = performance.now();
-  await until(() => commits.length === 2, { label: "the next commit" });
-  assert.ok(performance.now() - restedAt < 1_000);
+  assert.equal(commits.length, 1);
+  await until(() => commits.length > 1, { intervalMs: 5, label: "the next commit" });
+  // A timer may be a moment early.
+  assert.ok(performance.now() - endedAt > restMs - 10, "after the rest");
   restMs = 0;
-  gates[1]?.resolve();
-  await turn();
-  gates[2]?.resolve();
+  await until(() => {
+    for (const gate of gates) gate.resolve();
+    return batcher.count === 0;
+  });
   await Promise.all(all);
   await batcher.idle();
-  assert.ok(rests.length > 0);
 });
